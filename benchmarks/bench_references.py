@@ -1,0 +1,111 @@
+"""What references cost: inserts a second, as a ratio to raw inserts of the same run.
+
+    python benchmarks/bench_references.py [SECONDS] [ROUNDS]
+
+Every round runs all ways one after the other, so that a machine that gets slower gets slower for all; the median of
+the rounds' ratios counts. The table is kept in docs/explanation/references-measured.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pymongo import MongoClient
+
+import integrity
+from integrity import Model, Ref
+from integrity.embedded import Mongod
+
+PARENTS = 1000
+BULK = 10_000
+
+numbers = itertools.count(1)
+
+
+class Parent(Model, collection="parents"):
+    id: int
+    name: str
+
+
+class Child(Model, collection="children"):
+    id: int
+    parent_id: Annotated[int, Ref(Parent)]
+    text: str
+
+
+def document(parent: int) -> dict[str, Any]:
+    return {"_id": next(numbers), "parent_id": parent, "text": "some words of text"}
+
+
+def rate(threads: int, seconds: float, insert: Callable[[int], object], *, hot: bool) -> float:
+    """Inserts a second."""
+    stop = time.perf_counter() + seconds
+    counts = [0] * threads
+
+    def work(number: int) -> None:
+        pick = random.Random(number)
+        while time.perf_counter() < stop:
+            insert(0 if hot else pick.randrange(PARENTS))
+            counts[number] += 1
+
+    workers = [threading.Thread(target=work, args=(each,)) for each in range(threads)]
+    start = time.perf_counter()
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    return sum(counts) / (time.perf_counter() - start)
+
+
+def bulk(insert: Callable[[list[dict[str, Any]]], object]) -> float:
+    """Documents a second."""
+    documents = [document(number % PARENTS) for number in range(BULK)]
+    start = time.perf_counter()
+    insert(documents)
+    return BULK / (time.perf_counter() - start)
+
+
+def main(seconds: float, rounds: int) -> None:
+    with Mongod() as server, MongoClient[dict[str, Any]](server.uri, maxPoolSize=50) as client:
+        raw = client["bench"]
+        raw.parents.insert_many([{"_id": each, "name": "a name"} for each in range(PARENTS)])
+        ways: dict[str, Any] = {
+            mode: integrity.Database(raw, models=[Parent, Child], references=mode)[Child]
+            for mode in ("pinned", "optimistic")
+        }
+        ways["pinned"].insert_one(document(1))
+        ways["optimistic"].insert_one(document(1))
+        ratios: dict[tuple[str, str], list[float]] = {}
+        for _ in range(rounds):
+            for name, threads, hot in (("1 thread", 1, False), ("16 spread", 16, False), ("16 hot", 16, True)):
+                base = rate(threads, seconds, lambda parent: raw.children.insert_one(document(parent)), hot=hot)
+                ratios.setdefault(("raw, a second", name), []).append(base)
+                for way, collection in ways.items():
+                    found = rate(
+                        threads, seconds, lambda parent, to=collection: to.insert_one(document(parent)), hot=hot
+                    )
+                    ratios.setdefault((way, name), []).append(found / base)
+            raw.children.delete_many({})
+            base = bulk(raw.children.insert_many)
+            ratios.setdefault(("raw, a second", "bulk"), []).append(base)
+            for way, collection in ways.items():
+                ratios.setdefault((way, "bulk"), []).append(bulk(collection.insert_many) / base)
+            raw.children.delete_many({})
+        columns = ("1 thread", "16 spread", "16 hot", "bulk")
+        print(f"| way | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+        for way in ("raw, a second", *ways):
+            cells = [statistics.median(ratios[way, each]) for each in columns]
+            print(
+                f"| {way} | {' | '.join(f'{each:.0f}' if way.startswith('raw') else f'{each:.2f}' for each in cells)} |"
+            )
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0, int(sys.argv[2]) if len(sys.argv) > 2 else 3)

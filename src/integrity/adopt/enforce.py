@@ -1,0 +1,188 @@
+"""Moving constraints from stage to stage, in a system that goes on running.
+
+From ``declared`` to ``warn`` nothing can break, so that nothing is asked. On the way to ``enforced`` the audit is
+asked twice: before new faults are refused, and again after that, when none can come in any more between its reading
+and the last step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pymongo.errors import PyMongoError
+
+from integrity.adopt.findings import Findings, find
+from integrity.adopt.selection import chosen
+from integrity.audit.engine import OnProgress
+from integrity.declare.registry import Registry
+from integrity.declare.stage import Constraint, Stage, Stages
+from integrity.server import actual as server
+from integrity.server import state
+from integrity.server.apply import failed
+from integrity.server.drift import drift
+from integrity.server.plan import plan
+from integrity.server.step import take
+from integrity.store.port import Store
+from integrity.violation import Violation
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What became of one constraint.
+
+    Args:
+        constraint: Which.
+        before: Its stage before.
+        after: Its stage now.
+        violations: How many the audit found that keep it from going further.
+        examples: A few of them.
+        reason: What else keeps it.
+    """
+
+    constraint: Constraint
+    before: Stage
+    after: Stage
+    violations: int = 0
+    examples: tuple[Violation, ...] = field(default=(), compare=False)
+    reason: str = ""
+
+    @property
+    def held(self) -> bool:
+        """Whether it did not get as far as it was asked to."""
+        return bool(self.violations or self.reason)
+
+
+async def enforce(
+    store: Store,
+    registry: Registry,
+    names: Sequence[str] = (),
+    *,
+    to: Stage = Stage.ENFORCED,
+    progress: OnProgress | None = None,
+) -> tuple[Advance, ...]:
+    """Move constraints to a stage, as far as the data lets them.
+
+    Args:
+        store: The database.
+        registry: The declarations.
+        names: The constraints' names, or collections'; all constraints without any.
+        to: The stage. A lower one than a constraint has takes it back.
+        progress: Called now and then with how far the audit is.
+
+    Raises:
+        EnforcementError: There is no such constraint, no right to, or the server does not answer.
+        AuditError: The audit did not see everything; what was moved until then stays moved.
+    """
+    try:
+        return await _Enforcing(store, registry, to, progress).run(chosen(registry, names))
+    except PyMongoError as error:
+        raise failed(error, store) from error
+
+
+async def stages_now(store: Store, registry: Registry) -> dict[Constraint, Stage]:
+    """Return the stage of every constraint: as recorded, and otherwise as far as the server enforces it already."""
+    recorded = await state.read(store)
+    actual = await server.read(store, registry)
+    missing = {each.constraint for each in drift(registry, Stages({}), actual)}
+    found = {}
+    for each in chosen(registry):
+        there = actual.declared.get(each.collection)
+        unrecorded = each in missing or each.kind == "copy" or there is None or there.kind != "collection"
+        found[each] = recorded.of(each) or (Stage.DECLARED if unrecorded else Stage.ENFORCED)
+    return found
+
+
+class _Enforcing:
+    def __init__(self, store: Store, registry: Registry, to: Stage, progress: OnProgress | None) -> None:
+        self.store = store
+        self.registry = registry
+        self.to = to
+        self.progress = progress
+        self.advances: dict[Constraint, Advance] = {}
+
+    async def run(self, constraints: Sequence[Constraint]) -> tuple[Advance, ...]:
+        now = await stages_now(self.store, self.registry)
+        for each in constraints:
+            self.advances[each] = Advance(each, now[each], now[each])
+        actual = await server.read(self.store, self.registry)
+        views = {name: each.kind for name, each in actual.declared.items() if each.kind != "collection"}
+        for each in constraints:
+            if each.collection in views:
+                why = f"{each.collection} is a {views[each.collection]}; enforce it where its documents are stored"
+                self.advances[each] = replace(self.advances[each], reason=why)
+        everything, constraints = constraints, [each for each in constraints if each.collection not in views]
+        lowered = [each for each in constraints if now[each].rank > self.to.rank]
+        await self._move(lowered, self.to)
+        raised = [each for each in constraints if each not in lowered]
+        await self._raise(raised, min(self.to, Stage.WARN, key=lambda stage: stage.rank))
+        if self.to is Stage.MODERATE:
+            await self._raise(raised, Stage.MODERATE)
+        elif self.to is Stage.ENFORCED:
+            await self._enforce(raised)
+        await self._note(constraints)
+        return tuple(self.advances[each] for each in everything)
+
+    async def _note(self, constraints: Sequence[Constraint]) -> None:
+        """Record what was at its stage already and never recorded: guarded writes go by the record."""
+        known = (await state.read(self.store)).staged
+        there = [each for each in constraints if self.advances[each].after is self.to and each.name not in known]
+        await state.record(self.store, there, self.to, staged=True)
+
+    async def _enforce(self, constraints: Sequence[Constraint]) -> None:
+        clean = await self._clean(constraints)
+        # New faults are refused before the last look for old ones: one that came in after the look would stay.
+        await self._raise(clean, Stage.MODERATE)
+        clean = [each for each in clean if not self.advances[each].held]
+        looked_at = await self._clean([each for each in clean if each.kind == "schema"])
+        # The server itself looks for duplicates when an index becomes unique; references and copies are the guard's.
+        await self._raise([each for each in clean if each.kind != "schema" or each in looked_at], Stage.ENFORCED)
+
+    async def _clean(self, constraints: Sequence[Constraint]) -> list[Constraint]:
+        """Return those that the audit finds unbroken; note of the others how they are broken."""
+        # One that is enforced already is looked at too: what it was enforced over may have come in past it.
+        found = await find(self.store, self.registry, constraints, progress=self.progress)
+        for each in constraints:
+            if found.counts[each]:
+                self._hold(each, found)
+        return [each for each in constraints if not found.counts[each]]
+
+    def _hold(self, constraint: Constraint, found: Findings) -> None:
+        self.advances[constraint] = replace(
+            self.advances[constraint],
+            violations=found.counts[constraint],
+            examples=tuple(found.examples[constraint]),
+        )
+
+    async def _raise(self, constraints: Sequence[Constraint], stage: Stage) -> None:
+        await self._move([each for each in constraints if self.advances[each].after.rank < stage.rank], stage)
+
+    async def _move(self, constraints: Sequence[Constraint], stage: Stage) -> None:
+        """Record the stage of constraints, and make the server follow."""
+        if not constraints:
+            return
+        # Recorded first: a process that ends between the two leaves a difference, which `integrity apply` mends.
+        await state.record(self.store, constraints, stage, staged=True)
+        for each in constraints:
+            self.advances[each] = replace(self.advances[each], after=stage)
+        actual = await server.read(self.store, self.registry)
+        made = plan(
+            self.registry,
+            await state.read(self.store),
+            actual,
+            known=frozenset(each.collection for each in constraints),
+        )
+        collections = {each.collection for each in constraints}
+        for step in made.steps:
+            if step.constraint in constraints or (step.constraint is None and step.collection in collections):
+                entry = self.registry.by_collection(step.collection)
+                assert entry is not None
+                reason = await take(self.store, entry, step, actual.declared.get(step.collection))
+                if reason is not None and step.constraint is not None:
+                    await self._take_back(step.constraint, reason)
+
+    async def _take_back(self, constraint: Constraint, reason: str) -> None:
+        advance = self.advances[constraint]
+        previous = Stage.MODERATE if advance.after is Stage.ENFORCED else advance.before
+        await state.record(self.store, [constraint], previous, staged=True)
+        self.advances[constraint] = replace(advance, after=previous, reason=reason)

@@ -1,0 +1,290 @@
+"""The audit itself: collection by collection, batch by batch, every finding read twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+
+from bson.errors import BSONError
+from pymongo.errors import OperationFailure, PyMongoError
+
+from integrity.audit.baseline import Baseline
+from integrity.audit.options import Options
+from integrity.audit.pace import OutOfTime, Pace
+from integrity.audit.partition import Partition, partitions
+from integrity.audit.plan import FOLLOWING, Known, Plan, planned
+from integrity.audit.result import AuditResult, CollectionResult, Compared, Progress
+from integrity.audit.scan import Scan
+from integrity.audit.source import Source, describe
+from integrity.audit.state import State, identity
+from integrity.audit.task import Piece, Task, performed, tasks
+from integrity.audit.workers import Workers
+from integrity.declare.registry import Entry, Registry
+from integrity.errors import AuditError, EnforcementError
+from integrity.server.apply import diff
+from integrity.store.failure import reason
+from integrity.store.port import Document, Store
+from integrity.violation import Violation
+
+OnProgress = Callable[[Progress], None]
+
+#: Documents of a partition, where a collection is read in partitions: a second's work or so.
+PARTITION = 50_000
+
+
+async def audit(
+    store: Store,
+    registry: Registry,
+    options: Options | None = None,
+    *,
+    progress: OnProgress | None = None,
+    workers: Workers | None = None,
+    state: State | None = None,
+    baseline: Baseline | None = None,
+    pace: Pace | None = None,
+) -> AuditResult:
+    """Read the declared collections and report every violation of their declarations. Nothing is written.
+
+    Args:
+        store: The database.
+        registry: The declarations.
+        options: The scope; everything without.
+        progress: Called now and then with how far it is.
+        workers: Run the audit's tasks; None to run them here, one after the other.
+        state: Keeps what is done, and knows what was done before.
+        baseline: The violations that are known, which are not reported.
+        pace: How fast it may go.
+
+    Returns:
+        The result; its `failure` says why, when not everything was seen. The caller closes it.
+
+    Raises:
+        AuditError: What was asked for is not declared, or the server does not answer at all.
+    """
+    run = _Run(store, registry, options or Options(), progress)
+    run.workers, run.state, run.baseline, run.pace = workers, state, baseline, pace or Pace()
+    try:
+        return await run.audit()
+    except BaseException:
+        run.result.close()
+        raise
+
+
+async def plans(store: Store, registry: Registry, options: Options | None = None) -> list[Plan]:
+    """Return the plans of an audit, without reading a document.
+
+    Args:
+        store: The database.
+        registry: The declarations.
+        options: The scope; everything without.
+
+    Raises:
+        AuditError: What was asked for is not declared, or the server does not answer.
+    """
+    options = options or Options()
+    entries = options.entries(registry)
+    try:
+        existing = {each["name"]: each for each in await store.collections()}
+        kinds = {name: each.get("type") or "collection" for name, each in existing.items()}
+        return [
+            planned(each, await describe(store, existing[each.collection]), options, kinds)
+            for each in entries
+            if each.collection in existing
+        ]
+    except PyMongoError as error:
+        raise AuditError(f"The database {store.name!r} cannot be read: {reason(error)}") from error
+
+
+class _Run:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        options: Options,
+        progress: OnProgress | None,
+    ) -> None:
+        self.workers: Workers | None = None
+        self.state: State | None = None
+        self.baseline: Baseline | None = None
+        self.pace = Pace()
+        self._store = store
+        self._options = options
+        self._progress = progress
+        self._registry = registry
+        self._entries = options.entries(registry)
+        self.result = AuditResult(store.name)
+
+    async def audit(self) -> AuditResult:
+        started = time.monotonic()
+        if self.state is not None:
+            self.state.begin(identity(self._registry, self._store.name, self._options))
+        if self.baseline is not None:
+            self.result.compared = Compared()
+        try:
+            existing = {each["name"]: each for each in await self._store.collections()}
+        except PyMongoError as error:
+            raise AuditError(f"The database {self._store.name!r} cannot be read: {reason(error)}") from error
+        kinds = {name: each.get("type") or "collection" for name, each in existing.items()}
+        for entry in self._entries:
+            result = CollectionResult(entry.collection)
+            self.result.collections.append(result)
+            absent = [each for each in self._needed(entry) if each.collection not in existing]
+            if absent:
+                self._fail(_absent(entry, absent[0], self._store.name))
+                if entry in absent:
+                    continue
+            try:
+                await self._collection(entry, existing[entry.collection], kinds, result)
+            except OutOfTime:
+                self._fail(
+                    f"The time that the audit may take was over after {result.scanned:,} of {result.documents:,} "
+                    f"documents of {entry.collection!r}"
+                    f"{'; run it again with the same --state to go on' if self.state else ''}."
+                )
+                break
+            except (PyMongoError, BSONError) as error:
+                self._fail(
+                    f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
+                    f"{reason(error) if isinstance(error, PyMongoError) else f'a document is no valid BSON ({error}).'}"
+                )
+                if isinstance(error, PyMongoError) and not isinstance(error, OperationFailure):
+                    break  # the connection is gone, and with it the rest
+        self._unseen()
+        if self._options.drift:
+            await self._drift()
+        self.result.seconds = time.monotonic() - started
+        if self.baseline is not None and self.result.compared is not None:
+            self.result.compared.gone = self.baseline.gone
+        if self.state is not None and self.result.complete:
+            counts = {f"{each.name} {code}": n for each in self.result.collections for code, n in each.counts.items()}
+            self.state.end(self.result.seconds, counts)
+        return self.result
+
+    async def _drift(self) -> None:
+        """Compare the server's validators and indexes with the declarations: rules about no document."""
+        try:
+            found = await diff(self._store, self._registry)
+        except EnforcementError as error:
+            self._fail(f"Validators and indexes were not compared: {error}")
+            return
+        results = {each.name: each for each in self.result.collections}
+        for each in found:
+            result = results.get(each.collection)
+            if result is None:
+                if self._options.collections:
+                    continue  # not one that was asked for
+                result = results[each.collection] = CollectionResult(each.collection, complete=True)
+                self.result.collections.append(result)
+            self._add([each.violation], result)
+
+    def _needed(self, entry: Entry) -> list[Entry]:
+        """The entries whose collections are read for this one's audit."""
+        targets = [each.target for each in entry.references] if self._options.wants_any(FOLLOWING) else []
+        return list(dict.fromkeys([entry, *targets]))
+
+    def _fail(self, why: str) -> None:
+        self.result.failure = f"{self.result.failure} {why}" if self.result.failure else why
+
+    def _unseen(self) -> None:
+        """Say what a lost connection left unread: a collection without a result is not a clean one."""
+        seen = {each.name for each in self.result.collections}
+        for entry in self._entries:
+            if entry.collection not in seen:
+                self.result.collections.append(CollectionResult(entry.collection))
+
+    async def _collection(
+        self, entry: Entry, listed: Document, kinds: dict[str, str], result: CollectionResult
+    ) -> None:
+        source = await describe(self._store, listed)
+        result.documents = await self._many(source)
+        known = Known(source, tuple(kinds.items()))
+        plan = known.plan(entry, self._options)
+        parts = await self._parts(source)
+        self._tell(result)
+        async for piece in self._pieces(known, plan, list(tasks(plan, parts))):
+            self._add(piece.violations, result)
+            if piece.task.step == "partition":
+                part = round(piece.task.partition.share * result.documents)
+                self._read(result, piece.read or (part if piece.finished and not plan.reads else 0), plan)
+        if not plan.reads:
+            result.scanned = result.documents
+        result.complete = plan.follows or not self._options.wants_any(FOLLOWING)
+        self._tell(result, finished=True)
+
+    async def _parts(self, source: Source) -> list[Partition]:
+        """Return the collection's partitions: those of the state, where there are any."""
+        if self.state is not None and (kept := self.state.partitions(source.name)) is not None:
+            return kept
+        size = self._options.partition or self.pace.partition
+        if size is None and (self.state is not None or self.workers is not None):
+            size = PARTITION
+        found = await partitions(self._store, source, size)
+        if self.state is not None:
+            self.state.divide(source.name, found)
+        return found
+
+    async def _pieces(self, known: Known, plan: Plan, wanted: list[Task]) -> AsyncIterator[Piece]:
+        left = []
+        for task in wanted:
+            if self.state is not None and (done := self.state.done(task)) is not None:
+                yield Piece(task, list(done[0]), done[1], finished=True)
+            else:
+                left.append(task)
+        found: list[Violation] = []
+        read = 0
+        async for piece in self._fresh(known, plan, left):
+            if self.state is not None:  # a task's pieces come one after the other
+                found += [each for each in piece.violations if self._options.wants(each.code)]
+                read += piece.read
+                if piece.finished:
+                    # Recorded before it is counted: what a kill leaves unrecorded is found again, never twice.
+                    self.state.record(piece.task, found, read)
+                    found, read = [], 0
+            yield piece
+            if piece.finished:
+                await self.pace.keep(self._store, round(piece.task.partition.share * known.source.documents))
+
+    async def _fresh(self, known: Known, plan: Plan, wanted: list[Task]) -> AsyncIterator[Piece]:
+        if self.workers is not None:
+            async for piece in self.workers.pieces(known, wanted, self._options):
+                yield piece
+            return
+        scan = Scan(self._store, plan, self._options)
+        for task in wanted:
+            async for piece in performed(scan, plan, task):
+                yield piece
+
+    async def _many(self, source: Source) -> int:
+        if source.kind == "collection":  # kept by the server: to count is to read
+            return await self._store.estimated_document_count(source.name)
+        return await self._store.count_documents(source.name, {})
+
+    def _read(self, result: CollectionResult, many: int, plan: Plan) -> None:
+        result.scanned += many
+        if not plan.reads:  # estimated, and less than all until the end
+            result.scanned = min(result.scanned, result.documents - 1)
+        self._tell(result)
+
+    def _add(self, found: list[Violation], result: CollectionResult) -> None:
+        for violation in found:
+            if not self._options.wants(violation.code):
+                continue
+            if self.baseline is not None and self.baseline.knows(violation):
+                assert self.result.compared is not None
+                self.result.compared.known += 1
+            else:
+                result.add(violation)
+                self.result.violations.add(violation)
+
+    def _tell(self, result: CollectionResult, *, finished: bool = False) -> None:
+        if self._progress is not None:
+            self._progress(
+                Progress(result.name, result.scanned, result.documents, self.result.total, finished=finished)
+            )
+
+
+def _absent(entry: Entry, missing: Entry, database: str) -> str:
+    what = f"The collection {missing.collection!r} of the model {missing.name} is not in the database {database!r}"
+    if missing is entry:
+        return f"{what}; check the database's name, or create the collection if it is meant to be empty."
+    return f"{what}, and {entry.collection!r} refers to it; its references were not judged."

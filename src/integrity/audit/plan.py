@@ -1,0 +1,224 @@
+"""The audit's plan for one collection: what the server decides, what is fetched, which keys are looked up how.
+
+A plan is a value: it is made before anything is read, printed by `describe`, and run by `integrity.audit.scan`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import json_util
+
+from integrity.audit.options import Options
+from integrity.audit.pushdown import Pushdown, compiled
+from integrity.audit.source import Index, Source
+from integrity.audit.unique import groups
+from integrity.declare.registry import Copy, Entry, Reference, UniqueKey
+from integrity.store.port import Document
+
+#: The codes that one document alone decides.
+FIELDS = ("SCH", "EMP", "FRB")
+_FIELD_CODES = ("SCH001", "SCH002", "SCH003", "SCH004", "SCH005", "EMP001", "EMP002", "EMP003", "EMP004", "EMP005",
+                "FRB001", "FRB002", "FRB003")  # fmt: skip
+_REFERENCE_CODES = ("REF001", "REF002")
+
+_NUMBERS = frozenset({"int", "long", "double", "decimal"})
+
+#: The codes that need what references refer to; a duplicate is one only where nothing of these comes first.
+FOLLOWING = (*_REFERENCE_CODES, "OWN001", "UNQ001")
+
+
+@dataclass(frozen=True)
+class KeyLookup:
+    """How a reference's values are found.
+
+    Args:
+        reference: The reference.
+        pipeline: Yields each value once.
+        index: The index that is read instead of the documents, or None.
+        counted: Whether the target's ids need only be counted: they are there once each.
+    """
+
+    reference: Reference
+    pipeline: tuple[Document, ...]
+    index: Index | None = None
+    counted: bool = False
+
+    @property
+    def field(self) -> str:
+        """The dotted name by which a query finds a value."""
+        return ".".join(each for each in self.reference.place.steps if each != "[]")
+
+
+@dataclass(frozen=True)
+class CopyLookup:
+    """How a copy's values are found, each with its reference's.
+
+    Args:
+        copy: The copy.
+        pipeline: Yields each pair of the reference's value and the copy's once.
+    """
+
+    copy: Copy
+    pipeline: tuple[Document, ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a plan is made of besides the declarations: enough to make the same plan in another process.
+
+    Args:
+        source: The collection.
+        kinds: The kind of every collection that exists, by name.
+    """
+
+    source: Source
+    kinds: tuple[tuple[str, str], ...]
+
+    def plan(self, entry: Entry, options: Options) -> Plan:
+        """Return the plan for the collection of `entry`."""
+        return planned(entry, self.source, options, dict(self.kinds))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an audit does to one collection.
+
+    Args:
+        entry: The model's entry.
+        source: The collection.
+        reads: Why every document is read as a whole; empty where the server decides what can be decided.
+        fields: What the server decides of the field rules; None where no field rule was asked for.
+        references: The references whose values the server lists.
+        copies: The copies whose values the server lists.
+        uniques: The constraints whose values the server groups.
+        follows: Whether references are judged at all: their targets can be read.
+    """
+
+    entry: Entry
+    source: Source
+    reads: str = ""
+    fields: Pushdown | None = None
+    references: tuple[KeyLookup, ...] = ()
+    copies: tuple[CopyLookup, ...] = ()
+    uniques: tuple[UniqueKey, ...] = field(default=())
+    follows: bool = True
+
+
+def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, str]) -> Plan:
+    """Return the plan for one collection.
+
+    Args:
+        entry: The model's entry.
+        source: What is known of the collection.
+        options: What the audit was asked for.
+        kinds: The kind of every collection that exists, by name.
+    """
+    uniques = tuple(entry.uniques) if options.wants("UNQ001") else ()
+    follows = options.wants_any(FOLLOWING) and all(each.target.collection in kinds for each in entry.references)
+    references = entry.references if follows and options.wants_any(_REFERENCE_CODES) else []
+    copies = entry.copies if follows and options.wants("OWN001") else []
+    reads = ""
+    found: Pushdown | None = None
+    if not options.pushdown:
+        reads = "the server was not to decide anything (--no-pushdown)"
+    elif not source.partitionable:
+        reads = f"it is a {source.kind}"
+    elif any("*" in each.place.steps for each in references) or any("*" in each.place.steps for each in copies):
+        reads = "a reference or copy stands under the keys of a mapping"
+    elif not all(map(_listable, copies)):
+        reads = "a copy stands in an array that its reference is not in"
+    elif options.wants_any(_FIELD_CODES):
+        found = compiled(entry)
+        if found.whole:
+            reads = "a validator judges the document as a whole"
+    if reads:
+        return Plan(entry, source, reads, uniques=uniques, follows=follows)
+    return Plan(
+        entry,
+        source,
+        fields=found,
+        references=tuple(_keys(each, source, kinds) for each in references),
+        copies=tuple(CopyLookup(each, _pairs(each)) for each in copies),
+        uniques=uniques,
+        follows=follows,
+    )
+
+
+def _keys(reference: Reference, source: Source, kinds: Mapping[str, str]) -> KeyLookup:
+    name, unwound = _unwound(reference.place.steps)
+    # An index on an array has no entry for the array as it stands in one document.
+    index = None if unwound else next((each for each in source.indexes if each.fields[0] == name), None)
+    pipeline = (*unwound, {"$group": {"_id": f"${name}"}}, {"$sort": {"_id": 1}})
+    # Each id is there once; not so in a view.
+    counted = reference.field == "_id" and kinds[reference.target.collection] == "collection"
+    return KeyLookup(reference, pipeline, index, counted)
+
+
+def _pairs(copy: Copy) -> tuple[Document, ...]:
+    via, unwound = _unwound(copy.via.place.steps)
+    value, _ = _unwound(copy.place.steps)
+    pair: Document = {"v": f"${via}", "c": f"${value}"}
+    if copy.place.node.scalars & _NUMBERS:
+        pair["t"] = {"$type": f"${value}"}  # the server calls 1 and 1.0 equal; a faithful copy is of the same type
+    return (*unwound, {"$group": {"_id": pair}}, {"$sort": {"_id": 1}})
+
+
+def _unwound(steps: tuple[str, ...]) -> tuple[str, tuple[Document, ...]]:
+    """Return the dotted name of a place, and the stages that take its arrays apart."""
+    name, stages = "", []
+    for step in steps:
+        if step == "[]":
+            stages.append({"$unwind": f"${name}"})
+        else:
+            name = f"{name}.{step}" if name else step
+    return name, tuple(stages)
+
+
+def _listable(copy: Copy) -> bool:
+    """Whether the copy and its reference stand in the same arrays, and the copy's value is compared by its type."""
+    arrays = [_arrays(copy.place.steps), _arrays(copy.via.place.steps)]
+    node = copy.place.node
+    plain = not node.anything and not node.arrays and not node.objects
+    return arrays[0] == arrays[1] and plain
+
+
+def _arrays(steps: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [steps[:end] for end, step in enumerate(steps) if step == "[]"]
+
+
+def describe(plan: Plan) -> str:
+    """Return the plan as text."""
+    return "\n".join(_lines(plan)) + "\n"
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    yield f"{plan.source.name}: {plan.source.documents:,} documents"
+    if plan.reads:
+        yield f"  every document is read and judged in Python: {plan.reads}"
+    elif plan.fields is None:
+        yield "  field rules: not asked for"
+    else:
+        yield "  field rules: the server reads every document and returns the suspects:"
+        yield f"    {_shown(plan.fields.filter)}"
+        if plan.fields.undecided:
+            names = ", ".join(each.path for each in plan.fields.undecided)
+            yield f"  only Python can decide, and only these are fetched of every document: {names}"
+    for each in plan.references:
+        how = f"the index {each.index.name}" if each.index else "the documents"
+        yield f"  reference {each.reference.path}: its values, each once, from {how}; then"
+        yield f"    {each.reference.target.collection}.{each.reference.field} by $in"
+    for copied in plan.copies:
+        yield (
+            f"  copy {copied.copy.path}: its values with those of {copied.copy.via.path}, each pair once; then "
+            f"{copied.copy.via.target.collection}.{copied.copy.field} by $in"
+        )
+    for unique in plan.uniques:
+        yield f"  unique {unique.path}: {_shown(list(groups(unique)))}"
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(json_util._json_convert(value, json_util.RELAXED_JSON_OPTIONS), ensure_ascii=True)  # noqa: SLF001 - the public form is text

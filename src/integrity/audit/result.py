@@ -1,0 +1,117 @@
+"""What an audit found, and how much it saw."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from integrity.audit.spool import Spool
+from integrity.violation import Violation
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an audit is.
+
+    Args:
+        collection: The collection that is being read.
+        done: Its documents read so far.
+        total: Its documents when it was begun.
+        findings: The violations found so far, in all collections.
+        finished: Whether this collection is done.
+    """
+
+    collection: str
+    done: int
+    total: int
+    findings: int
+    finished: bool = False
+
+
+@dataclass
+class CollectionResult:
+    """What was found in one collection.
+
+    Args:
+        name: The collection's name.
+        documents: The documents in it when its audit began.
+        scanned: The documents that were read.
+        complete: Whether every document was read and every rule that was asked for was judged.
+        counts: The number of violations by code.
+        paths: The number of violations by ``"CODE declared.path"``.
+    """
+
+    name: str
+    documents: int = 0
+    scanned: int = 0
+    complete: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    paths: Counter[str] = field(default_factory=Counter)
+
+    def add(self, violation: Violation) -> None:
+        """Count a violation."""
+        self.counts[violation.code] += 1
+        self.paths[f"{violation.code} {violation.field}".rstrip()] += 1
+
+
+@dataclass
+class Compared:
+    """An audit beside a baseline.
+
+    Args:
+        known: The violations that the baseline knows and that are still there.
+        gone: Those that it knows and that are not.
+    """
+
+    known: int = 0
+    gone: int = 0
+
+
+@dataclass
+class AuditResult:
+    """What an audit found.
+
+    Args:
+        database: The database's name.
+        collections: The results by collection, in the order of the models.
+        violations: Every violation, in the order in which it was found.
+        seconds: How long it took.
+        failure: One sentence that says why not everything was seen; None when everything was.
+        compared: What a baseline made of it; `violations` and all counts are then of the new ones only.
+    """
+
+    database: str
+    collections: list[CollectionResult] = field(default_factory=list)
+    violations: Spool = field(default_factory=Spool)
+    seconds: float = 0.0
+    failure: str | None = None
+    compared: Compared | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for was seen."""
+        return self.failure is None and all(each.complete for each in self.collections)
+
+    @property
+    def total(self) -> int:
+        """The number of violations."""
+        return len(self.violations)
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything was seen and nothing was found."""
+        return self.complete and not self.total
+
+    def close(self) -> None:
+        """Forget the violations."""
+        self.violations.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

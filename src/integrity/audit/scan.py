@@ -1,0 +1,323 @@
+"""Running a plan: the server's suspects, and Python's verdict over each of them, read again.
+
+Each step reports the codes and paths that are its own and no others, so that nothing is reported twice: the
+partitions report what a document alone decides, each reference, copy and constraint what it decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from pymongo.errors import PyMongoError
+from pymongo.read_preferences import ReadPreference
+
+from integrity.audit.facts import Facts, copied
+from integrity.audit.options import Options
+from integrity.audit.partition import Partition
+from integrity.audit.plan import FIELDS, CopyLookup, KeyLookup, Plan
+from integrity.audit.source import SIMPLE
+from integrity.audit.unique import Duplicates
+from integrity.declare.equality import key, same
+from integrity.declare.extract import ABSENT, value_at, values_at
+from integrity.declare.registry import UniqueKey
+from integrity.declare.slot import VALUE, Slot
+from integrity.rules.judge import Judge
+from integrity.store.lookup import CHUNK, look_up, queryable
+from integrity.store.port import CODEC, Batches, Document, Store
+from integrity.violation import Violation
+
+#: Documents read again at once.
+AGAIN = 1000
+#: Ids that travel in one reply: a suspect is an id.
+_IDS = 10_000
+#: One document in so many is looked at although it is no suspect, and so many of them are a reply.
+_HEARTBEAT = 500
+_BEATS = 100
+#: Values listed at once, and so many in one ``$in``.
+_KEYS = 10_000
+#: Bytes of one ``$in``, of the 16 MB that a command may have.
+_IN_BYTES = 8_000_000
+
+_CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
+SIMPLY = {"collation": SIMPLE}
+_REFERENCE = ("REF001", "REF002")
+
+Found = AsyncIterator[list[Violation]]
+
+
+class Scan:
+    """Runs the plan of one collection.
+
+    Args:
+        store: The database.
+        plan: The plan.
+        options: What the audit was asked for.
+    """
+
+    def __init__(self, store: Store, plan: Plan, options: Options) -> None:
+        self._store = store
+        self._plan = plan
+        self._options = options
+        self._entry = plan.entry
+        self._exact = plan.source.exact
+        # A finding is confirmed where the writes are: two secondaries may be seconds apart, and a child's parent is
+        # then not there yet on one of them.
+        self._sure = store.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
+        self._alone = Facts(self._sure, plan.entry, references=(), copies=())
+        undecided = plan.fields.undecided if plan.fields is not None else ()
+        self._undecided = [(slot, Judge(slot.judged)) for slot in undecided]
+
+    async def partition(self, partition: Partition, read: Callable[[int], None]) -> Found:
+        """Yield the violations that the documents of a partition alone decide.
+
+        Where the plan reads every document, they are those of all rules but uniqueness.
+
+        Args:
+            partition: The partition.
+            read: Called with the number of documents of every batch that was read as a whole.
+        """
+        if self._plan.reads:
+            async for found in self._everything(partition, read):
+                yield found
+        elif (fields := self._plan.fields) is not None:
+            told: set[Hashable] = set()
+            if fields.filter is not None:
+                filter_, size = fields.filter, _IDS
+                if not partition.bounded:
+                    # Now and then a document that is no suspect: else a long clean scan would tell nothing.
+                    filter_, size = {"$or": [*filter_["$or"], {"$sampleRate": 1 / _HEARTBEAT}]}, _BEATS
+                suspects = self._find(filter_, {"_id": 1}, partition, size)
+                async for found in self._suspects(suspects, _ids, size):
+                    if not partition.bounded:
+                        read((size - len(found)) * _HEARTBEAT)
+                    yield found
+                    if fields.undecided:
+                        told.update(key(each.id) for each in found)
+            if fields.undecided:
+                # What the server suspected too was told above, with all that is wrong with it.
+                fetched = self._find({}, fields.projection, partition, _IDS)
+                async for found in self._suspects(fetched, lambda batch: self._faulty(batch, told)):
+                    yield found
+
+    async def reference(self, lookup: KeyLookup) -> Found:
+        """Yield the violations of one reference."""
+        reference, target = lookup.reference, lookup.reference.target
+        facts = Facts(self._sure, self._entry, references=[reference], copies=())
+        steps = reference.place.steps
+        options = {"hint": lookup.index.name} if lookup.index else {}
+        batches = await self._aggregate(lookup.pipeline, **options)
+        try:
+            while batch := await batches.next(_KEYS):
+                values = [each["_id"] for each in batch if each.get("_id") is not None]
+                found = await self._present(target.collection, reference.field, values, counted=lookup.counted)
+                dangling = {key(each): each for each in values if key(each) not in found}
+                if not dangling:
+                    continue
+
+                def ours(violation: Violation, document: Document, keys: dict[Any, Any] = dangling) -> bool:
+                    value = value_at(document, _concrete(document, violation, steps))
+                    return violation.code in _REFERENCE and violation.field == reference.path and key(value) in keys
+
+                async for more in self._users(lookup.field, list(dangling.values()), facts, ours):
+                    yield more
+        finally:
+            await _closed(batches)
+
+    async def copy(self, lookup: CopyLookup) -> Found:
+        """Yield the violations of one copy."""
+        copy = lookup.copy
+        reference, target = copy.via, copy.via.target
+        facts = Facts(self._sure, self._entry, references=[reference], copies=[copy])
+        field = ".".join(each for each in reference.place.steps if each != "[]")
+        batches = await self._aggregate(lookup.pipeline)
+        try:
+            while batch := await batches.next(_KEYS):
+                pairs = [(each["_id"]["v"], each["_id"].get("c")) for each in batch if _follows(each["_id"])]
+                owners = await self._originals(target.collection, reference.field, copy.field, pairs)
+                stale: dict[Hashable, Any] = {}
+                for via, value in pairs:
+                    original = owners.get(at := key(via), ABSENT)
+                    if original is not ABSENT and not same(value, original):
+                        stale[at] = via
+                if not stale:
+                    continue
+                of_batch = {(key(via), key(value), type(value)) for via, value in pairs}
+
+                def ours(violation: Violation, document: Document, seen: set[Any] = of_batch) -> bool:
+                    # Another batch has the reference's other pairs.
+                    return (
+                        violation.code == "OWN001"
+                        and violation.field == copy.path
+                        and any(
+                            _dotted(path) == violation.path
+                            and (key(via), key(_null(value)), type(_null(value))) in seen
+                            for path, value, _, via in copied(copy, document)
+                        )
+                    )
+
+                async for more in self._users(field, list(stale.values()), facts, ours):
+                    yield more
+        finally:
+            await _closed(batches)
+
+    async def unique(self, unique: UniqueKey) -> Found:
+        """Yield the violations of one constraint."""
+        facts = Facts(self._sure, self._entry) if self._plan.follows else self._alone
+        async for found in Duplicates(self._store, self._sure, facts, unique, self._plan.source).find():
+            yield found
+
+    async def _everything(self, partition: Partition, read: Callable[[int], None]) -> Found:
+        facts = Facts(self._store, self._entry) if self._plan.follows else self._alone
+        sure = Facts(self._sure, self._entry) if self._plan.follows else self._alone
+        options = partition.options if self._plan.source.partitionable else {}
+        size = self._plan.source.batch
+        batches = self._store.find(self._entry.collection, {}, batch_size=size, **options)
+        try:
+            while batch := await batches.next(size):
+                judged = await facts.judge(batch)
+                suspects = []
+                for document, found in zip(batch, judged, strict=True):
+                    if "_id" not in document:  # a view that leaves it out: there is no reading again
+                        yield found
+                    elif any(self._options.wants(each.code) for each in found):
+                        suspects.append(document["_id"])
+                async for found in self._again(suspects, sure):
+                    yield found
+                read(len(batch))
+        finally:
+            await _closed(batches)
+
+    async def _suspects(self, batches: Batches, read: Callable[[list[Document]], list[Any]], size: int = _IDS) -> Found:
+        try:
+            while batch := await batches.next(size):
+                async for found in self._again(read(batch), self._alone, _by_itself):
+                    yield found
+        finally:
+            await _closed(batches)
+
+    def _faulty(self, batch: list[Document], told: set[Hashable]) -> list[Any]:
+        """Return the ids of the documents with a fault at one of the undecided places, but those in `told`."""
+        return [
+            document["_id"]
+            for document in batch
+            if any(_at_fault(document, *each) for each in self._undecided) and key(document["_id"]) not in told
+        ]
+
+    async def _again(
+        self, ids: list[Any], facts: Facts, ours: Callable[[Violation, Document], bool] | None = None
+    ) -> Found:
+        """Read documents again, and yield what is wrong with them now.
+
+        Nothing is reported that was seen once: a writer may have been at work between two look-ups.
+        """
+        for start in range(0, len(ids), AGAIN):
+            batches = self._sure.find(self._entry.collection, {"_id": {"$in": ids[start : start + AGAIN]}})
+            while batch := await batches.next(self._plan.source.batch):
+                for document, found in zip(batch, await facts.judge(batch, again=True), strict=True):
+                    yield [each for each in found if ours is None or ours(each, document)]
+
+    async def _users(
+        self, field: str, values: list[Any], facts: Facts, ours: Callable[[Violation, Document], bool]
+    ) -> Found:
+        """Yield the violations of the documents that have one of these values."""
+        filters: list[Document] = [{field: {"$eq": each}} for each in values if not queryable(each)]
+        plain = [each for each in values if queryable(each)]
+        filters += [{field: {"$in": some}} for some in _fitting(plain)]
+        for filter_ in filters:
+            batches = self._store.find(self._entry.collection, filter_, projection={"_id": 1}, **self._exact)
+            try:
+                while batch := await batches.next(_IDS):
+                    async for found in self._again([each["_id"] for each in batch], facts, ours):
+                        yield found
+            finally:
+                await _closed(batches)
+
+    async def _originals(
+        self, collection: str, field: str, copied_field: str, pairs: list[tuple[Any, Any]]
+    ) -> dict[Hashable, Any]:
+        """Return the owners' values by the keys that refer to them."""
+        values = list({key(via): via for via, _ in pairs if queryable(via)}.values())
+        found: dict[Hashable, Any] = {}
+        for some in _fitting(values):
+            documents = await look_up(self._store, collection, field, some, [copied_field], batch_size=CHUNK)
+            found.update((at, _original(each, copied_field)) for at, each in documents.items())
+        return found
+
+    async def _present(self, collection: str, field: str, values: list[Any], *, counted: bool) -> set[Hashable]:
+        """Return the keys of the values that exist."""
+        sought = [each for each in values if queryable(each)]
+        found: set[Hashable] = set()
+        for some in _fitting(sought):
+            # Ids and values are there once each: as many ids as values means that every value is one.
+            if counted and await self._store.count_documents(collection, {field: {"$in": some}}, **SIMPLY) == len(some):
+                found.update(map(key, some))
+            else:
+                found.update(await look_up(self._store, collection, field, some))
+        return found
+
+    def _find(self, filter_: Document, projection: dict[str, int], partition: Partition, size: int) -> Batches:
+        return self._store.find(
+            self._entry.collection,
+            filter_,
+            projection=projection,
+            batch_size=size,
+            **partition.options,
+            **self._exact,
+        )
+
+    async def _aggregate(self, pipeline: tuple[Document, ...], **options: Any) -> Batches:
+        return await self._store.aggregate(
+            self._entry.collection, list(pipeline), allowDiskUse=True, batchSize=_KEYS, **options, **self._exact
+        )
+
+
+def _ids(batch: list[Document]) -> list[Any]:
+    return [each["_id"] for each in batch]
+
+
+def _fitting(values: list[Any]) -> Iterator[list[Any]]:
+    """Yield the values in as many parts as fit a command each."""
+    if values and len(values) > 1 and len(bson.encode({"": values}, codec_options=_CODEC)) > _IN_BYTES:
+        yield from _fitting(values[: len(values) // 2])
+        yield from _fitting(values[len(values) // 2 :])
+    elif values:
+        yield values
+
+
+def _by_itself(violation: Violation, _: Document) -> bool:
+    return violation.code.startswith(FIELDS)
+
+
+def _at_fault(document: Document, slot: Slot, judge: Judge) -> bool:
+    return any(judge.stored({VALUE: value}) for _, value in values_at(document, slot.steps))
+
+
+def _follows(pair: Document) -> bool:
+    return pair.get("v") is not None
+
+
+def _original(owner: Document, field: str) -> Any:
+    return _null(value_at(owner, tuple(field.split("."))))
+
+
+def _null(value: Any) -> Any:
+    return None if value is ABSENT else value
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, path))
+
+
+def _concrete(document: Document, violation: Violation, steps: tuple[str, ...]) -> tuple[str | int, ...]:
+    """Return the steps of a violation's path: its numbers are indices where an array is declared."""
+    return next((path for path, _ in values_at(document, steps) if _dotted(path) == violation.path), ())
+
+
+async def _closed(batches: Batches) -> None:
+    # The connection may be gone: its loss is told by what was raised, not by the cursor that is closed after it.
+    with suppress(PyMongoError):
+        await batches.close()

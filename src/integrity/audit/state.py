@@ -1,0 +1,188 @@
+"""The state of an audit in a file: what is done, so that it goes on where it was killed.
+
+An SQLite file, readable by its owner only. A task's findings are recorded in the same transaction that marks it as
+done, so that a kill at any moment leaves every task either done or not begun.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import bson
+
+from integrity.audit.options import Options
+from integrity.audit.partition import Partition
+from integrity.audit.spool import packed, unpacked
+from integrity.audit.task import Task
+from integrity.declare.policy import Policy
+from integrity.declare.registry import Registry
+from integrity.declare.shape import Place
+from integrity.errors import AuditError
+from integrity.violation import Violation
+
+_FORMAT = "1"
+_TABLES = """
+create table if not exists meta (name text primary key, value text not null);
+create table if not exists part (collection text, number integer, bounds blob, primary key (collection, number));
+create table if not exists task (name text primary key, read integer not null, found blob not null);
+create table if not exists run (ended real primary key, seconds real, complete integer, counts text not null);
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """An audit that has ended.
+
+    Args:
+        ended: When, in seconds since 1970.
+        seconds: How long it took.
+        complete: Whether it saw everything.
+        counts: The violations by ``"collection code"``.
+    """
+
+    ended: float
+    seconds: float
+    complete: bool
+    counts: dict[str, int]
+
+
+class State:
+    """An open state file.
+
+    Args:
+        path: The file; made where there is none.
+
+    Raises:
+        AuditError: It cannot be opened, is no state file, or another audit is using it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._file = sqlite3.connect(path, timeout=1.0)
+            # Two audits on one file would each count the other's tasks as their own.
+            self._file.execute("pragma locking_mode = exclusive")
+            self._file.executescript(_TABLES)
+            self._file.commit()
+        except OSError as error:
+            raise AuditError(f"The state file {path} cannot be opened: {error.strerror}.") from error
+        except sqlite3.DatabaseError as error:
+            why = "another audit is using it" if "locked" in str(error) else "it is no state file"
+            raise AuditError(f"The state file {path} cannot be used: {why}.") from error
+
+    def begin(self, identity: str) -> bool:
+        """Begin an audit, or go on with one that was not ended.
+
+        Args:
+            identity: What the audit is of: `identity` of its arguments.
+
+        Returns:
+            Whether an earlier audit is gone on with.
+
+        Raises:
+            AuditError: The file holds an audit of something else that was not ended.
+        """
+        found = self._meta("identity")
+        if found is not None and found != identity:
+            raise AuditError(
+                f"The state file {self.path} holds an unfinished audit of other models, another database or with other "
+                "options; finish that one, or name another file."
+            )
+        with self._file:
+            self._file.execute("insert or replace into meta values ('identity', ?)", (identity,))
+            self._file.execute("insert or replace into meta values ('format', ?)", (_FORMAT,))
+        return found is not None
+
+    def partitions(self, collection: str) -> list[Partition] | None:
+        """Return the partitions that a collection was divided into, or None."""
+        rows = self._file.execute("select bounds from part where collection = ? order by number", (collection,))
+        found = [bson.decode(bounds) for (bounds,) in rows]
+        return [Partition(tuple(each["l"]), tuple(each["u"]), each["s"]) for each in found] or None
+
+    def divide(self, collection: str, partitions: Iterable[Partition]) -> None:
+        """Keep the partitions that a collection is divided into."""
+        rows = [
+            (collection, number, bson.encode({"l": list(each.lower), "u": list(each.upper), "s": each.share}))
+            for number, each in enumerate(partitions)
+        ]
+        with self._file:
+            self._file.executemany("insert into part values (?, ?, ?)", rows)
+
+    def done(self, task: Task) -> tuple[Iterator[Violation], int] | None:
+        """Return what a task found and how much it read, or None when it is not done."""
+        row = self._file.execute("select found, read from task where name = ?", (task.name,)).fetchone()
+        return None if row is None else (unpacked(row[0]), row[1])
+
+    def record(self, task: Task, found: Iterable[Violation], read: int) -> None:
+        """Mark a task as done, with what it found."""
+        data = b"".join(map(packed, found))
+        with self._file:
+            self._file.execute("insert or replace into task values (?, ?, ?)", (task.name, read, data))
+
+    def end(self, seconds: float, counts: dict[str, int]) -> None:
+        """Forget the tasks of an audit that is complete, and remember that it was."""
+        with self._file:
+            self._file.execute("insert into run values (?, ?, 1, ?)", (time.time(), seconds, json.dumps(counts)))
+            for table in ("task", "part"):
+                self._file.execute(f"delete from {table}")  # noqa: S608 - two names of this file
+            self._file.execute("delete from meta where name = 'identity'")
+
+    def runs(self) -> list[Run]:
+        """Return the audits that were completed, the oldest first."""
+        rows = self._file.execute("select ended, seconds, complete, counts from run order by ended")
+        return [Run(ended, seconds, bool(complete), json.loads(counts)) for ended, seconds, complete, counts in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(sqlite3.Error):
+            self.close()
+
+    def _meta(self, name: str) -> str | None:
+        row = self._file.execute("select value from meta where name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+
+def identity(registry: Registry, database: str, options: Options) -> str:
+    """Return what tells one audit from another: its declarations, its database and its scope."""
+    declared = [
+        [each.name, each.collection, _stable(each.policy), [_place(one) for one in each.places]] for each in registry
+    ]
+    scope = {name: value for name, value in asdict(options).items() if name != "partition"}
+    text = json.dumps([database, scope, declared], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _place(place: Place) -> list[Any]:
+    node = place.node
+    markers = [_ADDRESS.sub("", repr(each)) for each in node.markers]
+    required = place.field.required if place.field is not None else None
+    return [place.path, sorted(node.scalars), node.nullable, node.anything, repr(node.literals), markers, required]
+
+
+def _stable(policy: Policy) -> dict[str, Any]:
+    """Return a policy in an order that every process has."""
+    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in vars(policy).items()}
+
+
+#: A function's address is another one in every process.
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

@@ -1,0 +1,118 @@
+r"""What the server can say of a string: a pattern that only strings without a fault match.
+
+MongoDB matches by PCRE in UTF mode: a value that is no string, and a string that is no UTF-8, match nothing. What
+the pattern lets through must be let through by the policy too; it may refuse more, and Python then looks.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from integrity.declare.policy import Policy
+
+#: The characters, by code point, that draw nothing where a string begins, and neighbours of theirs: a string that
+#: begins with another one is visible. Rounded outwards where Unicode's versions may differ.
+_INVISIBLE = (
+    (0x0, 0x20), (0x7F, 0xA0), (0xAD, 0xAD), (0x34F, 0x34F), (0x600, 0x605), (0x61C, 0x61C), (0x6DD, 0x6DD),
+    (0x70F, 0x70F), (0x890, 0x891), (0x8E2, 0x8E2), (0x115F, 0x1160), (0x1680, 0x1680), (0x17B4, 0x17B5),
+    (0x180B, 0x180F), (0x2000, 0x200F), (0x2028, 0x202F), (0x205F, 0x206F), (0x2800, 0x2800), (0x3000, 0x3000),
+    (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFF), (0x110BD, 0x110BD),
+    (0x110CD, 0x110CD), (0x13430, 0x1345F), (0x1BCA0, 0x1BCAF), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+
+#: Marks draw nothing of their own; what is unassigned to the server may be a mark to Python.
+_MARKS = r"\p{M}\p{Cn}"
+
+#: Pydantic compiles patterns by Rust's regex, MongoDB by PCRE. In what is made of these, the two agree.
+_AGREED = re.compile(
+    r"""
+    \^ (?: [A-Za-z0-9 _:;,@\#/=!<>~%&-]              # itself
+         | \\[.+*?()|\[\]{}^$/-]                     # itself, escaped
+         | \[ (?: [A-Za-z0-9 _:;,@\#/=.+]            # a class of single characters and plain ranges
+               | (?:a-z)|(?:A-Z)|(?:0-9) )+ -? \]
+         | \((?:\?:)? | \) | [|?*+]                  # groups, alternatives, repetition
+         | \{[0-9]{1,3}(?:,[0-9]{0,3})?\} )* \$
+    """,
+    re.VERBOSE,
+)
+
+#: Possessive and repeated repetitions, and the groups that begin with more than a colon.
+_UNLIKE = re.compile(r"[+*?}][+*{]|[*+?}]\?\?|\(\?[^:]")
+
+
+def invisible(character: str) -> bool:
+    """Whether a string that begins with `character` is left to Python."""
+    marked = unicodedata.category(character) in {"Mn", "Me", "Mc", "Cn"}
+    return marked or any(low <= ord(character) <= high for low, high in _INVISIBLE)
+
+
+def valid(policy: Policy, allowed: frozenset[str] = frozenset()) -> str | None:
+    """Return a pattern that only strings without an EMP or FRB fault match, or None where any string is valid.
+
+    Args:
+        policy: The policy in force.
+        allowed: The strings that the field allows although the policy refuses them.
+    """
+    placeholders = sorted(each for each in policy.placeholders - allowed if each)
+    visible = _class(_INVISIBLE) + _MARKS
+    blank = policy.allow_white_space
+    if blank and not placeholders:
+        return None if policy.allow_empty_strings or "" in allowed else "^(?s:.)"
+    firsts = "".join(sorted({each[0] for each in placeholders}))
+    # A string that no placeholder begins like is settled by its first character.
+    plain = f"[^{_escaped(firsts)}]" if blank else f"[^{visible}{_escaped(firsts)}]"
+    parts = [plain]
+    if placeholders:
+        words = "|".join(map(_literal, placeholders))
+        parts.append(f"(?!(?:{words})\\z)[{_escaped(firsts)}]")
+    if policy.allow_empty_strings:
+        parts.append("\\z")
+    parts += [f"{_literal(each)}\\z" for each in sorted(allowed)]
+    return f"^(?:{'|'.join(parts)})"
+
+
+def empty_or_invisible() -> str:
+    """Return a pattern that every string without a visible character matches."""
+    return f"^(?:\\z|[{_class(_INVISIBLE)}{_MARKS}])"
+
+
+def length(least: int | None, most: int | None) -> str:
+    """Return a pattern that strings of so many characters match."""
+    if most is not None and (least or 0) > most:
+        return "(?!)"  # matches nothing
+    return f"^(?s:.){{{least or 0},{'' if most is None else most}}}\\z"
+
+
+def agreed(pattern: str) -> str | None:
+    """Return the pattern as PCRE's, where it certainly means the same; None elsewhere."""
+    if not _AGREED.fullmatch(pattern) or _UNLIKE.search(pattern):
+        return None
+    try:
+        re.compile(pattern)
+    except re.error:
+        return None
+    inner = pattern[1:-1]
+    # `^a|b$` anchors each alternative by itself in both; only the end differs: PCRE's $ stops before a line feed.
+    return None if "|" in inner and not _grouped(inner) else f"^{inner}\\z"
+
+
+def _grouped(inner: str) -> bool:
+    depth = 0
+    for character in re.sub(r"\\.", "x", inner):
+        depth += (character == "(") - (character == ")")
+        if character == "|" and not depth:
+            return False
+    return True
+
+
+def _class(ranges: tuple[tuple[int, int], ...]) -> str:
+    return "".join(f"\\x{{{low:x}}}-\\x{{{high:x}}}" if low < high else f"\\x{{{low:x}}}" for low, high in ranges)
+
+
+def _escaped(characters: str) -> str:
+    return "".join(f"\\x{{{ord(each):x}}}" for each in characters)
+
+
+def _literal(text: str) -> str:
+    return _escaped(text)

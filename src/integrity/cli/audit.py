@@ -1,0 +1,257 @@
+"""`integrity audit`: what breaks the declared rules in collections that exist. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from integrity.cli import server
+from integrity.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from integrity.audit import AuditResult, Baseline, Options, Workers
+    from integrity.declare.registry import Registry
+    from integrity.store.blocking import BlockingStore
+
+VIOLATIONS = 1
+FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitlab", "markdown")
+
+
+@click.command(epilog="Exit status: 0 nothing found, 1 violations found, 2 not done or not everything seen.")
+@click.argument("models", metavar="MODELS")
+@server.options
+@click.option(
+    "--collection", "-c", "collections", metavar="NAME", multiple=True, help="Audit this collection; repeatable."
+)
+@click.option("--select", metavar="CODES", multiple=True, help="Report these only, such as EMP,REF001.")
+@click.option("--ignore", metavar="CODES", multiple=True, help="Do not report these; wins over --select.")
+@click.option(
+    "--output-format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How it is reported."
+)
+@click.option(
+    "--output-file", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Report here, not on stdout."
+)
+@click.option(
+    "--output", "outputs", metavar="FORMAT=FILE", multiple=True, help="Report in one more format; repeatable."
+)
+@click.option(
+    "--max-examples",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Show so many violations of each rule at each path: 3 by default as text, all as json. Counts are never cut.",
+)
+@click.option("--statistics", is_flag=True, help="Report how many violations of each rule, and no more.")
+@click.option("--redact", is_flag=True, help="Report no value of a document but its _id.")
+@click.option("--plan", is_flag=True, help="Print what would be read and how, and read nothing.")
+@click.option("--no-pushdown", is_flag=True, help="Read every document; do not let the server find the suspects.")
+@click.option(
+    "--jobs", "-j", metavar="N", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that read."
+)
+@click.option("--executor", metavar="dask://HOST:PORT", help="Read by the workers of a Dask cluster.")
+@click.option(
+    "--state", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Go on where a run was stopped."
+)
+@click.option(
+    "--baseline", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Report what is new against it."
+)
+@click.option(
+    "--write-baseline",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was found as the baseline of later runs.",
+)
+@click.option("--max-rate", metavar="N", type=click.FloatRange(min=1), help="Read at most N documents a second.")
+@click.option("--max-time", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after so long, as incomplete.")
+@click.option(
+    "--pause-file", metavar="FILE", type=click.Path(path_type=Path), help="Read nothing while this file is there."
+)
+@click.option("--exit-zero", is_flag=True, help="Exit 0 although there are violations (not when it is incomplete).")
+def audit(
+    *,
+    models: str,
+    uri: str | None,
+    embedded: str | None,
+    database: str | None,
+    collections: tuple[str, ...],
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    output_format: str,
+    output_file: str | None,
+    outputs: tuple[str, ...],
+    max_examples: int | None,
+    statistics: bool,
+    redact: bool,
+    plan: bool,
+    no_pushdown: bool,
+    jobs: int,
+    executor: str | None,
+    state: Path | None,
+    baseline: Path | None,
+    write_baseline: Path | None,
+    max_rate: float | None,
+    max_time: float | None,
+    pause_file: Path | None,
+    exit_zero: bool,
+) -> int:
+    """Report what breaks the rules of MODELS in existing collections.
+
+    MODELS is a dotted module (shop.models) or a .py file with Model classes. The audit never writes to the
+    database; a user with the role `read` is enough.
+    """
+    from pymongo.read_preferences import ReadPreference
+
+    from integrity.audit import Options, Pace
+    from integrity.audit import baseline as files
+    from integrity.cli import models as declared
+    from integrity.cli.output import writing
+
+    registry = declared.registry(models)
+    with _told():
+        options = Options(
+            collections=collections, select=_codes(select), ignore=_codes(ignore), pushdown=not no_pushdown
+        )
+        options.entries(registry)
+        known = None if baseline is None else files.read(baseline)
+    targets = [("statistics" if statistics else output_format, output_file), *map(_output, outputs)]
+    # Opened before the work: what cannot be written is known now, and not after an hour.
+    with ExitStack() as stack:
+        writers = [(name, stack.enter_context(writing(file))) for name, file in targets]
+        with _told():
+            kept = stack.enter_context(_state(state))
+            store, address = stack.enter_context(server.opened_at(uri, embedded, database))
+            if plan:
+                return _plan(store, registry, options)
+            if "readpreference=" not in address.lower():
+                store = store.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
+            workers = stack.enter_context(_workers(jobs, executor, models, address, store.name))
+            pace = Pace(rate=max_rate, seconds=max_time, pause=pause_file)
+            result = _run(store, registry, options, workers=workers, state=kept, baseline=known, pace=pace)
+        with result:
+            if write_baseline is not None:
+                _write_baseline(write_baseline, result, known)
+            _report(result, writers, max_examples, redact=redact)
+            incomplete, found, failure = not result.complete, result.total, result.failure
+    if incomplete:
+        raise Failure(f"the audit is incomplete. {failure or 'Not everything was seen.'}")
+    return VIOLATIONS if found and not exit_zero and write_baseline is None else 0
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Make every error one sentence."""
+    from pymongo.errors import PyMongoError
+
+    from integrity.errors import IntegrityError
+    from integrity.store.failure import sentence
+
+    try:
+        yield
+    except IntegrityError as error:
+        raise Failure(str(error)) from error
+    except PyMongoError as error:
+        raise Failure(sentence(error, "The server")) from error
+
+
+def _run(store: BlockingStore, registry: Registry, options: Options, **how: object) -> AuditResult:
+    from integrity.audit import audit as run_audit
+    from integrity.cli.progress import progress
+    from integrity.store.run import run
+
+    with progress() as shown:
+        return run(run_audit(store, registry, options, progress=shown, **how))  # type: ignore[arg-type]  # passed on
+
+
+def _plan(store: BlockingStore, registry: Registry, options: Options) -> int:
+    from integrity.audit import describe, plans
+    from integrity.store.run import run
+
+    for each in run(plans(store, registry, options)):
+        click.echo(describe(each))
+    return 0
+
+
+def _report(result: AuditResult, writers: list[tuple[str, TextIO]], max_examples: int | None, *, redact: bool) -> None:
+    from integrity.report import WRITERS
+    from integrity.report.redacted import Redacted
+
+    if redact:
+        result.violations = Redacted(result.violations)
+    for name, out in writers:
+        WRITERS[name](result, out, max_examples)
+
+
+def _output(given: str) -> tuple[str, str | None]:
+    name, equals, file = given.partition("=")
+    if not equals or not file or name not in FORMATS:
+        raise click.UsageError(f"--output {given}: write FORMAT=FILE, with one of {', '.join(FORMATS)}.")
+    return name, file
+
+
+@contextmanager
+def _state(path: Path | None) -> Iterator[object]:
+    from integrity.audit import State
+
+    if path is None:
+        yield None
+        return
+    with State(path) as state:
+        yield state
+
+
+@contextmanager
+def _workers(jobs: int, executor: str | None, models: str, uri: str, database: str) -> Iterator[Workers | None]:
+    """Yield what runs the tasks: processes, Dask's workers, or None for this process."""
+    from integrity.audit import Workers, Workplace
+    from integrity.cli.models import registry
+
+    if executor is None and jobs == 1:
+        yield None
+        return
+    place = Workplace(registry, models, uri, database)
+    if executor is None:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        # Not forked: a client's threads and locks do not survive that.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+            yield Workers(pool, place, ahead=2 * jobs)
+        return
+    with _dask(executor) as (pool, many):
+        yield Workers(pool, place, ahead=2 * many)
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[tuple[Any, int]]:
+    scheme, _, host = address.partition("://")
+    if scheme != "dask" or not host:
+        raise click.UsageError(f"--executor {address}: write dask://HOST:PORT.")
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise Failure("--executor needs Dask: pip install 'mongo-integrity[dask]'.") from error
+    try:
+        client: Any = Client(f"tcp://{host}", timeout=5)  # type: ignore[no-untyped-call]  # no type hints upstream
+    except (OSError, TimeoutError) as error:
+        raise Failure(f"No Dask scheduler answered at {host}.") from error
+    with client:
+        yield client.get_executor(pure=False), max(1, len(client.scheduler_info()["workers"]))
+
+
+def _write_baseline(path: Path, result: AuditResult, known: Baseline | None) -> None:
+    from integrity.audit import baseline as files
+
+    if not result.complete:
+        return  # what was not seen would be new next time
+    seen = [] if known is None else list(known.seen())
+    with _told():
+        many = files.write(path, [*map(files.fingerprint, result.violations), *seen])
+    click.echo(f"{path} knows {many:,} violations; --baseline {path} reports what is new.", err=True)
+
+
+def _codes(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(code for each in given for code in (part.strip().upper() for part in each.split(",")) if code)

@@ -1,0 +1,67 @@
+"""Where a report goes: stdout, or a file that appears when the report is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from integrity.cli.failure import Failure
+
+
+@contextmanager
+def writing(name: str | None) -> Iterator[TextIO]:
+    """Yield what a report is written to.
+
+    A file is written beside its place and moved there at the end, so that a run that fails leaves neither half
+    a report nor an old one damaged.
+
+    Args:
+        name: The file's name; None or ``"-"`` for stdout.
+
+    Raises:
+        Failure: The file cannot be written.
+    """
+    if name is None or name == "-":
+        try:
+            yield sys.stdout
+            sys.stdout.flush()  # here, and not when Python ends, where the error would be nobody's
+        except BrokenPipeError as error:
+            raise Failure("the reader of the report went away before its end.") from error
+        return
+    path = Path(name)
+    try:
+        if path.exists() and not path.is_file():  # a device or a pipe: nothing to be moved over it
+            with path.open("w", encoding="utf-8", errors="backslashreplace") as device:
+                yield device
+            return
+        with _beside(path) as (draft, out):
+            yield out
+            out.close()
+            draft.replace(path)
+    except OSError as error:
+        raise Failure(f"{name} cannot be written: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[tuple[Path, TextIO]]:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as out:
+            draft.chmod(0o666 & ~_umask())  # mkstemp's are for the owner alone; a report is like any file
+            yield draft, out
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,199 @@
+"""Resolving the markers of a model: the names that they give, and what they may not say.
+
+Every contradiction is refused with both sides and the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from integrity.declare import shape
+from integrity.declare.constraint import CopyOf, Immutable, Marker, Owner, Ref, Unique
+from integrity.declare.entry import Copy, Entry, Reference, UniqueKey
+from integrity.declare.shape import Place
+from integrity.errors import DeclarationError
+
+
+def uniques(entry: Entry) -> None:
+    """Resolve the unique constraints of an entry."""
+    for place in entry.places:
+        if (found := _only(entry, place, Unique)) is not None:
+            if found.fields:
+                raise DeclarationError(
+                    f"{entry.name}.{place.path}: {_shown(found)} names fields; a compound constraint stands "
+                    "in the class line: constraints=[Unique(...)]."
+                )
+            entry.uniques.append(UniqueKey(found, (place,)))
+    for unique in entry.model.__integrity__.constraints:
+        places = []
+        for name in unique.fields:
+            found_place = entry.place(name)
+            if found_place is None:
+                raise DeclarationError(
+                    f"{entry.name}: {_shown(unique)} names {name!r}, which is not declared; declare it, or name a "
+                    "field that is."
+                )
+            places.append(found_place)
+        _indexable(entry, unique, places)
+        entry.uniques.append(UniqueKey(unique, tuple(places)))
+
+
+def _shown(unique: Unique) -> str:
+    return f"Unique({', '.join(map(repr, unique.fields))})"
+
+
+def _indexable(entry: Entry, unique: Unique, places: list[Place]) -> None:
+    where = f"{entry.name}: {_shown(unique)}"
+    if len({each.steps for each in places}) < len(places):
+        raise DeclarationError(f"{where} names a field twice; name each once.")
+    arrays = [name for name, each in zip(unique.fields, places, strict=True) if each.node.arrays]
+    if len(arrays) > 1:
+        # https://www.mongodb.com/docs/manual/core/indexes/index-types/index-multikey/#compound-multikey-indexes
+        raise DeclarationError(
+            f"{where} names the arrays {' and '.join(arrays)}, and MongoDB has no index over two arrays; name one of "
+            "them, or keep their elements as documents of their own."
+        )
+
+
+def references(entry: Entry, entries: Mapping[str, Entry]) -> None:
+    """Resolve the references of an entry; every entry's unique constraints are known."""
+    for place in entry.places:
+        ref = _only(entry, place, Ref)
+        if ref is None:
+            continue
+        where = f"{entry.name}.{place.path}"
+        target = _target(where, ref, entries)
+        if place.recursive:
+            raise DeclarationError(
+                f"{where}: a reference inside a model that contains itself stands at paths without number; "
+                "keep the tree's nodes as documents of their own."
+            )
+        found = target.place(ref.field)
+        if found is None:
+            raise DeclarationError(
+                f"{where} refers to {target.name}.{ref.field}, which is not declared; declare it, or refer to the id."
+            )
+        if found.steps != ("_id",) and not any(
+            len(each.places) == 1 and each.places[0].steps == found.steps for each in target.uniques
+        ):
+            raise DeclarationError(
+                f"{where} refers to {target.name}.{ref.field}, which is not unique; refer to its id, or declare "
+                f"{target.name}.{ref.field}: Annotated[..., Unique()]."
+            )
+        reference = Reference(entry, place, ref, target, ".".join(found.steps))
+        if ref.on_delete == "set_null" and not reference.nullable:
+            raise DeclarationError(
+                f'{where} says on_delete="set_null" and its type has no null; declare it as `... | None`, or '
+                'choose "restrict" or "cascade".'
+            )
+        _changeable(reference)
+        entry.references.append(reference)
+        target.referrers.append(reference)
+
+
+def _changeable(reference: Reference) -> None:
+    """Refuse to change, on a delete or an update, a reference that never changes."""
+    ref, place = reference.ref, reference.place
+    acts = ['on_delete="set_null"'] * (ref.on_delete == "set_null")
+    acts += ['on_update="cascade"'] * (ref.on_update == "cascade")
+    for act in acts:
+        if place.steps[0] == "_id":
+            raise DeclarationError(f'{reference} says {act}, and an _id never changes; choose "restrict".')
+        if place.node.marker(Immutable):
+            raise DeclarationError(f"{reference} says {act} and is Immutable(); take one of the two away.")
+    if ref.on_delete == "set_null" and reference.fixed and not place.node.nullable:
+        raise DeclarationError(
+            f'{reference} says on_delete="set_null", and a tuple cannot lose an element; declare a list, or the '
+            "element as `... | None`."
+        )
+
+
+def _target(where: str, ref: Ref, entries: Mapping[str, Entry]) -> Entry:
+    found = entries.get(ref.target_name)
+    if found is None or (isinstance(ref.target, type) and found.model is not ref.target):
+        known = ", ".join(sorted(entries))
+        raise DeclarationError(f"{where} refers to {ref.target_name}, which is not among the models ({known}); add it.")
+    return found
+
+
+def copies(entry: Entry) -> None:
+    """Resolve the copies of an entry; its references are known."""
+    for place in entry.places:
+        marker = _only(entry, place, CopyOf)
+        if marker is None:
+            continue
+        where = f"{entry.name}.{place.path}"
+        via = _via(entry, place, marker)
+        if via is None:
+            raise DeclarationError(
+                f"{where} is a copy via {marker.via!r}, which is no reference; declare {entry.name}.{marker.via}: "
+                f"Annotated[..., Ref({marker.target_name!r})]."
+            )
+        if via.target.name != marker.target_name:
+            raise DeclarationError(
+                f"{where} is a copy of {marker.target_name}.{marker.field} via {via.path!r}, which refers to "
+                f"{via.target.name}; name a reference to {marker.target_name}."
+            )
+        original = via.target.place(marker.field)
+        if original is None:
+            raise DeclarationError(
+                f"{where} is a copy of {marker.target_name}.{marker.field}, which is not declared; "
+                "declare it, or name a field that is."
+            )
+        if place.node.marker(Owner):
+            raise DeclarationError(
+                f"{where} has two owners: it is a copy of {marker.target_name}.{marker.field} and has an "
+                "Owner(...); take the Owner away, the copy belongs to its original's owner."
+            )
+        copy = Copy(entry, place, via, ".".join(original.steps))
+        entry.copies.append(copy)
+        via.target.copied.append(copy)
+
+
+def _only(entry: Entry, place: Place, kind: type[shape.M]) -> shape.M | None:
+    """Return the place's marker of a kind; two of one kind contradict each other."""
+    found: list[Marker] = list(dict.fromkeys(each for each in place.node.markers if isinstance(each, kind)))
+    if len(found) > 1:
+        word = "owners" if kind is CopyOf else f"{kind.__name__} markers"
+        raise DeclarationError(f"{entry.name}.{place.path} has two {word}: {found[0]!r} and {found[1]!r}; keep one.")
+    return found[0] if found else None  # type: ignore[return-value]  # filtered by kind
+
+
+def _via(entry: Entry, place: Place, marker: CopyOf) -> Reference | None:
+    """Find the copy's reference: beside the copy first, then from the top of the document."""
+    named = tuple(part for step in marker.via.split(".") for part in _array_steps(step))
+    enclosing = place.steps[:-1]
+    while True:
+        steps = (*enclosing, *named)
+        for each in entry.references:
+            if each.place.steps == steps or _attributes(entry, each.place) == (
+                *_attributes(entry, Place(enclosing, place.node, None)),
+                *named,
+            ):
+                return each
+        if not enclosing:
+            return None
+        enclosing = enclosing[:-1]
+
+
+def _array_steps(step: str) -> tuple[str, ...]:
+    return (step.removesuffix("[]"), "[]") if step.endswith("[]") else (step,)
+
+
+def _attributes(entry: Entry, place: Place) -> tuple[str, ...]:
+    """The steps of a place by Python's names."""
+    names = {each.steps: each.field.attribute if each.field else each.steps[-1] for each in entry.places}
+    return tuple(names.get(place.steps[: end + 1], step) for end, step in enumerate(place.steps))
+
+
+def owners(entry: Entry) -> None:
+    """Refuse two owners of one field."""
+    owned = {each.steps: owner for each in entry.places if (owner := _only(entry, each, Owner))}
+    for steps, owner in owned.items():
+        for end in range(1, len(steps)):
+            outer = owned.get(steps[:end])
+            if outer is not None and outer.actors != owner.actors:
+                raise DeclarationError(
+                    f"{entry.name}.{shape.declared_path(steps)} has two owners: {', '.join(owner.actors)}, and "
+                    f"{', '.join(outer.actors)} by {entry.name}.{shape.declared_path(steps[:end])}; keep one."
+                )

@@ -1,0 +1,168 @@
+"""Reading through an asynchronous collection: PyMongo's methods, of documents or, with ``as_model=True``, of models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar, overload
+
+from integrity.declare.model import Model
+from integrity.facade.cursor import AsyncCommandCursor, AsyncCursor
+from integrity.facade.handle import Handle, refuse_writing, whole
+from integrity.store.port import Document, Filter
+from integrity.writes.guard import sendable
+
+M = TypeVar("M", bound=Model)
+
+
+class AsyncReads(Handle[M]):
+    """The reads of an asynchronous collection."""
+
+    @overload
+    async def find_one(
+        self,
+        filter: Any = None,
+        projection: None = None,
+        *,
+        as_model: Literal[True],
+        session: Any = None,
+        **options: Any,
+    ) -> M | None: ...
+
+    @overload
+    async def find_one(
+        self,
+        filter: Any = None,
+        projection: Any = None,
+        *,
+        as_model: Literal[False] = False,
+        session: Any = None,
+        **options: Any,
+    ) -> Document | None: ...
+
+    async def find_one(
+        self, filter: Any = None, projection: Any = None, *, as_model: bool = False, session: Any = None, **options: Any
+    ) -> M | Document | None:
+        """Return the first document that matches, or None.
+
+        Args:
+            filter: PyMongo's filter, or an ``_id``.
+            projection: The fields to return.
+            as_model: Return an instance of the model.
+            session: PyMongo's session.
+            options: PyMongo's options of ``find_one``.
+
+        Raises:
+            InvalidDocument: `as_model` is asked for, and the stored document is not as declared.
+        """
+        whole(projection, as_model=as_model)
+        if projection is not None:
+            options["projection"] = projection
+        store = self._store(as_model=as_model)
+        found = await store.find_one(self.name, self._asked(filter), **sendable(self._in(session), **options))
+        return self._instance(found) if as_model and found is not None else found
+
+    @overload
+    def find(
+        self,
+        filter: Filter | None = None,
+        projection: None = None,
+        skip: int = 0,
+        limit: int = 0,
+        *,
+        as_model: Literal[True],
+        session: Any = None,
+        **options: Any,
+    ) -> AsyncCursor[M]: ...
+
+    @overload
+    def find(
+        self,
+        filter: Filter | None = None,
+        projection: Any = None,
+        skip: int = 0,
+        limit: int = 0,
+        *,
+        as_model: Literal[False] = False,
+        session: Any = None,
+        **options: Any,
+    ) -> AsyncCursor[Document]: ...
+
+    def find(
+        self,
+        filter: Filter | None = None,
+        projection: Any = None,
+        skip: int = 0,
+        limit: int = 0,
+        *,
+        as_model: bool = False,
+        session: Any = None,
+        **options: Any,
+    ) -> AsyncCursor[M] | AsyncCursor[Document]:
+        """Return a cursor over the documents that match.
+
+        Args:
+            filter: PyMongo's filter.
+            projection: The fields to return.
+            skip: Leave out the first so many.
+            limit: Return at most so many; 0 for all.
+            as_model: Return instances of the model; a stored document that is not as declared raises
+                `InvalidDocument` when its turn comes.
+            session: PyMongo's session.
+            options: PyMongo's options of ``find``.
+        """
+        whole(projection, as_model=as_model)
+        asked = sendable(self._in(session), projection=projection, skip=skip or None, limit=limit or None, **options)
+        store, make = self._store(as_model=as_model), self._make(as_model=as_model)
+        return AsyncCursor(store, self.name, self._asked(filter), asked, make)
+
+    @overload
+    async def aggregate(
+        self, pipeline: Sequence[Mapping[str, Any]], session: Any = None, *, as_model: Literal[True], **options: Any
+    ) -> AsyncCommandCursor[M]: ...
+
+    @overload
+    async def aggregate(
+        self,
+        pipeline: Sequence[Mapping[str, Any]],
+        session: Any = None,
+        *,
+        as_model: Literal[False] = False,
+        **options: Any,
+    ) -> AsyncCommandCursor[Document]: ...
+
+    async def aggregate(
+        self, pipeline: Sequence[Mapping[str, Any]], session: Any = None, *, as_model: bool = False, **options: Any
+    ) -> AsyncCommandCursor[M] | AsyncCommandCursor[Document]:
+        """Run an aggregation pipeline.
+
+        Args:
+            pipeline: The stages.
+            session: PyMongo's session.
+            as_model: The outcome are whole documents: return instances of the model.
+            options: PyMongo's options of ``aggregate``.
+
+        Raises:
+            UnguardedWrite: The pipeline has a ``$out`` or ``$merge``.
+        """
+        refuse_writing(pipeline)
+        store, asked = self._store(as_model=as_model), sendable(self._in(session), **options)
+        cursor: AsyncCommandCursor[Any] = AsyncCommandCursor(
+            lambda: store.aggregate(self.name, pipeline, **asked), self._make(as_model=as_model)
+        )
+        return await cursor._begin()  # noqa: SLF001 - asked now, as PyMongo does
+
+    async def count_documents(self, filter: Filter, session: Any = None, comment: Any = None, **options: Any) -> int:
+        """Return how many documents match."""
+        asked = sendable(self._in(session), comment, **options)
+        return await self._reader.count_documents(self.name, self._asked(filter), **asked)
+
+    async def estimated_document_count(self, comment: Any = None, **options: Any) -> int:
+        """Return how many documents there are, by the collection's metadata."""
+        return await self._reader.estimated_document_count(self.name, **sendable(None, comment, **options))
+
+    async def distinct(
+        self, key: str, filter: Filter | None = None, session: Any = None, comment: Any = None, **options: Any
+    ) -> list[Any]:
+        """Return the distinct values of a field among the documents that match."""
+        asked = sendable(self._in(session), comment, **options)
+        return await self._reader.distinct(self.name, key, self._asked(filter), **asked)

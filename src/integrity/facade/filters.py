@@ -1,0 +1,158 @@
+"""Filters: equality for values from outside, and a look at the paths of those that are written by hand."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from integrity.declare.registry import Entry
+from integrity.declare.shape import Node
+from integrity.declare.slot import VALUE
+from integrity.errors import InvalidDocument, UndeclaredFilter
+from integrity.rules.rule import At
+from integrity.rules.schema import unknown_field
+from integrity.violation import Violation
+from integrity.writes.refusal import refusal
+from integrity.writes.updates.target import targets
+
+_COMBINING = ("$and", "$or", "$nor")
+#: What the policy finds in a value says nothing about its type: a filter may look for what should not be there.
+_POLICY = ("EMP", "FRB")
+_NULL = "EMP004"
+
+
+def by(entry: Entry, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an equality filter of checked values.
+
+    Args:
+        entry: The model's entry.
+        values: The values by stored or Python name, or by dotted path.
+
+    Raises:
+        InvalidDocument: A value is not of its field's type, or there is no such field.
+    """
+    found: dict[str, Any] = {}
+    violations: list[Violation] = []
+    for name, value in values.items():
+        place = entry.place(name)
+        path = ".".join(place.steps) if place is not None else name
+        outcome = _coerced(entry, path, value)
+        if isinstance(outcome, list):
+            violations += outcome
+        else:
+            found[path] = {"$eq": outcome[0]}
+    if violations:
+        raise _unusable(entry, violations)
+    return found
+
+
+def _coerced(entry: Entry, path: str, value: Any) -> tuple[Any] | list[Violation]:
+    """Return the value, coerced; or what is wrong with it."""
+    target = targets(entry)[_stored(entry, path, value)]
+    if target.undeclared is not None or path.startswith("$"):
+        fault = target.undeclared[1] if target.undeclared else unknown_field.fault(path, entry.document)
+        return [unknown_field.RULE.violation(At(entry.collection, None, path, path), fault)]
+    if not target.slot.known:
+        return (value,)  # of several structures; `$eq` around it is what keeps it from being an operator
+    verdict = target.judge.offered({VALUE: value})
+    wrong = [each for each in verdict.violations if each.code == _NULL or not each.code.startswith(_POLICY)]
+    if wrong:
+        return [replace(each, path=path, field=path) for each in wrong]
+    return (verdict.document[VALUE],)
+
+
+def _stored(entry: Entry, path: str, value: Any) -> str:
+    """Return the path that an element has where a filter's path looks into arrays without a step of its own."""
+    node, found = Node(objects=(entry.document,)), list[str]()
+    for step in path.split("."):
+        if node.arrays and not node.objects and not step.isdigit():
+            node = node.arrays[0].item
+            found.append("0")
+        found.append(step)
+        node = _below(node, step)
+    if node.arrays and not isinstance(value, list | tuple):
+        found.append("0")
+    return ".".join(found)
+
+
+def _below(node: Node, step: str) -> Node:
+    if node.arrays and step.isdigit():
+        return node.arrays[0].at(int(step))
+    for declared in node.objects:
+        field = declared.fields.get(step)
+        if field is not None:
+            return field.node
+        if declared.values is not None:
+            return declared.values
+    return Node()
+
+
+def _unusable(entry: Entry, violations: list[Violation]) -> InvalidDocument:
+    return refusal(violations, model=f"{entry.name} filter")
+
+
+def check(entry: Entry, filter: Mapping[str, Any]) -> None:
+    """Warn of paths that are not declared, or refuse them, as the policy says.
+
+    Args:
+        entry: The model's entry.
+        filter: PyMongo's filter.
+
+    Raises:
+        UndeclaredFilter: The policy says ``undeclared_filters="refuse"``.
+    """
+    mode = entry.policy.undeclared_filters
+    if mode == "ignore":
+        return
+    for path in _paths(filter):
+        if not _declared(entry, path):
+            error = UndeclaredFilter(
+                f"{entry.name} declares no {path!r}, so that a filter on it matches nothing, or only null; "
+                f"{_suggestion(entry, path)}."
+            )
+            if mode == "refuse":
+                raise error
+            warnings.warn(error, stacklevel=4)
+
+
+def _paths(filter: Mapping[str, Any]) -> Iterator[str]:
+    for name, operand in filter.items():
+        if name in _COMBINING and isinstance(operand, list | tuple):
+            for each in operand:
+                if isinstance(each, Mapping):
+                    yield from _paths(each)
+        elif not name.startswith("$"):
+            yield name
+
+
+def _suggestion(entry: Entry, path: str) -> str:
+    place = entry.place(path)
+    if place is not None:
+        return f"its stored name is {'.'.join(place.steps)!r}"
+    return f"the fields are {', '.join(entry.document.fields)}"
+
+
+@lru_cache(maxsize=4096)
+def _declared(entry: Entry, path: str) -> bool:
+    """Whether something declared may stand at a path, as a filter reads it: arrays are looked into without a step."""
+    return _leads(Node(objects=(entry.document,)), tuple(path.split(".")))
+
+
+def _leads(node: Node, steps: tuple[str, ...]) -> bool:
+    if not steps or node.anything:
+        return True
+    step, rest = steps[0], steps[1:]
+    for declared in node.objects:
+        found = declared.fields.get(step)
+        below = found.node if found is not None else declared.values
+        if (below is not None and _leads(below, rest)) or (below is None and not declared.closed):
+            return True
+    for array in node.arrays:
+        for element in (*array.prefix, array.item):
+            if _leads(element, rest if step.isdigit() else steps):
+                return True
+    # A DBRef's or a GeoJSON's own names stand below a scalar that is stored as an object.
+    return False

@@ -1,0 +1,172 @@
+"""The caller's own transactions: a ``with`` block that the guarded operations inside of it join."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pymongo.errors import InvalidOperation, OperationFailure
+
+from integrity.errors import IndexRequired
+from integrity.facade.core import Core
+from integrity.store.run import run
+from integrity.writes.references import deferred
+from integrity.writes.transaction import LIMIT, OPTIONS, commit, required, transact
+
+T = TypeVar("T")
+
+
+async def _prepare(core: Core) -> None:
+    """Do what cannot be done inside of a transaction.
+
+    Raises:
+        InvalidOperation: One is open here already.
+        TransactionRequired: The server has none.
+    """
+    if core.binding.session() is not None:
+        raise InvalidOperation("A transaction is open here already, and MongoDB has none inside of another.")
+    if not await core.references.transactional(core.store):
+        raise required("This block")
+    for entry in core.registry:
+        # MongoDB creates no index in a transaction on a collection that holds documents. Where one is missing, and
+        # cannot be created, the write that needs it says so; this transaction may be about something else.
+        with suppress(IndexRequired, OperationFailure):
+            await core.indexes.ensure(core.store, entry)
+
+
+async def settled(core: Core, session: Any) -> None:
+    """Look at the references that a transaction has put off.
+
+    Raises:
+        DanglingReference: One dangles; the transaction is aborted.
+    """
+    later = deferred.of(session)
+    if later is None:
+        return
+    try:
+        await later.settle(core.references, core.store, session)
+    except BaseException:
+        if session.in_transaction:
+            await core.store.abort(session)
+        raise
+
+
+class _Open:
+    """A transaction, whatever its colour.
+
+    Args:
+        core: The database.
+        options: PyMongo's options of ``start_transaction``.
+        session: A session that is in a transaction already, run by `transact`; None to begin one.
+    """
+
+    def __init__(self, core: Core, options: dict[str, Any], session: Any = None) -> None:
+        self._core = core
+        self._deferred = bool(options.pop("deferred", False))
+        self._options = {**OPTIONS, **options}
+        self._session = session
+        self._before: Any = None
+
+    @property
+    def session(self) -> Any:
+        """PyMongo's session, for operations beside the guarded ones.
+
+        Raises:
+            InvalidOperation: The block is not entered.
+        """
+        if self._session is None:
+            raise InvalidOperation("The transaction is not open; it is inside of its `with` block.")
+        return self._session
+
+    async def _enter(self) -> None:
+        core = self._core
+        await _prepare(core)
+        session = await core.store.start_session()
+        await core.store.begin(session, **self._options)
+        self._session = session
+        if self._deferred:
+            deferred.begin(session)
+        core.binding.bind(session)
+
+    async def _exit(self, error: BaseException | None) -> None:
+        session, store = self._session, self._core.store
+        self._core.binding.bind(None)
+        try:
+            if session.in_transaction:
+                if error is not None:
+                    await store.abort(session)
+                else:
+                    await settled(self._core, session)
+                    await commit(store, session, time.monotonic() + LIMIT, again=False)
+        finally:
+            deferred.end(session)
+            await store.end_session(session)
+
+    async def _rollback(self) -> None:
+        if self.session.in_transaction:
+            await self._core.store.abort(self._session)
+
+
+class Transaction(_Open):
+    """An open transaction of a blocking database."""
+
+    def __enter__(self) -> Self:
+        run(self._enter())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        run(self._exit(error))
+
+    def rollback(self) -> None:
+        """Undo what was written; the block goes on, and an operation in it is an error."""
+        run(self._rollback())
+
+
+class AsyncTransaction(_Open):
+    """An open transaction of an asynchronous database."""
+
+    async def __aenter__(self) -> Self:
+        await self._enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exit(error)
+
+    async def rollback(self) -> None:
+        """Undo what was written; the block goes on, and an operation in it is an error."""
+        await self._rollback()
+
+
+async def repeated(core: Core, kind: type[_Open], body: Callable[[Any], Awaitable[T]], options: dict[str, Any]) -> T:
+    """Run `body` in a transaction, again where it met another one, as PyMongo's ``with_transaction``.
+
+    Args:
+        core: The database.
+        kind: The class of what `body` is given.
+        body: Is given the transaction.
+        options: PyMongo's options of ``start_transaction``.
+    """
+    await _prepare(core)
+    puts_off = bool(options.pop("deferred", False))
+
+    async def bound(session: Any) -> T:
+        core.binding.bind(session)
+        if puts_off:
+            deferred.begin(session)
+        try:
+            found = await body(kind(core, options, session))
+            if session.in_transaction:
+                await settled(core, session)
+            return found
+        finally:
+            deferred.end(session)
+            core.binding.bind(None)
+
+    return await transact(core.store, bound, **options)

@@ -1,0 +1,1 @@
+"""Where the server differs from the declarations."""

@@ -1,0 +1,66 @@
+"""A number is NaN or infinite.
+
+## What it finds
+
+NaN, Infinity or -Infinity as a double or a Decimal128.
+
+## Why it matters
+
+NaN comes from a division by zero or from pandas' idea of a missing value. One of them turns every sum and average
+over the collection into NaN; in MongoDB's order it stands below all numbers, so a range query loses it without a
+word.
+
+## Example
+
+    class Product(Model, collection="products"):
+        id: int
+        price: float
+
+    products  {"_id": 1, "price": float("nan")}
+
+    EMP005 products.price: is nan, which is not a number.
+
+## On a write
+
+Refused; nothing is stored. `Allow(float("nan"))` on the field or `Policy(allow_nan=True)` lets it through.
+
+## In an audit
+
+Judged on every declared number.
+
+## Repair
+
+Unsafe: set it to null or take the field out, if the field may be null or absent.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+from bson import Decimal128
+
+from integrity.declare.policy import Policy
+from integrity.rules.rule import Fault, Rule
+
+RULE = Rule("EMP005", "not-a-number", __doc__, repair="unsafe")
+
+
+def fault(value: Any, policy: Policy) -> Fault | None:
+    """Return what is wrong with `value`, or None."""
+    if policy.allow_nan or isfinite(value):
+        return None
+    shown = str(value)
+    return Fault(
+        f"is {shown}, which is not a number.",
+        'Leave it out or store null; Allow(float("nan")) where it means something.',
+        (shown,),
+    )
+
+
+def isfinite(value: Any) -> bool:
+    """Whether a float, Decimal or Decimal128 is a finite number."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)

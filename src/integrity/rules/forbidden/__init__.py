@@ -1,0 +1,1 @@
+"""Values that mean nothing, or that must not be there."""

@@ -1,0 +1,143 @@
+"""The verdict over one document, by every rule that needs nothing but the document.
+
+A clean document is told by a fast validator that has the policy in it, and a quick look at what that does not see
+through; only what fails is walked, to say what is wrong in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import ValidationError
+
+from integrity.declare import codec, shape
+from integrity.declare.registry import Entry
+from integrity.declare.reserved import CONDEMNED
+from integrity.rules.quick import checker
+from integrity.rules.rule import At
+from integrity.rules.translation import faulty_fields, from_pydantic
+from integrity.rules.walk import Found, Walk, dotted, policy_fault
+from integrity.violation import Violation
+
+__all__ = ["Judge", "Verdict", "dotted", "policy_fault"]
+
+_OFFERED, _STORED = Walk(stored=False), Walk(stored=True)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of one document.
+
+    Args:
+        document: The document as it would be stored (a write), or as it is stored (an audit).
+        violations: What is wrong with it; empty when nothing is.
+    """
+
+    document: dict[str, Any]
+    violations: tuple[Violation, ...] = ()
+
+
+class Judge:
+    """Judges the documents of one model.
+
+    Args:
+        entry: The model's entry in the registry.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self._write_check = checker(entry.document, entry.policy, stored=False, whole=entry.loose)
+        self._stored_check = checker(entry.document, entry.policy, stored=True, whole=entry.loose_stored)
+
+    def offered(self, document: Mapping[str, Any] | BaseModel) -> Verdict:
+        """Judge a document that is to be written, and make it what is stored.
+
+        Args:
+            document: A mapping, or an instance of the model (or of any model with these fields).
+        """
+        given: Any = document if type(document) is dict else codec.plain(document)
+        try:
+            made = self.entry.write_glance.validate_python(given)
+        except ValidationError:
+            given = codec.plain(given)  # models inside a dict: dicts are validated, not instances
+        else:
+            if self._write_check is None or self._write_check(made):
+                return Verdict(made)
+        try:
+            made = self.entry.write_validator.validate_python(given)
+        except ValidationError as error:
+            return Verdict(given, self._refused(given, error))
+        found = _STORED.object(made, self.entry.document, (), (), self.entry.policy)
+        return Verdict(made, self._violations(made, found))
+
+    def clean(self, documents: Sequence[Mapping[str, Any] | BaseModel]) -> list[dict[str, Any]] | None:
+        """Make documents that are to be written what is stored, all at once.
+
+        Returns:
+            What is stored; None where any of them is not told to be clean by the fast validator, so that each is to
+            be judged by `offered`.
+        """
+        given = [each if type(each) is dict else codec.plain(each) for each in documents]
+        try:
+            made = list(map(self.entry.write_glance.validate_python, given))
+        except ValidationError:
+            return None
+        return made if self._write_check is None or all(map(self._write_check, made)) else None
+
+    def stored(self, document: dict[str, Any]) -> tuple[Violation, ...]:
+        """Judge a document that was read from the database, strictly by its BSON types."""
+        if CONDEMNED in document:  # the library's own, while a delete is under way
+            document = {name: value for name, value in document.items() if name != CONDEMNED}
+        try:
+            made = self.entry.stored_glance.validate_python(document)
+        except ValidationError:
+            pass
+        else:
+            # JavaScript code is a string to pydantic, and comes out as a plain one: it is not equal to itself then.
+            typed = made == document or not codec.holds_code(document)
+            if typed and (self._stored_check is None or self._stored_check(document)):
+                return ()
+        if codec.holds_reference(document):
+            document = codec.objects(document)
+        found = list(_STORED.object(document, self.entry.document, (), (), self.entry.policy))
+        try:
+            self.entry.stored_validator.validate_python(document)
+        except ValidationError as error:
+            found += from_pydantic(error, document, self.entry.document, found)
+        return self._violations(document, found)
+
+    def _refused(self, given: dict[str, Any], error: ValidationError) -> tuple[Violation, ...]:
+        """Say what is wrong with a document that cannot be made what is stored.
+
+        Fields that can be are judged by what becomes of them, the others by what was offered.
+        """
+        entry = self.entry
+        if "_id" not in given and "id" in given:
+            given = {"_id": given["id"], **{name: each for name, each in given.items() if name != "id"}}
+        if entry.computed:
+            return self._violations(given, from_pydantic(error, given, entry.document, []))
+        wrong = faulty_fields(error, given, entry.document)
+        rest = {name: each for name, each in given.items() if name not in wrong}
+        try:
+            made = entry.partial_validator.validate_python(rest)
+        except ValidationError:  # a function that answers differently the second time
+            made, wrong = {}, set(given)
+        policy = entry.document.policy or entry.policy
+        found: list[Found] = []
+        for name, each in entry.document.fields.items():
+            if name in made:
+                found += _STORED.value(made[name], each.node, (name,), (name,), policy)
+            elif name in wrong and name in given:
+                found += _OFFERED.value(given[name], each.node, (name,), (name,), policy)
+        found += from_pydantic(error, given, entry.document, found)
+        return self._violations(given, found)
+
+    def _violations(self, document: Mapping[str, Any], found: Iterable[Found]) -> tuple[Violation, ...]:
+        entry = self.entry
+        return tuple(
+            rule.violation(At(entry.collection, document.get("_id"), dotted(path), shape.declared_path(field)), fault)
+            for rule, fault, path, field in found
+        )

@@ -1,0 +1,1 @@
+"""Values that repeat a fact which another field owns."""

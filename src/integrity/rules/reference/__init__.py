@@ -1,0 +1,1 @@
+"""Values that should name a document of another collection."""

@@ -1,0 +1,1 @@
+"""Values that are not what is declared."""

@@ -1,0 +1,49 @@
+"""A field is not declared.
+
+## What it finds
+
+A field that the model, or the embedded model, does not declare, unless it says `extra="allow"`.
+
+## Why it matters
+
+A misspelt name stores a second truth beside the first, and reading the right name finds nothing. A field that
+nobody declares has no owner and no rule.
+
+## Example
+
+    class Customer(Model, collection="customers"):
+        id: int
+        name: str
+
+    customers  {"_id": 1, "name": "Ada", "nmae": "Ada"}
+
+    SCH004 customers.nmae: is not declared.
+
+## On a write
+
+Refused, with the declared name that is closest; nothing is stored.
+
+## In an audit
+
+Judged on every declared object; what stands inside an undeclared field is not looked into.
+
+## Repair
+
+Unsafe: the value may be the only copy. Declare the field, rename it, or take it out.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from integrity.declare.shape import Object
+from integrity.rules.rule import Fault, Rule
+
+RULE = Rule("SCH004", "unknown-field", __doc__, repair="unsafe")
+
+
+def fault(name: str, parent: Object) -> Fault:
+    """Return what is wrong with a field `name` that its object does not declare."""
+    close = difflib.get_close_matches(name, parent.fields, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else 'Declare it, or let unknown fields in with extra="allow".'
+    return Fault("is not declared.", hint)

@@ -1,0 +1,1 @@
+"""Values that should be there once."""

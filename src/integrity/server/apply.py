@@ -1,0 +1,156 @@
+"""Making the server enforce what is declared.
+
+Safe to run by many processes at once, as applications do when they start: every step may find that another process
+has just taken it. Nothing is locked; each step is one command that MongoDB itself does or refuses as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from integrity.declare.registry import Registry
+from integrity.declare.stage import Constraint, Stage, Stages
+from integrity.errors import EnforcementError
+from integrity.server import actual as server
+from integrity.server import side, state
+from integrity.server.actual import Actual
+from integrity.server.drift import Drift, drift, ours
+from integrity.server.plan import Plan, Step, plan
+from integrity.server.step import take
+from integrity.server.validator import validator
+from integrity.store.failure import sentence
+from integrity.store.port import Store
+
+# https://www.mongodb.com/docs/manual/reference/error-codes/
+_UNAUTHORIZED = 13
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was done.
+
+    Args:
+        plan: What was to be done, and what was left as it is.
+        done: The steps that were done; none after a dry run.
+        blocked: The steps that the server refused, each with the reason and the way out.
+    """
+
+    plan: Plan
+    done: tuple[Step, ...] = ()
+    blocked: tuple[tuple[Step, str], ...] = ()
+
+    def raise_if_blocked(self) -> None:
+        """Raise when something that is declared is not enforced.
+
+        Raises:
+            EnforcementError: It names each step that was refused.
+        """
+        if self.blocked:
+            raise EnforcementError("\n".join(f"{step}: {reason}" for step, reason in self.blocked))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was done as a JSON-ready dict."""
+        blocked = [{**step.to_json(), "reason": reason} for step, reason in self.blocked]
+        return {"plan": self.plan.to_json(), "done": [each.to_json() for each in self.done], "blocked": blocked}
+
+
+async def diff(store: Store, registry: Registry) -> tuple[Drift, ...]:
+    """Return where the server differs from the declarations. Reads only.
+
+    Raises:
+        EnforcementError: The database cannot be read.
+    """
+    try:
+        return drift(registry, await state.read(store), await server.read(store, registry))
+    except PyMongoError as error:
+        raise failed(error, store) from error
+
+
+async def apply(store: Store, registry: Registry, *, dry_run: bool = False, prune: bool = False) -> Applied:
+    """Create collections, validators and indexes as declared, and mend those that are different. Idempotent.
+
+    A constraint without a recorded stage is enforced: but a validator over documents that it would refuse only
+    warns, until ``integrity enforce`` finds them repaired.
+
+    Args:
+        store: The database.
+        registry: The declarations.
+        dry_run: Only say what would be done.
+        prune: Drop indexes that nothing declares, hidden first, and replace validators that this library did not
+            make.
+
+    Raises:
+        EnforcementError: The database user has no right to, or the server does not answer.
+    """
+    try:
+        actual = await server.read(store, registry)
+        stages = await state.read(store)
+        known = frozenset(name for name in actual.declared if stages.of(Constraint(name, "schema")) is not None)
+        found, notes = await _found_out(store, registry, stages, actual, prune=prune)
+        if not dry_run:
+            for constraint, stage in found.items():
+                await state.record(store, [constraint], stage, staged=False)
+            stages = await state.read(store)  # another process may have been first
+        else:
+            stages = Stages({**{each.name: stage for each, stage in found.items()}, **stages.recorded}, stages.staged)
+        made = plan(registry, stages, actual, prune=prune, known=known)
+        made = replace(made, notes=(*made.notes, *notes))
+        if dry_run:
+            return Applied(made)
+        return await _act(store, registry, made, actual)
+    except PyMongoError as error:
+        raise failed(error, store) from error
+
+
+async def _found_out(
+    store: Store, registry: Registry, stages: Stages, actual: Actual, *, prune: bool
+) -> tuple[dict[Constraint, Stage], list[str]]:
+    """Return the stage of each validator that has none recorded: enforced, unless there is what it would refuse."""
+    found: dict[Constraint, Stage] = {}
+    notes = []
+    for entry in registry:
+        constraint = Constraint(entry.collection, "schema")
+        collection = actual.declared.get(entry.collection)
+        if stages.of(constraint) is Stage.WARN and constraint.name not in stages.staged:
+            notes.append(f"{entry.collection}: its validator warns only; `integrity enforce` goes on when it is clean.")
+        if stages.of(constraint) is not None or (collection is not None and collection.kind != "collection"):
+            continue
+        if collection is not None and collection.validator and not ours(entry, collection) and not prune:
+            continue  # somebody else's, and left alone
+        found[constraint] = Stage.ENFORCED
+        if collection is not None and await store.find_one(entry.collection, {"$nor": [validator(entry)]}) is not None:
+            found[constraint] = Stage.WARN
+            notes.append(
+                f"{entry.collection}: holds documents that its validator would refuse, so it warns only; "
+                f"`integrity audit` lists them, `integrity enforce` goes on when they are repaired."
+            )
+    return found, notes
+
+
+async def _act(store: Store, registry: Registry, made: Plan, actual: Actual) -> Applied:
+    done: list[Step] = []
+    blocked: list[tuple[Step, str]] = []
+    for step in made.steps:
+        entry = registry.by_collection(step.collection)
+        assert entry is not None
+        reason = await take(store, entry, step, actual.declared.get(step.collection))
+        if reason is None:
+            done.append(step)
+        else:
+            blocked.append((step, reason))
+    await side.create(store, registry)
+    return Applied(made, tuple(done), tuple(blocked))
+
+
+def failed(error: PyMongoError, store: Store) -> EnforcementError:
+    """Return the error for what the server refused, in one sentence."""
+    if isinstance(error, OperationFailure) and error.code == _UNAUTHORIZED:
+        what = str((error.details or {}).get("errmsg") or error).split(" to execute command")[0]
+        return EnforcementError(
+            f"The server refused: {what}; the user needs the roles readWrite and dbAdmin on {store.name!r}, "
+            "and for a comparison alone the role read."
+        )
+    return EnforcementError(sentence(error, "The server"))

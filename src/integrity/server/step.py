@@ -1,0 +1,170 @@
+"""Taking one step of a plan: one command that the server does or refuses as a whole.
+
+Another process may be taking the same step: what it has done already is no failure, and what it is doing is waited
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pymongo.errors import OperationFailure
+
+from integrity.declare.registry import Entry
+from integrity.declare.stage import Stage
+from integrity.server.actual import Collection
+from integrity.server.drift import ENFORCEMENT
+from integrity.server.indexes import Index
+from integrity.server.plan import Step
+from integrity.server.validator import validator
+from integrity.store.port import Store
+
+# https://www.mongodb.com/docs/manual/reference/error-codes/
+_INDEX_NOT_FOUND = 27
+_NAMESPACE_NOT_FOUND = 26
+_NAMESPACE_EXISTS = 48
+_CANNOT_CONVERT = 359
+#: How servers before 6.0 answer to ``prepareUnique``.
+_UNKNOWN_OPTION = frozenset({2, 72, 40415})
+_DUPLICATE_KEY = 11000
+_CONFLICTING_OPTIONS, _CONFLICTING_KEYS = 85, 86
+#: Another process changes the same thing at this moment: lock busy, conflicting operation, an index being built, a
+#: build that another process has taken back.
+_BUSY = frozenset({46, 112, 117, 276, 12587})
+
+_TRIES = 12
+
+
+async def take(store: Store, entry: Entry, step: Step, collection: Collection | None = None) -> str | None:
+    """Take one step; return why the server refused it and what to do, or None.
+
+    Args:
+        store: The database.
+        entry: The model of its collection.
+        step: The step.
+        collection: The collection as it was when the step was planned.
+    """
+    if step.act == "create collection":
+        await _create(store, entry, step.stage)
+    elif step.act == "set validator":
+        await _patiently(store, lambda: store.command(_validation(entry, step.stage)))
+    elif step.act == "drop validator":
+        off = {"collMod": step.collection, "validator": {}, "validationLevel": "strict", "validationAction": "error"}
+        await _patiently(store, lambda: store.command(off))
+    elif step.act == "drop index":
+        await _drop(store, step.collection, step.what)
+    else:
+        assert step.index is not None
+        return await _index(store, step, step.index, collection)
+    return None
+
+
+async def _create(store: Store, entry: Entry, stage: Stage) -> None:
+    options = {name: value for name, value in _validation(entry, stage).items() if name != "collMod"}
+    try:
+        await _patiently(store, lambda: store.command({"create": entry.collection, **options}))
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
+        # Another process was first, or a writer: what it created may have no validator.
+        await _patiently(store, lambda: store.command(_validation(entry, stage)))
+
+
+def _validation(entry: Entry, stage: Stage) -> dict[str, Any]:
+    if stage is Stage.DECLARED:
+        return {"collMod": entry.collection}
+    how = ENFORCEMENT[stage]
+    return {
+        "collMod": entry.collection,
+        "validator": validator(entry),
+        "validationLevel": how.level,
+        "validationAction": how.action,
+    }
+
+
+async def _index(store: Store, step: Step, index: Index, collection: Collection | None) -> str | None:
+    try:
+        if step.act == "unhide index":
+            await _modify(store, index, hidden=False)
+        elif step.act == "make unique":
+            await _make_unique(store, index, step.stage)
+        else:
+            if step.act == "rebuild index":
+                await _drop(store, index.collection, index.name)
+            command = {"createIndexes": index.collection, "indexes": [index.specification(step.stage)]}
+            await _patiently(store, lambda: store.command(command))
+    except OperationFailure as error:
+        return _refused(error, index, collection)
+    return None
+
+
+async def _make_unique(store: Store, index: Index, stage: Stage) -> None:
+    if stage is Stage.WARN:
+        await _modify(store, index, prepareUnique=False)
+        return
+    try:
+        await _converted(store, index, stage)
+    except OperationFailure as error:
+        if error.code not in _UNKNOWN_OPTION or stage is not Stage.ENFORCED:
+            raise
+        # MongoDB before 6.0 converts no index: it is built again.
+        await _drop(store, index.collection, index.name)
+        command = {"createIndexes": index.collection, "indexes": [index.specification(stage)]}
+        await _patiently(store, lambda: store.command(command))
+
+
+async def _converted(store: Store, index: Index, stage: Stage) -> None:
+    # First no new duplicate, then the old ones: the other way round, one could come in between.
+    # https://www.mongodb.com/docs/manual/core/index-unique/convert-to-unique/
+    await _modify(store, index, prepareUnique=True)
+    if stage is Stage.ENFORCED:
+        await _modify(store, index, unique=True)
+
+
+async def _modify(store: Store, index: Index, **change: bool) -> None:
+    command = {"collMod": index.collection, "index": {"name": index.name, **change}}
+    await _patiently(store, lambda: store.command(command))
+
+
+async def _drop(store: Store, collection: str, name: str) -> None:
+    """Hide an index, then drop it: the planner forgets it before it is gone, and what goes wrong goes wrong early."""
+    try:
+        hide = {"collMod": collection, "index": {"name": name, "hidden": True}}
+        await _patiently(store, lambda: store.command(hide))
+        await _patiently(store, lambda: store.command({"dropIndexes": collection, "index": name}))
+    except OperationFailure as error:
+        if error.code not in {_INDEX_NOT_FOUND, _NAMESPACE_NOT_FOUND}:
+            raise  # anything but "another process has dropped it"
+
+
+async def _patiently(store: Store, command: Callable[[], Awaitable[Any]]) -> None:
+    """Run a command, again while another process is at the same thing."""
+    for attempt in range(_TRIES):
+        try:
+            await command()
+        except OperationFailure as error:
+            if error.code not in _BUSY or attempt == _TRIES - 1:
+                raise
+            await store.sleep(min(0.05 * 2**attempt, 2.0))
+        else:
+            return
+
+
+def _refused(error: OperationFailure, index: Index, collection: Collection | None) -> str:
+    """Return why an index cannot be built, and the way out; raise what is no answer to that."""
+    keys = ", ".join(index.keys)
+    if error.code in {_DUPLICATE_KEY, _CANNOT_CONVERT}:
+        return (
+            f"there are documents with equal {keys}; `integrity audit --select UNQ001` lists them. "
+            f"Until they are repaired: `integrity enforce --to warn '{index.constraint}'`."
+        )
+    if error.code in {_CONFLICTING_OPTIONS, _CONFLICTING_KEYS}:
+        others = [
+            name
+            for name, each in (collection.indexes if collection else {}).items()
+            if {key for key, _ in each["key"]} == set(index.keys) and name != index.name
+        ]
+        named = f"the index {', '.join(others)}" if others else "an index"
+        return f"{named} over {keys} is in the way; `--prune` drops it, if nobody else needs it."
+    raise error

@@ -1,0 +1,137 @@
+"""The asynchronous store: PyMongo's own ``AsyncMongoClient``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Self
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
+from integrity.errors import PoolTimeout
+from integrity.store.port import Batches, Document, Filter, Store, core_codec, model_codec, reader_codec
+
+#: Runs an operation with a permit of the gate.
+Through = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+class AsyncBatches:
+    """The batches of an asynchronous cursor."""
+
+    def __init__(self, cursor: Any, through: Through) -> None:
+        self._cursor = cursor
+        self._through = through
+
+    async def next(self, size: int = 1000) -> list[Document]:
+        """Return up to `size` more documents; an empty list at the end."""
+        cursor = self._cursor
+        return await self._through(lambda: cursor.to_list(size))  # type: ignore[no-any-return]  # the driver's
+
+    async def close(self) -> None:
+        """Close the cursor on the server."""
+        if not getattr(self._cursor, "cursor_id", None):  # not begun, or at its end: the server has nothing to close
+            await self._cursor.close()
+            return
+        try:
+            await self._through(self._cursor.close)
+        except PoolTimeout:
+            self._cursor = None  # the driver closes on the server, in the background, what nobody refers to
+
+
+class AsyncStore(Store):
+    """A database of an ``AsyncMongoClient``.
+
+    Args:
+        database: The database.
+        codec: Gives it the codec options to read and write with.
+        gate: Stands around each round trip; None when the client is not ours.
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase[Any],
+        codec: Callable[[Any], Any] = core_codec,
+        *,
+        gate: AsyncGate | OpenAsyncGate | None = None,
+    ) -> None:
+        self.name = database.name
+        self._gate: AsyncGate | OpenAsyncGate = NO_ASYNC_GATE if gate is None else gate
+        self._given = database
+        self._database: AsyncDatabase[Any] = codec(database)
+        self._known: dict[str, Any] = {}
+
+    def with_options(self, **options: Any) -> Self:
+        return type(self)(self._given.with_options(**options), gate=self._gate)
+
+    def for_reader(self) -> Self:
+        return type(self)(self._given, reader_codec, gate=self._gate)
+
+    def for_models(self) -> Self:
+        return type(self)(self._given, model_codec, gate=self._gate)
+
+    def _of(self, collection: str) -> Any:
+        """Return the driver's collection; making one takes as long as judging a document."""
+        found = self._known.get(collection)
+        if found is None:
+            found = self._known[collection] = self._database[collection]
+        return found
+
+    async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
+        return await self._through(lambda: getattr(self._of(collection), method)(*args, **options))
+
+    def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
+        return AsyncBatches(self._of(collection).find(filter, **options), self._through)
+
+    async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
+        cursor = await self._through(lambda: self._of(collection).aggregate(pipeline, **options))
+        return AsyncBatches(cursor, self._through)
+
+    async def command(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
+        return await self._through(lambda: self._database.command(_mutable(command), *args, **options))  # type: ignore[no-any-return]  # the driver's
+
+    async def admin(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
+        return await self._through(lambda: self._database.client.admin.command(_mutable(command), *args, **options))  # type: ignore[no-any-return]  # the driver's
+
+    async def collections(self) -> list[Document]:
+        async with self._gate.permit():
+            return [dict(each) for each in await (await self._database.list_collections()).to_list()]
+
+    async def start_session(self, **options: Any) -> Any:
+        return self._database.client.start_session(**options)
+
+    async def end_session(self, session: Any) -> None:
+        await self._ending(session, session.end_session)
+
+    async def begin(self, session: Any, **options: Any) -> None:
+        await session.start_transaction(**options)
+
+    async def commit(self, session: Any) -> None:
+        async with self._gate.urgent():  # refused, nothing was sent: the transaction can still be aborted
+            await session.commit_transaction()
+
+    async def abort(self, session: Any) -> None:
+        await self._ending(session, session.abort_transaction)
+
+    async def _through(self, operation: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what an operation returns, run with a permit of the gate."""
+        async with self._gate.permit():
+            return await operation()
+
+    async def _ending(self, session: Any, end: Callable[[], Awaitable[None]]) -> None:
+        """Abort a transaction, whatever it takes: one that stays open on the server locks what it wrote."""
+        if not session.in_transaction:
+            await end()
+            return
+        try:
+            async with self._gate.urgent():
+                await end()
+        except PoolTimeout:
+            await end()  # without a permit; the driver's own limit still holds
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def _mutable(command: str | Mapping[str, Any]) -> str | dict[str, Any]:
+    return command if isinstance(command, str) else dict(command)

@@ -1,0 +1,139 @@
+"""The blocking store: plain PyMongo under ``async def`` methods that never suspend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Self
+
+from pymongo.database import Database
+
+from integrity.client.gate import NO_GATE, Gate, OpenGate
+from integrity.errors import PoolTimeout
+from integrity.store.port import Batches, Document, Filter, Store, core_codec, model_codec, reader_codec
+
+
+class BlockingBatches:
+    """The batches of a PyMongo cursor."""
+
+    def __init__(self, cursor: Any, gate: Gate | OpenGate = NO_GATE) -> None:
+        self._cursor = cursor
+        self._gate = gate
+
+    async def next(self, size: int = 1000) -> list[Document]:
+        """Return up to `size` more documents; an empty list at the end."""
+        if not hasattr(self._cursor, "to_list"):  # mongomock's
+            return list(islice(self._cursor, size))
+        with self._gate.permit():
+            return self._cursor.to_list(size)  # type: ignore[no-any-return]  # the driver's
+
+    async def close(self) -> None:
+        """Close the cursor on the server."""
+        if not getattr(self._cursor, "cursor_id", None):  # not begun, or at its end: the server has nothing to close
+            self._cursor.close()
+            return
+        try:
+            with self._gate.permit():
+                self._cursor.close()
+        except PoolTimeout:
+            self._cursor = None  # the driver closes on the server, in the background, what nobody refers to
+
+
+class BlockingStore(Store):
+    """A database of a ``MongoClient``.
+
+    Args:
+        database: The database.
+        codec: Gives it the codec options to read and write with.
+        gate: Stands around each round trip; None when the client is not ours.
+    """
+
+    portion = 10_000  # nobody waits for a loop; what is bounded is memory
+
+    def __init__(
+        self, database: Database[Any], codec: Callable[[Any], Any] = core_codec, *, gate: Gate | OpenGate | None = None
+    ) -> None:
+        self.name = database.name
+        self._gate: Gate | OpenGate = NO_GATE if gate is None else gate
+        self._given = database
+        self._database: Database[Any] = codec(database)
+        self._known: dict[str, Any] = {}
+
+    def with_options(self, **options: Any) -> Self:
+        try:
+            return type(self)(self._given.with_options(**options), gate=self._gate)
+        except NotImplementedError:  # mongomock has no concerns, and no servers to be concerned about
+            return self
+
+    def for_reader(self) -> Self:
+        return type(self)(self._given, reader_codec, gate=self._gate)
+
+    def for_models(self) -> Self:
+        return type(self)(self._given, model_codec, gate=self._gate)
+
+    def _of(self, collection: str) -> Any:
+        """Return the driver's collection; making one takes as long as judging a document."""
+        found = self._known.get(collection)
+        if found is None:
+            found = self._known[collection] = self._database[collection]
+        return found
+
+    async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
+        with self._gate.permit():
+            return getattr(self._of(collection), method)(*args, **options)
+
+    def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
+        return BlockingBatches(self._of(collection).find(filter, **options), self._gate)
+
+    async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
+        with self._gate.permit():
+            cursor = self._of(collection).aggregate(pipeline, **options)
+        return BlockingBatches(cursor, self._gate)
+
+    async def command(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
+        with self._gate.permit():
+            return self._database.command(_mutable(command), *args, **options)
+
+    async def admin(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
+        with self._gate.permit():
+            return self._database.client.admin.command(_mutable(command), *args, **options)
+
+    async def collections(self) -> list[Document]:
+        with self._gate.permit():
+            return [dict(each) for each in self._database.list_collections()]
+
+    async def start_session(self, **options: Any) -> Any:
+        return self._database.client.start_session(**options)
+
+    async def end_session(self, session: Any) -> None:
+        self._ending(session, session.end_session)
+
+    async def begin(self, session: Any, **options: Any) -> None:
+        session.start_transaction(**options)
+
+    async def commit(self, session: Any) -> None:
+        with self._gate.urgent():  # refused, nothing was sent: the transaction can still be aborted
+            session.commit_transaction()
+
+    async def abort(self, session: Any) -> None:
+        self._ending(session, session.abort_transaction)
+
+    def _ending(self, session: Any, end: Callable[[], None]) -> None:
+        """Abort a transaction, whatever it takes: one that stays open on the server locks what it wrote."""
+        if not session.in_transaction:
+            end()
+            return
+        try:
+            with self._gate.urgent():
+                end()
+        except PoolTimeout:
+            end()  # without a permit; the driver's own limit still holds
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds:  # a pause of nothing is for an event loop, and there is none
+            time.sleep(seconds)  # noqa: ASYNC251 - there is no loop: this coroutine never suspends
+
+
+def _mutable(command: str | Mapping[str, Any]) -> str | dict[str, Any]:
+    return command if isinstance(command, str) else dict(command)

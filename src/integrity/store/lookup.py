@@ -1,0 +1,88 @@
+"""Looking documents up by key: what references, copies and unique constraints are judged by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any
+
+import bson
+from bson import Regex
+
+from integrity.declare.equality import key
+from integrity.declare.extract import ABSENT, value_at
+from integrity.store.port import Document, Store
+
+#: Keys in one ``$in``: as many as keep a reply in few batches.
+CHUNK = 5000
+#: Bytes of long keys in one ``$in``: half of what a command holds.
+BYTES = 8_000_000
+_LONG = (str, bytes, dict, list)
+
+
+async def look_up(
+    store: Store, collection: str, field: str, keys: Iterable[Any], also: Iterable[str] = (), **options: Any
+) -> dict[Hashable, Document]:
+    """Return the documents of `collection` whose `field` equals one of `keys`, by `equality.key` of that value.
+
+    An array that merely contains a key is not equal to it. Of several documents with one key, one is returned.
+
+    Args:
+        store: The database.
+        collection: The collection's name.
+        field: The dotted name of the field.
+        keys: The values to look for; duplicates are asked for once.
+        also: The dotted names of further fields to read.
+        options: PyMongo's options of ``find``, such as ``session``.
+    """
+    wanted = {key(each): each for each in keys}
+    projection = _projection([field, *also])
+    steps = tuple(field.split("."))
+    found: dict[Hashable, Document] = {}
+    for values in _chunks(wanted.values()):
+        batches = store.find(collection, _filter(field, values), projection=projection, **options)
+        while batch := await batches.next(CHUNK):
+            for document in batch:
+                value = value_at(document, steps)
+                if value is not ABSENT and (at := key(value)) in wanted:
+                    found.setdefault(at, document)
+    return found
+
+
+def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
+    chunk: list[Any] = []
+    size = 0
+    for each in values:
+        # What may be long is measured; the others are few bytes, and there are `CHUNK` of them at most.
+        long = len(bson.encode({"": each})) if isinstance(each, _LONG) else 0
+        if chunk and (len(chunk) == CHUNK or size + long > BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(each)
+        size += long
+    if chunk:
+        yield chunk
+
+
+def _filter(field: str, values: list[Any]) -> Document:
+    plain = [each for each in values if queryable(each)]
+    if len(plain) == len(values):
+        return {field: {"$in": plain}}
+    exact = [{field: {"$eq": each}} for each in values if not queryable(each)]
+    return {"$or": [{field: {"$in": plain}}, *exact]}
+
+
+def queryable(value: Any) -> bool:
+    """Whether ``$in`` takes a value for itself: a Regex is a pattern there, and ``{"$gt": 1}`` an error."""
+    if isinstance(value, dict):
+        return not str(next(iter(value), "")).startswith("$")
+    return not isinstance(value, Regex | re.Pattern)
+
+
+def _projection(fields: list[str]) -> dict[str, Any]:
+    """Return a projection without paths that contain one another, which MongoDB refuses."""
+    kept = [each for each in dict.fromkeys(fields) if not any(each.startswith(f"{other}.") for other in fields)]
+    projection: dict[str, Any] = dict.fromkeys(kept, 1)
+    if not any(each == "_id" or each.startswith("_id.") for each in kept):
+        projection["_id"] = 1
+    return projection

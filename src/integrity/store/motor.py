@@ -1,0 +1,72 @@
+"""The Motor store: a thin adapter for applications that still have Motor.
+
+Motor's operations are awaited like PyMongo's asynchronous ones, with these differences: ``start_session`` is
+awaited, ``start_transaction``, ``aggregate`` and ``list_collections`` are not.
+
+An operation of Motor runs on in its thread, and keeps its connection, when the task that awaits it is cancelled: so
+its permit outlives the task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
+from integrity.store.asynchronous import AsyncBatches, AsyncStore
+from integrity.store.port import Batches, Document, Filter, core_codec
+
+
+class MotorStore(AsyncStore):
+    """A database of a ``motor.motor_asyncio.AsyncIOMotorClient``.
+
+    Args:
+        database: The ``AsyncIOMotorDatabase``.
+        codec: Gives it the codec options to read and write with.
+        gate: Stands around each round trip; None when the client is not ours.
+    """
+
+    _given: Any
+    _database: Any
+
+    def __init__(
+        self,
+        database: Any,
+        codec: Callable[[Any], Any] = core_codec,
+        *,
+        gate: AsyncGate | OpenAsyncGate | None = None,
+    ) -> None:
+        self.name = database.name
+        self._gate = NO_ASYNC_GATE if gate is None else gate
+        self._given = database
+        self._database = codec(database)
+        self._known = {}
+
+    async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
+        return AsyncBatches(self._of(collection).aggregate(pipeline, **options), self._through)
+
+    async def collections(self) -> list[Document]:
+        return await self._through(self._database.list_collections)  # type: ignore[no-any-return]  # Motor is untyped
+
+    async def start_session(self, **options: Any) -> Any:
+        return await self._database.client.start_session(**options)
+
+    async def begin(self, session: Any, **options: Any) -> None:
+        session.start_transaction(**options)
+
+    async def _through(self, operation: Callable[[], Awaitable[Any]]) -> Any:
+        await self._gate.acquire()
+        try:
+            future = asyncio.ensure_future(operation())
+        except BaseException:
+            self._gate.release()
+            raise
+        # The thread has the connection until it is done, whatever becomes of this task.
+        future.add_done_callback(self._done)
+        return await asyncio.shield(future)
+
+    def _done(self, future: asyncio.Future[Any]) -> None:
+        self._gate.release()
+        if not future.cancelled():
+            future.exception()  # looked at, in case that nobody awaits it any more

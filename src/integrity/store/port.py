@@ -1,0 +1,232 @@
+"""The port: PyMongo's vocabulary, as coroutines, for the core to be written over once.
+
+A store is one database. Every method that talks to the server goes through `Store.call` or a `Batches`: one
+suspension is one round trip, which is what the pool's gate counts and what a test's scheduler steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, Self
+
+from bson.binary import UuidRepresentation
+from bson.codec_options import DatetimeConversion
+from pymongo.results import (
+    BulkWriteResult,
+    DeleteResult,
+    InsertManyResult,
+    InsertOneResult,
+    UpdateResult,
+)
+
+Document = dict[str, Any]
+Filter = Mapping[str, Any]
+Topology = Literal["standalone", "replica set", "sharded"]
+
+#: How the core reads and writes, whatever the application's own options are: UUIDs as subtype 4, plain dicts,
+#: and dates beyond Python's years as DatetimeMS and not as an error.
+CODEC: Mapping[str, Any] = {
+    "document_class": dict,
+    "tz_aware": False,
+    "uuid_representation": UuidRepresentation.STANDARD,
+    "datetime_conversion": DatetimeConversion.DATETIME_AUTO,
+    "unicode_decode_error_handler": "surrogateescape",
+}
+
+
+def core_codec(database: Any) -> Any:
+    """Return a driver's database with the core's codec options.
+
+    mongomock refuses UUIDs by representation; it keeps its own options and stores them as it does.
+    """
+    try:
+        return database.with_options(codec_options=database.codec_options.with_options(**CODEC))
+    except (NotImplementedError, AttributeError):
+        return database
+
+
+def reader_codec(database: Any) -> Any:
+    """Return a driver's database with the application's own codec options.
+
+    UUIDs that it leaves unspecified are read as the core writes them, by subtype 4.
+    """
+    options = database.codec_options
+    if options.uuid_representation != UuidRepresentation.UNSPECIFIED:
+        return database
+    try:
+        return database.with_options(
+            codec_options=options.with_options(uuid_representation=UuidRepresentation.STANDARD)
+        )
+    except (NotImplementedError, AttributeError):  # mongomock, as above
+        return database
+
+
+def model_codec(database: Any) -> Any:
+    """Return a driver's database that decodes what models are made of: as the core, dates as the application."""
+    options = database.codec_options
+    try:
+        core = options.with_options(**CODEC)
+        return database.with_options(codec_options=core.with_options(tz_aware=options.tz_aware, tzinfo=options.tzinfo))
+    except (NotImplementedError, AttributeError):  # mongomock, as above
+        return database
+
+
+class Batches(Protocol):
+    """The documents of a cursor, a batch at a time."""
+
+    async def next(self, size: int = 1000) -> list[Document]:
+        """Return up to `size` more documents; an empty list at the end."""
+        ...
+
+    async def close(self) -> None:
+        """Close the cursor on the server."""
+        ...
+
+
+class Store(ABC):
+    """One database.
+
+    Options of the methods are PyMongo's keyword arguments, ``session`` among them.
+    """
+
+    #: The database's name.
+    name: str
+
+    #: Documents to hand to the driver at once: encoding more of them would hold an event loop up.
+    portion: int = 1000
+
+    @abstractmethod
+    def with_options(self, **options: Any) -> Self:
+        """Return the same database with PyMongo's options (``read_preference``, ``write_concern``, ...)."""
+
+    @abstractmethod
+    def for_reader(self) -> Self:
+        """Return the same database as the application reads it: with its own codec options."""
+
+    @abstractmethod
+    def for_models(self) -> Self:
+        """Return the same database as models are read from it: dates with or without a zone as the application."""
+
+    @abstractmethod
+    async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
+        """Call a method of the driver's collection: one operation."""
+
+    @abstractmethod
+    def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
+        """Return the documents that match."""
+
+    @abstractmethod
+    async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
+        """Return the outcome of a pipeline."""
+
+    @abstractmethod
+    async def command(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
+        """Run a command on the database."""
+
+    @abstractmethod
+    async def admin(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
+        """Run a command on the ``admin`` database."""
+
+    @abstractmethod
+    async def collections(self) -> list[Document]:
+        """Return the ``listCollections`` entries: name, type, options."""
+
+    @abstractmethod
+    async def start_session(self, **options: Any) -> Any:
+        """Return a session of the driver."""
+
+    @abstractmethod
+    async def end_session(self, session: Any) -> None:
+        """End a session; a transaction that is open in it is aborted."""
+
+    @abstractmethod
+    async def begin(self, session: Any, **options: Any) -> None:
+        """Start a transaction in a session."""
+
+    @abstractmethod
+    async def commit(self, session: Any) -> None:
+        """Commit the transaction of a session."""
+
+    @abstractmethod
+    async def abort(self, session: Any) -> None:
+        """Abort the transaction of a session."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None:
+        """Wait without holding anything."""
+
+    async def topology(self) -> Topology:
+        """Return what kind of deployment answers: a replica set and a sharded cluster have transactions."""
+        hello = await self.admin("hello")
+        if hello.get("msg") == "isdbgrid":
+            return "sharded"
+        return "replica set" if "setName" in hello else "standalone"
+
+    async def insert_one(self, collection: str, document: Document, **options: Any) -> InsertOneResult:
+        """PyMongo's ``insert_one``."""
+        return await self.call(collection, "insert_one", document, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def insert_many(self, collection: str, documents: Sequence[Document], **options: Any) -> InsertManyResult:
+        """PyMongo's ``insert_many``."""
+        return await self.call(collection, "insert_many", documents, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def replace_one(self, collection: str, filter: Filter, document: Document, **options: Any) -> UpdateResult:
+        """PyMongo's ``replace_one``."""
+        return await self.call(collection, "replace_one", filter, document, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def update_one(self, collection: str, filter: Filter, update: Any, **options: Any) -> UpdateResult:
+        """PyMongo's ``update_one``."""
+        return await self.call(collection, "update_one", filter, update, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def update_many(self, collection: str, filter: Filter, update: Any, **options: Any) -> UpdateResult:
+        """PyMongo's ``update_many``."""
+        return await self.call(collection, "update_many", filter, update, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def delete_one(self, collection: str, filter: Filter, **options: Any) -> DeleteResult:
+        """PyMongo's ``delete_one``."""
+        return await self.call(collection, "delete_one", filter, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def delete_many(self, collection: str, filter: Filter, **options: Any) -> DeleteResult:
+        """PyMongo's ``delete_many``."""
+        return await self.call(collection, "delete_many", filter, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def bulk_write(self, collection: str, requests: Sequence[Any], **options: Any) -> BulkWriteResult:
+        """PyMongo's ``bulk_write``."""
+        return await self.call(collection, "bulk_write", requests, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def find_one(self, collection: str, filter: Any = None, *args: Any, **options: Any) -> Document | None:
+        """PyMongo's ``find_one``."""
+        return await self.call(collection, "find_one", filter, *args, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def find_one_and_update(
+        self, collection: str, filter: Filter, update: Any, **options: Any
+    ) -> Document | None:
+        """PyMongo's ``find_one_and_update``."""
+        return await self.call(collection, "find_one_and_update", filter, update, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def find_one_and_replace(
+        self,
+        collection: str,
+        filter: Filter,
+        document: Document,
+        **options: Any,
+    ) -> Document | None:
+        """PyMongo's ``find_one_and_replace``."""
+        return await self.call(collection, "find_one_and_replace", filter, document, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def find_one_and_delete(self, collection: str, filter: Filter, **options: Any) -> Document | None:
+        """PyMongo's ``find_one_and_delete``."""
+        return await self.call(collection, "find_one_and_delete", filter, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def count_documents(self, collection: str, filter: Filter, **options: Any) -> int:
+        """PyMongo's ``count_documents``."""
+        return await self.call(collection, "count_documents", filter, **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def estimated_document_count(self, collection: str, **options: Any) -> int:
+        """PyMongo's ``estimated_document_count``."""
+        return await self.call(collection, "estimated_document_count", **options)  # type: ignore[no-any-return]  # the driver's
+
+    async def distinct(self, collection: str, key: str, filter: Filter | None = None, **options: Any) -> list[Any]:
+        """PyMongo's ``distinct``."""
+        return await self.call(collection, "distinct", key, filter, **options)  # type: ignore[no-any-return]  # the driver's

@@ -1,0 +1,1 @@
+"""The write path: one operation, one file, as coroutines over the `Store` port."""

@@ -1,0 +1,235 @@
+"""``bulk_write``: each request is guarded as the operation that it is, and what needs no looking up goes together.
+
+Requests that are proved are collected and sent as one bulk of PyMongo's; one that needs more (references, a
+transaction, a look at what is stored) is done on its own. An ordered bulk sends what it has collected first.
+"""
+
+# ruff: noqa: SLF001 - what PyMongo's requests say, they say in private fields only
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.operations import DeleteMany, DeleteOne, InsertOne, ReplaceOne, UpdateMany, UpdateOne
+from pymongo.results import BulkWriteResult, DeleteResult, InsertOneResult, UpdateResult
+
+from integrity.errors import InvalidDocument, UnguardedWrite
+from integrity.writes.candidate import candidates, named
+from integrity.writes.delete import delete_many, delete_one
+from integrity.writes.guard import refuse_bypass, sendable
+from integrity.writes.insert_one import insert_one
+from integrity.writes.outcome import Outcome
+from integrity.writes.refusal import ENCODING_ERRORS, refusal, unencodable
+from integrity.writes.replace import Swap, replace
+from integrity.writes.staging import tolerated
+from integrity.writes.transaction import joins
+from integrity.writes.update import Wish, alone, planned, update
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+
+Request = InsertOne[Any] | ReplaceOne[Any] | UpdateOne | UpdateMany | DeleteOne | DeleteMany
+
+
+async def bulk_write(
+    guard: Guard,
+    requests: Sequence[Request],
+    *,
+    ordered: bool = True,
+    bypass: object = None,
+    session: Any = None,
+    **options: Any,
+) -> BulkWriteResult:
+    """Do several writes.
+
+    Args:
+        guard: The model's guard.
+        requests: PyMongo's request objects.
+        ordered: Whether the first failure ends it.
+        bypass: PyMongo's ``bypass_document_validation``; refused when true.
+        session: PyMongo's session.
+        options: PyMongo's ``comment`` and ``let``.
+
+    Raises:
+        InvalidBulkWrite: Some break rules; its ``details`` name each by index.
+        UnguardedWrite: A request cannot be guarded.
+    """
+    refuse_bypass(bypass)
+    if not isinstance(requests, list | tuple):
+        raise TypeError("requests must be a list")  # PyMongo's words
+    if not requests:
+        raise TypeError("requests must be a non-empty list")
+    for each in requests:
+        if not isinstance(each, InsertOne | ReplaceOne | UpdateOne | UpdateMany | DeleteOne | DeleteMany):
+            raise TypeError(f"{each!r} is not a valid request")
+        if getattr(each, "_namespace", None) is not None:
+            raise UnguardedWrite(f"{each!r} names a collection of its own; write it through that model's collection.")
+    await guard.indexes.ensure(guard.store, guard.entry, session)
+    bulk = _Bulk(guard, requests, Outcome(guard.entry, ordered), session, options)
+    for index, request in enumerate(requests):
+        if not await bulk.collect(index, request):
+            if ordered:
+                await bulk.flush()
+            if not bulk.outcome.over:
+                await bulk.alone(index, request)
+        if bulk.outcome.over:
+            break
+    else:
+        await bulk.flush()
+    bulk.outcome.raise_failures()
+    return BulkWriteResult(bulk.outcome.details, acknowledged=True)
+
+
+class _Bulk:
+    """A bulk on its way."""
+
+    def __init__(
+        self, guard: Guard, requests: Sequence[Request], outcome: Outcome, session: Any, options: dict[str, Any]
+    ) -> None:
+        self.guard = guard
+        self.requests = requests
+        self.outcome = outcome
+        self.session = session
+        self.options = options
+        self.indexes: list[int] = []
+        self.proved: list[Any] = []
+
+    async def collect(self, index: int, request: Request) -> bool:
+        """Take a request that is proved into the collection; refuse one that is certainly wrong.
+
+        Returns:
+            Whether that was all there was to do about it.
+        """
+        try:
+            proved = await self._proved(request)
+        except InvalidDocument as error:
+            if self.outcome.ordered:
+                await self.flush()  # what stands before it comes first, and may fail first
+            if not self.outcome.over:
+                self.outcome.refused(index, error, _operation(request))
+            return True
+        if proved is None:
+            return False
+        self.indexes.append(index)
+        self.proved.append(proved)
+        return True
+
+    async def _proved(self, request: Request) -> Any:
+        guard = self.guard
+        if isinstance(request, InsertOne) and guard.simple:
+            (verdict,) = await candidates(guard, [request._doc], self.session)
+            verdict = await tolerated(guard, verdict)
+            if verdict.violations:
+                raise refusal(verdict.violations, model=guard.entry.name)
+            named(request._doc, verdict.document)
+            return InsertOne(verdict.document)
+        if isinstance(request, UpdateOne | UpdateMany):
+            wish = _wish(request, self.options)
+            plan = await planned(guard, wish)
+            if not alone(guard, wish, plan):
+                return _updating(request, plan.update)
+        return None
+
+    async def flush(self) -> None:
+        """Send what has been collected."""
+        indexes, proved = self.indexes, self.proved
+        self.indexes, self.proved = [], []
+        if not proved:
+            return
+        options = {"ordered": self.outcome.ordered, **sendable(self.session, **self.options)}
+        try:
+            result = await self.guard.store.bulk_write(self.guard.collection, proved, **options)
+        except BulkWriteError as error:
+            self.outcome.failed(error, indexes, [getattr(each, "_doc", None) for each in self.requests])
+        except ENCODING_ERRORS as error:
+            raise unencodable(self.guard.entry, error) from error
+        else:
+            self.outcome.add(result.bulk_api_result, indexes)
+
+    async def alone(self, index: int, request: Request) -> None:
+        """Do one request as the operation that it is."""
+        try:
+            result = await self._done(request)
+        except InvalidDocument as error:
+            self.outcome.refused(index, error, _operation(request))
+        except OperationFailure as error:
+            if joins(self.session):
+                raise
+            self.outcome.errors.append({
+                "index": index, "code": error.code, "errmsg": str(error), "op": _operation(request)
+            })  # fmt: skip
+        else:
+            self._count(index, result)
+
+    async def _done(self, request: Request) -> Any:
+        guard, session, comment = self.guard, self.session, self.options.get("comment")
+        if isinstance(request, InsertOne):
+            return await insert_one(guard, request._doc, session=session, comment=comment)
+        if isinstance(request, UpdateOne | UpdateMany):
+            return await update(guard, _wish(request, self.options), session=session)
+        chosen = sendable(None, **self.options, collation=request._collation, hint=request._hint)
+        if isinstance(request, DeleteOne):
+            return await delete_one(guard, request._filter, session=session, **chosen)
+        if isinstance(request, DeleteMany):
+            return await delete_many(guard, request._filter, session=session, **chosen)
+        return await replace(guard, _swap(guard, request, chosen), session=session)
+
+    def _count(self, index: int, result: Any) -> None:
+        counts = self.outcome.counts
+        if isinstance(result, InsertOneResult):
+            counts["nInserted"] += 1
+        elif isinstance(result, DeleteResult):
+            counts["nRemoved"] += result.deleted_count
+        elif isinstance(result, UpdateResult):
+            counts["nMatched"] += result.matched_count
+            counts["nModified"] += result.modified_count
+            if result.did_upsert:
+                counts["nUpserted"] += 1
+                self.outcome.upserted.append({"index": index, "_id": result.upserted_id})
+
+
+def _wish(request: UpdateOne | UpdateMany, options: dict[str, Any]) -> Wish:
+    found = {
+        "array_filters": request._array_filters,
+        "collation": request._collation,
+        "hint": request._hint,
+        "sort": getattr(request, "_sort", None),
+        **options,
+    }
+    many = isinstance(request, UpdateMany)
+    return Wish(request._filter, request._doc, bool(request._upsert), many, sendable(None, **found))
+
+
+def _updating(request: UpdateOne | UpdateMany, update: Any) -> UpdateOne | UpdateMany:
+    """Return the request with the plan's update."""
+    options: dict[str, Any] = {
+        "collation": request._collation,
+        "array_filters": request._array_filters,
+        "hint": request._hint,
+    }
+    if isinstance(request, UpdateMany):
+        return UpdateMany(request._filter, update, request._upsert, **options)
+    return UpdateOne(request._filter, update, request._upsert, sort=request._sort, **options)
+
+
+def _swap(guard: Guard, request: ReplaceOne[Any], chosen: dict[str, Any]) -> Swap:
+    if request._sort is not None:
+        chosen = {**chosen, "sort": request._sort}
+
+    async def act(filter: Any, document: Any, session: Any, *, upsert: bool) -> Any:
+        options = {**chosen, **sendable(session, upsert=upsert or None)}
+        return await guard.store.replace_one(guard.collection, filter, document, **options)
+
+    return Swap(request._filter, request._doc, act, bool(request._upsert), chosen)
+
+
+def _operation(request: Request) -> Any:
+    """Return a request as ``op`` shows it."""
+    if isinstance(request, InsertOne):
+        return request._doc
+    found: dict[str, Any] = {"q": request._filter}
+    if not isinstance(request, DeleteOne | DeleteMany):
+        found |= {"u": request._doc, "multi": isinstance(request, UpdateMany), "upsert": bool(request._upsert)}
+    return found

@@ -1,0 +1,129 @@
+"""A candidate: a document that is offered, made what would be stored, with everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from integrity.declare import codec
+from integrity.declare.extract import values_at
+from integrity.rules.judge import Verdict, dotted
+from integrity.rules.ownership import foreign_write
+from integrity.rules.rule import At
+from integrity.rules.schema import missing_field
+from integrity.store.port import Document
+from integrity.violation import Violation
+from integrity.writes.copies import faults, fill, originals
+from integrity.writes.unique import repeated
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+
+Offered = Mapping[str, Any] | BaseModel
+
+
+async def candidates(
+    guard: Guard,
+    offered: Sequence[Offered],
+    session: Any = None,
+    *,
+    revisions: Sequence[int] | None = None,
+    foreign: bool = True,
+) -> list[Verdict]:
+    """Return the verdict over each document, by every rule but its references'.
+
+    Args:
+        guard: The model's guard.
+        offered: The documents, or instances of the model.
+        session: The session to look originals up in; None for none.
+        revisions: The revision that each is stored with; None for the first.
+        foreign: Whether fields of other owners are refused; a replacement compares them with what is stored.
+
+    Raises:
+        TypeError: One of them is neither a mapping nor an instance of a model.
+    """
+    for each in offered:
+        if type(each) is not dict:
+            offerable(guard, each)
+    trespass = guard.trespass("inserted" if revisions is None else "replaced")
+    if guard.simple and trespass is None:
+        return [guard.judge.offered(each) for each in offered]
+    documents = [given(each) for each in offered]
+    trespasses = [_trespasses(guard, each, trespass, foreign=foreign) for each in documents]
+    known = await originals(guard, documents, session) if guard.entry.copies else {}
+    verdicts = []
+    for index, document in enumerate(documents):
+        if guard.entry.revision is not None:
+            document[guard.entry.revision.steps[-1]] = 0 if revisions is None else revisions[index]
+        fill(guard, document, known)
+        verdict = guard.judge.offered(document)
+        found = [*trespasses[index], *verdict.violations, *faults(guard, verdict.document, known)]
+        if guard.repeated:
+            found += repeated(guard.entry, verdict.document)
+        verdicts.append(Verdict(verdict.document, tuple(once(found))))
+    return verdicts
+
+
+def offerable(guard: Guard, offered: object) -> None:
+    """Refuse what is no document.
+
+    Raises:
+        TypeError: It is neither a mapping nor an instance of a model.
+    """
+    if not isinstance(offered, Mapping | BaseModel):
+        raise TypeError(
+            f"A document of {guard.entry.name} is a mapping or an instance of it, not {type(offered).__name__}."
+        )
+
+
+def settled(guard: Guard, verdict: Verdict, references: Sequence[Violation]) -> Verdict:
+    """Return the verdict with what is wrong with the document's references: one violation a path.
+
+    A copy that is missing because what it is a copy of does not exist is not reported beside the reference.
+    """
+    if not references:
+        return verdict
+    found = verdict.violations
+    if guard.entry.copies:
+        broken = {each.field for each in references}
+        filled = {each.path for each in guard.entry.copies if each.via.path in broken}
+        found = tuple(each for each in found if not (each.code == missing_field.RULE.code and each.field in filled))
+    return Verdict(verdict.document, tuple(once([*found, *references])))
+
+
+def named(document: object, made: Document) -> None:
+    """Give the caller's document the ``_id`` that was generated for it, as PyMongo does."""
+    if isinstance(document, MutableMapping) and "_id" not in document and "id" not in document and "_id" in made:
+        document["_id"] = made["_id"]
+
+
+def once(violations: Sequence[Violation]) -> Iterator[Violation]:
+    """Yield one violation a path: the first, in the order of the families that the caller has put them in."""
+    seen: set[str] = set()
+    for each in violations:
+        if each.path not in seen or not each.path:
+            seen.add(each.path)
+            yield each
+
+
+def given(offered: Offered) -> Document:
+    """Return a copy of what was offered, that is free to be changed; a model's unset defaults are left to be made."""
+    if isinstance(offered, BaseModel):
+        unset = type(offered).model_fields.keys() - offered.model_fields_set
+        names = dict(codec.stored_names(type(offered)))
+        # An ``_id`` that the instance generated is the instance's: the caller knows it by that.
+        left = {names[each] for each in unset} - {"_id"}
+        return {name: value for name, value in codec.plain(offered).items() if name not in left}
+    return {name: codec.plain(value) for name, value in offered.items()}
+
+
+def _trespasses(guard: Guard, document: Document, whole: Violation | None, *, foreign: bool) -> list[Violation]:
+    found = [] if whole is None else [replace(whole, id=document.get("_id"))]
+    for place, owner in guard.foreign if foreign else ():
+        for path, _ in values_at(document, place.steps):
+            at = At(guard.collection, document.get("_id"), dotted(path), place.path)
+            found.append(foreign_write.RULE.violation(at, foreign_write.fault(guard.actor, owner.actors, "written")))
+    return found

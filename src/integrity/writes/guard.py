@@ -1,0 +1,124 @@
+"""The guard of one model: what every write of its documents is judged by and goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from integrity.declare.constraint import Immutable, Owner
+from integrity.declare.registry import Entry, Registry
+from integrity.declare.shape import Place
+from integrity.errors import UnguardedWrite
+from integrity.rules.judge import Judge
+from integrity.rules.ownership import foreign_write
+from integrity.rules.rule import At
+from integrity.store.port import Store
+from integrity.violation import Violation
+from integrity.writes.references import References
+from integrity.writes.staging import Staging
+from integrity.writes.unique import Indexes
+
+#: An actor that is openly not restricted.
+EVERYBODY = "*"
+
+Acts = Literal["inserted", "replaced", "deleted"]
+
+
+@dataclass(frozen=True, eq=False)
+class Guard:
+    """Everything that an operation on one model's documents needs.
+
+    Args:
+        store: The database.
+        registry: All models.
+        entry: The model.
+        judge: The verdict over one document.
+        actor: Who writes; ``"*"`` is not restricted, None owns nothing.
+        references: How references are kept from dangling.
+        indexes: What is known of the unique indexes.
+    """
+
+    store: Store
+    registry: Registry
+    entry: Entry
+    judge: Judge
+    actor: str | None
+    references: References
+    indexes: Indexes
+
+    @property
+    def staging(self) -> Staging:
+        """How far constraints have been introduced."""
+        return self.indexes.staging
+
+    @property
+    def collection(self) -> str:
+        """The collection's name."""
+        return self.entry.collection
+
+    def over(self, store: Store) -> Self:
+        """Return the same guard over another store, such as one with another write concern."""
+        return replace(self, store=store)
+
+    def owns(self, owners: tuple[str, ...]) -> bool:
+        """Whether the actor is one of `owners`; what nobody owns is everybody's."""
+        return not owners or self.actor == EVERYBODY or self.actor in owners
+
+    @cached_property
+    def owned(self) -> bool:
+        """Whether the actor owns the model: may insert, replace and delete its documents."""
+        return self.owns(self.entry.owner)
+
+    @cached_property
+    def foreign(self) -> tuple[tuple[Place, Owner], ...]:
+        """The fields that belong to another actor."""
+        return tuple(
+            (each, owner)
+            for each in self.entry.places
+            if (owner := each.node.marker(Owner)) is not None and not self.owns(owner.actors)
+        )
+
+    @cached_property
+    def immutable(self) -> tuple[Place, ...]:
+        """The fields that are written once."""
+        return tuple(each for each in self.entry.places if each.node.marker(Immutable))
+
+    @cached_property
+    def repeated(self) -> bool:
+        """Whether a unique value may stand more than once in one document, where no index sees it."""
+        return any("[]" in place.steps for key in self.entry.uniques for place in key.places)
+
+    @cached_property
+    def simple(self) -> bool:
+        """Whether the judge alone decides: nothing to look up, to fill in or to keep from other actors."""
+        entry = self.entry
+        return self.owned and not (entry.references or entry.copies or entry.revision or self.foreign or self.repeated)
+
+    def trespass(self, act: Acts, id: Any = None) -> Violation | None:
+        """Return what is wrong when the actor does not own the model, or None."""
+        if self.owned:
+            return None
+        at = At(self.collection, id, "", "")
+        return foreign_write.RULE.violation(at, foreign_write.fault(self.actor, self.entry.owner, act))
+
+
+def sendable(session: Any, comment: Any = None, **options: Any) -> dict[str, Any]:
+    """Return the options that were given: PyMongo's defaults are left to PyMongo."""
+    if session is not None:
+        options["session"] = session
+    if comment is not None:
+        options["comment"] = comment
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def refuse_bypass(bypass: object) -> None:
+    """Refuse ``bypass_document_validation=True``.
+
+    Raises:
+        UnguardedWrite: It is true.
+    """
+    if bypass:
+        raise UnguardedWrite(
+            "bypass_document_validation=True asks for an unguarded write; write through `unsafe_raw`, which says so."
+        )

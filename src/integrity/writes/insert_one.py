@@ -1,0 +1,67 @@
+"""``insert_one``: the document is judged whole, and stored or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymongo.results import InsertOneResult
+
+from integrity.errors import InvalidDocument
+from integrity.store.port import Store
+from integrity.writes.candidate import Offered, candidates, named, settled
+from integrity.writes.guard import refuse_bypass, sendable
+from integrity.writes.references import Faults, Whole
+from integrity.writes.refusal import from_driver, refusal
+from integrity.writes.staging import tolerated
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+
+
+async def insert_one(
+    guard: Guard, document: Offered, *, bypass: object = None, session: Any = None, comment: Any = None
+) -> InsertOneResult:
+    """Insert a document.
+
+    Args:
+        guard: The model's guard.
+        document: A mapping, which is given its generated ``_id`` as PyMongo does, or an instance of the model.
+        bypass: PyMongo's ``bypass_document_validation``; refused when true.
+        session: PyMongo's session.
+        comment: PyMongo's comment.
+
+    Raises:
+        InvalidDocument: It breaks rules; nothing was stored.
+        UnguardedWrite: The validation was to be bypassed.
+    """
+    if bypass:
+        refuse_bypass(bypass)
+    entry = guard.entry
+    if entry.collection not in guard.indexes.ready:
+        await guard.indexes.ensure(guard.store, entry, session)
+    (verdict,) = await candidates(guard, (document,), session)
+
+    async def act(faults: Faults, session: Any, store: Store | None = None) -> InsertOneResult | InvalidDocument:
+        found = settled(guard, verdict, faults[0])
+        found = await tolerated(guard, found)
+        if found.violations:
+            return refusal(found.violations, model=entry.name)
+        named(document, found.document)
+        return await (store or guard.store).insert_one(entry.collection, found.document, **sendable(session, comment))
+
+    try:
+        if guard.simple or not entry.references:
+            outcome = await act([()], session)
+        else:
+            outcome = await guard.references.store(
+                guard, [verdict.document], act, session, work=Whole(verdict.document)
+            )
+    except Exception as error:
+        raise _ours(guard, error, verdict.document) from error
+    if isinstance(outcome, InvalidDocument):
+        raise outcome
+    return outcome
+
+
+def _ours(guard: Guard, error: Exception, document: Any) -> Exception:
+    return from_driver(guard.entry, error, document)

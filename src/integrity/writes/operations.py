@@ -1,0 +1,103 @@
+"""PyMongo's arguments of the replacing and updating operations, as the core takes them.
+
+One function an operation, so that the two facades only hand their arguments on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymongo.results import UpdateResult
+
+from integrity.store.port import Document, Filter
+from integrity.writes.candidate import Offered
+from integrity.writes.guard import sendable
+from integrity.writes.replace import Swap, replace
+from integrity.writes.update import Wish, update
+from integrity.writes.update_rights import Update
+from integrity.writes.verified import Returning
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+
+
+async def replace_one(
+    guard: Guard,
+    filter: Filter,
+    replacement: Offered,
+    *,
+    upsert: bool = False,
+    bypass: object = None,
+    session: Any = None,
+    **options: Any,
+) -> UpdateResult:
+    """Replace the first document that matches; PyMongo's ``UpdateResult``."""
+    given = sendable(None, **options)
+
+    async def act(filter: Filter, document: Document, session: Any, *, upsert: bool) -> Any:
+        more = sendable(session, upsert=upsert or None)
+        return await guard.store.replace_one(guard.collection, filter, document, **given, **more)
+
+    chosen = {name: value for name, value in given.items() if name != "comment"}
+    swap = Swap(filter, replacement, act, upsert, chosen)
+    found: UpdateResult = await replace(guard, swap, bypass=bypass, session=session)
+    return found
+
+
+async def find_one_and_replace(
+    guard: Guard,
+    filter: Filter,
+    replacement: Offered,
+    *,
+    projection: Any = None,
+    upsert: bool = False,
+    after: bool = False,
+    session: Any = None,
+    **options: Any,
+) -> Any:
+    """Replace the first document that matches and return it, as it was or as it is."""
+    bypass = options.pop("bypass_document_validation", None)
+    given = sendable(None, **options)
+    store = guard.store.for_models()
+
+    async def act(filter: Filter, document: Document, session: Any, *, upsert: bool) -> Any:
+        more = sendable(session, projection=projection, upsert=upsert or None, return_document=after or None)
+        return await store.find_one_and_replace(guard.collection, filter, document, **given, **more)
+
+    chosen = {name: value for name, value in given.items() if name in {"sort", "collation", "hint", "let"}}
+    return await replace(guard, Swap(filter, replacement, act, upsert, chosen), bypass=bypass, session=session)
+
+
+async def update_documents(
+    guard: Guard,
+    filter: Filter,
+    change: Update,
+    *,
+    many: bool = False,
+    upsert: bool = False,
+    bypass: object = None,
+    session: Any = None,
+    **options: Any,
+) -> UpdateResult:
+    """Update one document, or all that match; PyMongo's ``UpdateResult``."""
+    wish = Wish(filter, change, upsert, many, sendable(None, **options))
+    found: UpdateResult = await update(guard, wish, bypass=bypass, session=session)
+    return found
+
+
+async def find_one_and_update(
+    guard: Guard,
+    filter: Filter,
+    change: Update,
+    *,
+    projection: Any = None,
+    upsert: bool = False,
+    after: bool = False,
+    session: Any = None,
+    **options: Any,
+) -> Any:
+    """Update the first document that matches and return it, as it was or as it is."""
+    bypass = options.pop("bypass_document_validation", None)
+    returning = Returning(after, sendable(None, projection=projection))
+    wish = Wish(filter, change, upsert, many=False, options=sendable(None, **options), returning=returning)
+    return await update(guard, wish, bypass=bypass, session=session)

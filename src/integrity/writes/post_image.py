@@ -1,0 +1,145 @@
+"""Post-images: what an update has left in a transaction, judged before anything is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from integrity.declare.equality import key, same
+from integrity.declare.extract import Path, value_at, values_at
+from integrity.declare.shape import Place
+from integrity.rules.judge import Verdict, dotted
+from integrity.rules.ownership import changed_immutable, foreign_write
+from integrity.rules.rule import At
+from integrity.store.port import Document, Store
+from integrity.violation import Violation
+from integrity.writes.candidate import once, settled
+from integrity.writes.copies import faults, fill, originals
+from integrity.writes.references import Faults
+from integrity.writes.unique import repeated
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+
+
+@dataclass(frozen=True)
+class Change:
+    """A document before and after a write.
+
+    Args:
+        before: None where the write inserted it.
+        after: As it stands in the transaction.
+    """
+
+    before: Document | None
+    after: Document
+
+
+async def judged(guard: Guard, changes: Sequence[Change], session: Any) -> list[Violation]:
+    """Return everything that is wrong with what a write has left.
+
+    Copies whose reference changed are filled from their new owner, in the same transaction.
+
+    Args:
+        guard: The model's guard.
+        changes: The documents.
+        session: The session of the transaction.
+    """
+    found: list[Violation] = []
+    referring = await guard.references.rekeyed(guard, changes, session)
+    dangling = await _references(guard, changes, session)
+    for change, references, rekeyed in zip(changes, dangling, referring, strict=True):
+        await _refill(guard, change, session)
+        own = [*kept(guard, change), *guard.judge.stored(change.after)]
+        if guard.repeated:
+            own += repeated(guard.entry, change.after)
+        if guard.entry.copies:
+            own += faults(guard, change.after, await originals(guard, [change.after], session))
+        verdict = settled(guard, Verdict(change.after, tuple(once(own))), references)
+        found += [*verdict.violations, *rekeyed]
+    return found
+
+
+def kept(guard: Guard, change: Change) -> Iterator[Violation]:
+    """Yield what a write changes and may not: immutable fields, fields of another owner."""
+    if change.before is None:
+        return
+    for place in guard.immutable:
+        for path, before, after in _differences(place, change):
+            if before:
+                at = At(guard.collection, change.after.get("_id"), dotted(path), place.path)
+                yield changed_immutable.RULE.violation(at, changed_immutable.fault(_shown(before), _shown(after)))
+    for place, owner in guard.foreign:
+        for path, _, _ in _differences(place, change):
+            at = At(guard.collection, change.after.get("_id"), dotted(path), place.path)
+            yield foreign_write.RULE.violation(at, foreign_write.fault(guard.actor, owner.actors, "written"))
+
+
+def _differences(place: Place, change: Change) -> Iterator[tuple[Path, list[Any], list[Any]]]:
+    """Yield where the values at a place differ: the path, what stood there and what stands there now."""
+    before = dict(values_at(change.before, place.steps))
+    after = dict(values_at(change.after, place.steps))
+    for path in dict.fromkeys([*before, *after]):
+        old = [before[path]] if path in before else []
+        new = [after[path]] if path in after else []
+        if len(old) != len(new) or not all(map(same, old, new)):
+            yield path, old, new
+
+
+def _differs(place: Place, change: Change) -> bool:
+    return next(_differences(place, change), None) is not None
+
+
+def _shown(values: list[Any]) -> Any:
+    return values[0] if values else None
+
+
+async def _references(guard: Guard, changes: Sequence[Change], session: Any) -> Faults:
+    """Return what is wrong with references that the write has set; those that it left alone are not its fault."""
+    if not guard.entry.references:
+        return [()] * len(changes)
+
+    async def act(faults: Faults, _: Any, __: Store | None = None, /) -> Faults:
+        return faults
+
+    found = await guard.references.store(guard, [each.after for each in changes], act, session)
+    return [tuple(_new(guard, change, each)) for change, each in zip(changes, found, strict=True)]
+
+
+def _new(guard: Guard, change: Change, violations: Sequence[Violation]) -> Iterator[Violation]:
+    for each in violations:
+        place = next((one.place for one in guard.entry.references if one.path == each.field), None)
+        if change.before is None or place is None:
+            yield each
+            continue
+        old = {key(value) for _, value in values_at(change.before, place.steps)}
+        steps = tuple(int(part) if part.isdigit() else part for part in each.path.split("."))
+        if key(value_at(change.after, steps)) not in old:
+            yield each
+
+
+async def _refill(guard: Guard, change: Change, session: Any) -> None:
+    """Give the copies whose reference changed their new owner's value."""
+    entry = guard.entry
+    moved = {
+        copy
+        for copy in entry.copies
+        if change.before is None
+        or guard.entry.policy.copies == "fill"
+        or (_differs(copy.via.place, change) and not _differs(copy.place, change))
+    }
+    if not moved:
+        return
+    known = await originals(guard, [change.after], session)
+    chosen = {copy: owners for copy, owners in known.items() if copy in moved}
+    before = {copy: list(values_at(change.after, copy.place.steps)) for copy in chosen}
+    fill(guard, change.after, chosen, always=change.before is not None)
+    filled = {
+        dotted(path): value
+        for copy in chosen
+        for path, value in values_at(change.after, copy.place.steps)
+        if (path, value) not in before[copy]
+    }
+    if filled:
+        await guard.store.update_one(entry.collection, {"_id": change.after["_id"]}, {"$set": filled}, session=session)

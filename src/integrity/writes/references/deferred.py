@@ -1,0 +1,106 @@
+"""Deferred checks: references that may dangle inside a transaction, and may not when it commits."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from integrity.declare.equality import key
+from integrity.errors import DanglingReference, explain
+from integrity.rules.judge import dotted
+from integrity.rules.reference import dangling
+from integrity.rules.rule import At
+from integrity.store.lookup import look_up
+from integrity.store.port import Document, Store
+from integrity.violation import Violation
+from integrity.writes.references import pins
+from integrity.writes.references.keys import Key, named, protected
+from integrity.writes.references.plan import children
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+    from integrity.writes.references.protocol import Protocol
+
+
+class Deferred:
+    """The keys that a transaction is judged by at its end: those that it named, and those that it took away."""
+
+    def __init__(self) -> None:
+        self._named: dict[Hashable, Key] = {}
+        self._gone: dict[Hashable, Key] = {}
+
+    def note(self, guard: Guard, documents: Sequence[Document]) -> None:
+        """Remember what documents refer to."""
+        self._named.update(named(guard.entry, documents))
+
+    def deleted(self, keys: Iterable[Key]) -> None:
+        """Remember keys that nothing may refer to at the end."""
+        self._gone.update((each.at, each) for each in keys)
+
+    async def settle(self, protocol: Protocol, store: Store, session: Any) -> None:
+        """Look whether everything that is referred to is there; in the transaction, before its commit.
+
+        Args:
+            protocol: The protocol.
+            store: The database.
+            session: The session of the transaction.
+
+        Raises:
+            DanglingReference: A reference dangles; the transaction is to be aborted.
+        """
+        if self._named:
+            with protocol.columns.one() as column:
+                await pins.touch(store, self._named.values(), column, session)
+        fields: dict[tuple[str, str], list[Key]] = {}
+        for each in {**self._named, **self._gone}.values():
+            fields.setdefault((each.collection, each.field), []).append(each)
+        found: list[Violation] = []
+        for (collection, field), keys in fields.items():
+            values = [each.value for each in keys]
+            existing = await look_up(store, collection, field, values, session=session)
+            missing = [each for each in values if key(each) not in existing]
+            if missing:
+                found += await _dangling(protocol, store, collection, field, missing, session)
+        if found:
+            raise DanglingReference(found, f"The transaction was aborted at its end: {explain(found)}")
+
+
+async def _dangling(
+    protocol: Protocol, store: Store, collection: str, field: str, missing: list[Any], session: Any
+) -> list[Violation]:
+    """Return what still refers to keys that are not there: a later write may have set it right."""
+    entry = protocol.registry.by_collection(collection)
+    assert entry is not None
+    found = []
+    for reference in entry.referrers:
+        if reference.field != field or not protected(reference):
+            continue
+        for child in await children(store, reference, missing, session=session):
+            for path, value in child.spots:
+                at = At(reference.entry.collection, child.id, dotted(path), reference.path)
+                found.append(dangling.RULE.violation(at, dangling.fault(value, f"{collection}.{field}")))
+    return found
+
+
+_DEFERRED: WeakKeyDictionary[Any, Deferred] = WeakKeyDictionary()
+
+
+def begin(session: Any) -> None:
+    """Put the checks of a session's transaction off."""
+    _DEFERRED[_plain(session)] = Deferred()
+
+
+def of(session: Any) -> Deferred | None:
+    """Return what a session's transaction has put off, or None where it puts nothing off."""
+    return _DEFERRED.get(_plain(session)) if _DEFERRED else None
+
+
+def end(session: Any) -> None:
+    """Put nothing off any more."""
+    _DEFERRED.pop(_plain(session), None)
+
+
+def _plain(session: Any) -> Any:
+    """Return PyMongo's session: Motor's wraps it, and cannot be a key."""
+    return getattr(session, "delegate", session)

@@ -1,0 +1,289 @@
+"""A delete that leaves no reference behind: condemn, look, act, in this order.
+
+With transactions, the look and the act are one transaction, which first changes every pin of what it deletes, so that
+it conflicts with whoever pins one of them. What is too large for one transaction, and everything on a standalone
+server, goes on in batches behind the condemnation; a crash in between is finished by `recover`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import PyMongoError
+
+from integrity.declare.equality import key
+from integrity.declare.registry import Entry
+from integrity.errors import BeingDeleted, TransactionRequired, UnguardedWrite
+from integrity.store.port import Document, Filter, Store
+from integrity.writes.references import pins
+from integrity.writes.references.carry_out import carry_out
+from integrity.writes.references.condemned import ACTING, FLAG, GONE, Busy, Condemnation, Fenced
+from integrity.writes.references.durable import durable
+from integrity.writes.references.plan import DeletePlan, collect
+from integrity.writes.references.restricted import refuse
+from integrity.writes.transaction import transact
+
+if TYPE_CHECKING:
+    from integrity.writes.references.protocol import Protocol
+
+#: Documents in one transaction. MongoDB's advice is 1,000.
+#: Source: https://www.mongodb.com/docs/manual/core/transactions-production-consideration/#oplog-size-limit
+LIMIT = 1000
+
+Progress = Callable[[int, int], None]
+
+
+class _Grown(Exception):
+    """More is to be deleted than was condemned."""
+
+    def __init__(self, plan: DeletePlan) -> None:
+        super().__init__(plan)
+        self.plan = plan
+
+
+class _Large(Exception):
+    """The plan has come to be too large for a transaction."""
+
+
+class _Slipped(Exception):
+    """A condemned document has lost its flag."""
+
+
+@dataclass
+class Deleted:
+    """What a delete did.
+
+    Args:
+        count: How many of the documents that it was asked to delete it deleted.
+        document: The one that it deleted, when it was asked for.
+        plan: What was done with it.
+    """
+
+    count: int
+    document: Document | None = None
+    plan: DeletePlan | None = None
+
+
+@dataclass
+class Wish:
+    """What is to be deleted.
+
+    Args:
+        entry: The model.
+        filter: PyMongo's filter.
+        many: Whether all that matches, or one.
+        fetch: PyMongo's options (``projection``) to read the one with, when it is to be returned; None for no document.
+        atomic: Whether it must be one transaction.
+        options: PyMongo's ``sort``, ``collation``, ``hint``, ``let``, ``comment``.
+        progress: Called with the number of documents that were written and of all that are to be.
+    """
+
+    entry: Entry
+    filter: Filter
+    many: bool
+    fetch: Mapping[str, Any] | None = None
+    atomic: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress | None = None
+
+    async def chosen(self, store: Store, **session: Any) -> DeletePlan:
+        """Return the plan for what matches now."""
+        limited = {} if self.many else {"limit": 1}
+        return await collect(store, self.entry, self.filter, **self.options, **limited, **session)
+
+    async def again(self, store: Store, plan: DeletePlan, **session: Any) -> DeletePlan:
+        """Return the plan for what was chosen and still matches."""
+        still = {"$and": [dict(self.filter), {"_id": {"$in": [each.id for each in plan.roots]}}]}
+        kept = {name: value for name, value in self.options.items() if name in {"collation", "let", "comment"}}
+        return await collect(store, self.entry, still, **kept, **session)
+
+    async def read(self, store: Store, plan: DeletePlan, **session: Any) -> Document | None:
+        """Return the document that is to be deleted and returned, as the application reads."""
+        if self.fetch is None:
+            return None
+        reader = store.for_models()
+        found = await reader.find_one(self.entry.collection, {"_id": plan.roots[0].id}, **self.fetch, **session)
+        if found is not None:
+            found.pop(FLAG, None)
+        return found
+
+
+async def delete(protocol: Protocol, store: Store, wish: Wish) -> Deleted:
+    """Delete what matches, with what its references say; outside of any transaction of the user's.
+
+    Raises:
+        RestrictedDelete: Something refers to it that says ``restrict``; nothing was changed.
+        BeingDeleted: Another delete of the same documents did not end in time.
+        UnguardedWrite: It was to be atomic, and cannot be.
+    """
+    timing = protocol.timing
+    until = timing.monotonic() + timing.patience
+    await protocol.prepare(store)
+    await protocol.recover_lazily(store)
+    attempt = 0
+    while True:
+        plan = await wish.chosen(store)
+        if not plan.roots:
+            return Deleted(0)
+        refuse(plan)
+        condemnation = Condemnation(timing.token(), wish.entry.collection, timing, timing.token())
+        try:
+            return await _once(protocol, store, wish, plan, condemnation)
+        except (Busy, Fenced, _Slipped) as signal:
+            if timing.monotonic() > until:
+                raise BeingDeleted(
+                    f"{wish.entry.collection}: another delete of the same documents has not ended within "
+                    f"{timing.patience:g} s; try again, or run `integrity recover`."
+                ) from None
+            if isinstance(signal, Busy):
+                await protocol.recover_one(store, signal.by)
+        attempt += 1
+        await store.sleep(timing.pause(attempt))
+
+
+async def _once(protocol: Protocol, store: Store, wish: Wish, plan: DeletePlan, condemnation: Condemnation) -> Deleted:
+    decided = False
+    try:
+        # Before the look: from here on, a writer that is not seen by the look sees this.
+        await condemnation.extend(store, protocol.notices, *plan.condemned(), roots=plan.roots)
+        if await protocol.transactional(store):
+            while plan.size <= protocol.limit:
+                try:
+                    return await _in_transaction(protocol, store, wish, plan, condemnation)
+                except _Grown as grown:
+                    plan = grown.plan
+                    await condemnation.extend(store, protocol.notices, *plan.condemned())
+                except _Large:
+                    break
+        _refuse_atomic(wish, plan, transactional=await protocol.transactional(store))
+        plan = await _settled(protocol, store, wish, plan, condemnation)
+        if not plan.roots:
+            await condemnation.release(store)
+            return Deleted(0)
+        fetched = await wish.read(store, plan)
+        # The decision: from here on it is finished, by this process or by another.
+        await condemnation.renew(store, ACTING)
+        decided = True
+        count = await in_batches(store, condemnation, plan, wish.progress)
+        return Deleted(count, fetched, plan)
+    except PyMongoError as error:
+        # Whether the transaction was committed is not known; its record is, and recovery reads it.
+        if not decided and not error.has_error_label("UnknownTransactionCommitResult"):
+            with suppress(PyMongoError):
+                await condemnation.release(store)
+        raise
+    except BaseException:
+        if not decided:
+            with suppress(PyMongoError):
+                await condemnation.release(store)
+        raise
+
+
+async def _in_transaction(
+    protocol: Protocol, store: Store, wish: Wish, chosen: DeletePlan, condemnation: Condemnation
+) -> Deleted:
+    async def body(session: Any) -> Deleted:
+        # Writes to every pin of what is deleted: a writer that pinned one of them and is not seen by the look below
+        # has not committed before this snapshot, and the two of them cannot both commit.
+        await pins.seal(store, chosen.condemned()[1], session)
+        plan = await wish.again(store, chosen, session=session)
+        if not plan.roots:
+            raise _Slipped
+        refuse(plan)
+        if plan.size > protocol.limit:
+            raise _Large
+        _only_condemned(plan, condemnation)
+        fetched = await wish.read(store, plan, session=session)
+        deleted = await carry_out(store, plan, condemnation.token, condemnation.beside, session=session)
+        if deleted < len(plan.doomed):
+            raise _Slipped
+        await condemnation.renew(store, GONE, session)
+        return Deleted(len(plan.roots), fetched, plan)
+
+    result = await transact(store, body)
+    assert result.plan is not None
+    if len(result.plan.roots) < len(chosen.roots) or len(result.plan.doomed) < len(chosen.doomed):
+        await condemnation.lift(store)
+    return result
+
+
+async def _settled(
+    protocol: Protocol, store: Store, wish: Wish, plan: DeletePlan, condemnation: Condemnation
+) -> DeletePlan:
+    """Return the plan that can no longer grow: everything in it is condemned, and no writer has not seen that."""
+    while True:
+        if await protocol.transactional(store):
+            keys = plan.condemned()[1]
+
+            async def barrier(session: Any, keys: Any = keys) -> None:
+                await pins.seal(store, keys, session)
+
+            # A writer that pins and began before the condemnation is either committed now, and seen by the look
+            # below, or is made to begin again, and sees the condemnation.
+            await transact(store, barrier)
+        plan = await wish.again(store, plan)
+        refuse(plan)
+        try:
+            _only_condemned(plan, condemnation)
+        except _Grown:
+            await condemnation.extend(store, protocol.notices, *plan.condemned())
+        else:
+            return plan
+
+
+async def in_batches(
+    store: Store, condemnation: Condemnation, plan: DeletePlan, progress: Progress | None = None
+) -> int:
+    """Carry a decided plan out, a batch at a time, and remember it; return how many of the roots are gone.
+
+    What now refuses it came after the condemnation: its writer takes it back, or the sweep does.
+    """
+    roots = {key(each.id): each.id for each in plan.roots}
+    total = plan.size
+    done = 0
+
+    async def before() -> None:
+        nonlocal done
+        await condemnation.renew(store, ACTING)
+        if progress is not None:
+            progress(min(done, total), total)
+        done += 500
+
+    majority = durable(store)
+    left = plan
+    for _ in range(10):
+        if await carry_out(majority, left, condemnation.token, condemnation.beside, before) == len(left.doomed):
+            break
+        # Something has changed since the plan was made: a child moved away, a replacement wiped a flag.
+        left = await collect(store, plan.entry, {"_id": {"$in": list(roots.values())}, **condemnation.mark(plan.entry)})
+        if not left.roots:
+            break
+    await condemnation.renew(store, GONE)
+    await condemnation.lift(store)
+    alive = await store.count_documents(plan.entry.collection, {"_id": {"$in": list(roots.values())}})
+    if progress is not None:
+        progress(total, total)
+    return len(roots) - alive
+
+
+def _only_condemned(plan: DeletePlan, condemnation: Condemnation) -> None:
+    documents, keys = plan.condemned()
+    if not all(ids.keys() <= condemnation.documents.get(name, {}).keys() for name, ids in documents.items()):
+        raise _Grown(plan)
+    if not {each.name for each in keys} <= condemnation.keys:  # a key has changed meanwhile: its pins are others
+        raise _Grown(plan)
+
+
+def _refuse_atomic(wish: Wish, plan: DeletePlan, *, transactional: bool) -> None:
+    if not wish.atomic:
+        return
+    what = f"{wish.entry.collection}: the delete would write {plan.size} documents"
+    if not transactional:
+        raise TransactionRequired(f"{what}, and is atomic only in a transaction, which a standalone server has not.")
+    raise UnguardedWrite(
+        f"{what}, more than one transaction should; delete less at a time, or without atomic=True: it then goes on in "
+        "batches behind its condemnation."
+    )

@@ -1,0 +1,117 @@
+"""Deletes and changes of keys inside a transaction that is already under way: a user's, or an update's own.
+
+Nothing can be condemned there: the transaction's snapshot is older than the condemnation would be. So the pins alone
+protect, and writers that do not pin must not be: a notice makes them pin, and the first time that one is posted while
+somebody writes optimistically, the transaction begins again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from integrity.declare.equality import equal
+from integrity.declare.extract import ABSENT, value_at
+from integrity.declare.registry import Entry, Reference
+from integrity.errors import BeingDeleted
+from integrity.rules.reference import restricted_update
+from integrity.rules.rule import At
+from integrity.store.port import Store
+from integrity.violation import Violation
+from integrity.writes.references import deferred, pins
+from integrity.writes.references.carry_out import carry_out, rename
+from integrity.writes.references.deleting import Deleted, Wish
+from integrity.writes.references.keys import Key, protected
+from integrity.writes.references.plan import EXAMPLES, children
+from integrity.writes.references.restricted import refuse
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+    from integrity.writes.post_image import Change
+    from integrity.writes.references.protocol import Protocol
+
+
+async def delete(protocol: Protocol, store: Store, wish: Wish, session: Any) -> Deleted:
+    """Delete what matches in a transaction, with what its references say.
+
+    Raises:
+        RestrictedDelete: Something refers to it that says ``restrict``; nothing was changed.
+    """
+    plan = await wish.chosen(store, session=session)
+    if not plan.roots:
+        return Deleted(0)
+    later = deferred.of(session)
+    if later is None:
+        refuse(plan)
+    documents, keys = plan.condemned()
+    for collection in documents:
+        await _only_pins(protocol, store, collection)
+    # The pins of what is deleted, in the snapshot in which references were looked for: a writer that pinned one of
+    # them meanwhile, and was not seen, conflicts.
+    await pins.seal(store, keys, session)
+    fetched = await wish.read(store, plan, session=session)
+    if later is not None:
+        later.deleted(keys)
+    await carry_out(store, plan, None, (), session=session)
+    return Deleted(len(plan.roots), fetched, plan)
+
+
+def keyed(entry: Entry) -> list[Reference]:
+    """Return the protected references that go by a field that can change."""
+    return [each for each in entry.referrers if each.field != "_id" and protected(each)]
+
+
+async def rekey(protocol: Protocol, guard: Guard, changes: Sequence[Change], session: Any) -> list[list[Violation]]:
+    """Do what references say of keys that have changed in this transaction.
+
+    Args:
+        protocol: The protocol.
+        guard: The model's guard.
+        changes: Its documents, before and after.
+        session: The session of the transaction.
+
+    Returns:
+        What refuses each change.
+    """
+    found: list[list[Violation]] = [[] for _ in changes]
+    references = keyed(guard.entry)
+    if not references:
+        return found
+    moved = [
+        (index, reference, old, value_at(change.after, tuple(reference.field.split("."))))
+        for index, change in enumerate(changes)
+        if change.before is not None
+        for reference in references
+        if (old := value_at(change.before, tuple(reference.field.split(".")))) is not ABSENT and old is not None
+        and not equal(old, value_at(change.after, tuple(reference.field.split("."))))
+    ]  # fmt: skip
+    if not moved:
+        return found
+    store = guard.store
+    await protocol.prepare(store)
+    await _only_pins(protocol, store, guard.collection)
+    await pins.seal(store, [Key(guard.collection, reference.field, old) for _, reference, old, _ in moved], session)
+    for index, reference, old, new in moved:
+        referring = await children(store, reference, [old], session=session)
+        action = reference.ref.on_update
+        if action == "cascade" and new is not ABSENT and new is not None:
+            await rename(store, referring, new, session=session)
+        elif action != "no_action" and referring:
+            where = f"{reference.entry.collection}.{reference.path}"
+            fault = restricted_update.fault(where, len(referring), [each.id for each in referring[:EXAMPLES]])
+            at = At(guard.collection, changes[index].after.get("_id"), reference.field, reference.field)
+            found[index].append(restricted_update.RULE.violation(at, fault))
+    return found
+
+
+async def _only_pins(protocol: Protocol, store: Store, collection: str) -> None:
+    """See that who writes references to a collection pins.
+
+    Raises:
+        BeingDeleted: That is so only from now on, and the transaction is to begin again.
+    """
+    if await protocol.notices.post(store, collection):
+        raise BeingDeleted(
+            f"{collection}: is deleted from in a transaction for the first time; repeat the transaction. db.apply() "
+            "prepares it beforehand."
+        )

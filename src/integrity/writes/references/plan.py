@@ -1,0 +1,286 @@
+"""The delete plan: what a delete would take with it, set to null, or be refused for. A value; nothing is done here."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from integrity.declare.equality import key
+from integrity.declare.extract import ABSENT, Path, value_at, values_at
+from integrity.declare.registry import Entry, Reference
+from integrity.store.port import Document, Filter, Store
+from integrity.violation import quote
+from integrity.writes.references.keys import Key, held, protected
+
+#: Keys in one query for children.
+CHUNK = 500
+#: How many ``_id``s an explanation names.
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Child:
+    """A document that refers to what would be deleted.
+
+    Args:
+        reference: The reference.
+        id: The document's ``_id``.
+        spots: Where the reference stands in it, each with the key that it names.
+    """
+
+    reference: Reference
+    id: Any
+    spots: tuple[tuple[Path, Any], ...]
+
+
+@dataclass
+class Doomed:
+    """A document that would be deleted.
+
+    Args:
+        entry: Its model.
+        id: Its ``_id``.
+        document: Its ``_id`` and the fields that it is referred to by.
+        by: The reference by which the delete reaches it; None for what was asked to be deleted.
+        value: The key that it refers to by that.
+    """
+
+    entry: Entry
+    id: Any
+    document: Document
+    by: Reference | None = None
+    value: Any = None
+
+
+@dataclass
+class DeletePlan:
+    """What a delete would do.
+
+    Args:
+        entry: The model of what was asked to be deleted.
+        doomed: What would be deleted, in the order in which the cascade reaches it: parents first.
+        nulled: The references that would be set to null, or taken out of their array.
+        restricted: The references that refuse the delete.
+        left: The references that would be left dangling, as they declare.
+    """
+
+    entry: Entry
+    doomed: list[Doomed] = field(default_factory=list)
+    nulled: list[Child] = field(default_factory=list)
+    restricted: list[Child] = field(default_factory=list)
+    left: list[Child] = field(default_factory=list)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether nothing refuses it."""
+        return not self.restricted
+
+    @property
+    def size(self) -> int:
+        """How many documents would be written."""
+        return len(self.doomed) + len(self.nulled)
+
+    @property
+    def deletes(self) -> dict[str, int]:
+        """How many documents would be deleted, by collection."""
+        return _counts(each.entry.collection for each in self.doomed)
+
+    @property
+    def nulls(self) -> dict[str, int]:
+        """How many documents would lose a reference, by reference."""
+        return _counts(str(each.reference) for each in self.nulled)
+
+    @property
+    def refusals(self) -> dict[str, int]:
+        """How many documents refuse it, by reference."""
+        return _counts(str(each.reference) for each in self.restricted)
+
+    @property
+    def roots(self) -> list[Doomed]:
+        """What was asked to be deleted."""
+        return [each for each in self.doomed if each.by is None]
+
+    def condemned(self) -> tuple[dict[str, dict[Hashable, Any]], list[Key]]:
+        """Return what others can refer to of what would be deleted: the ``_id``s by collection, and the keys."""
+        documents: dict[str, dict[Hashable, Any]] = {}
+        keys: dict[Hashable, Key] = {}
+        for each in self.doomed:
+            found = held(each.entry, [each.document])
+            if found:
+                documents.setdefault(each.entry.collection, {})[key(each.id)] = each.id
+                keys.update(found)
+        return documents, list(keys.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan's counts as a JSON-ready dict."""
+        return {
+            "model": self.entry.name,
+            "collection": self.entry.collection,
+            "asked": len(self.roots),
+            "allowed": self.allowed,
+            "deletes": self.deletes,
+            "nulls": self.nulls,
+            "refusals": self.refusals,
+            "left": _counts(str(each.reference) for each in self.left),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        verdict = "" if self.allowed else ", refused"
+        yield f"{self.entry.collection}: {documents(len(self.roots))} to delete{verdict}"
+        yield from self._below(self.entry, "", set())
+
+    def _below(self, entry: Entry, indent: str, above: set[Reference]) -> Iterator[str]:
+        branches = []
+        for reference in entry.referrers:
+            for word, children in self._children(reference):
+                if children:
+                    branches.append((reference, word, children))
+        for number, (reference, word, children) in enumerate(branches, 1):
+            last = number == len(branches)
+            names = ", ".join(quote(each) for each in children[:EXAMPLES])
+            more = ", …" if len(children) > EXAMPLES else ""
+            where = f"{reference.entry.collection}.{reference.path}"
+            yield f"{indent}{'└── ' if last else '├── '}{where}: {documents(len(children))} {word} ({names}{more})"
+            if word == "deleted" and reference not in above:
+                yield from self._below(reference.entry, indent + ("    " if last else "│   "), {*above, reference})
+
+    def _children(self, reference: Reference) -> Iterator[tuple[str, list[Any]]]:
+        yield "deleted", [each.id for each in self.doomed if each.by is reference]
+        for word, found in (
+            ("loses its reference", self.nulled),
+            ("refuses", self.restricted),
+            ("left dangling", self.left),
+        ):
+            yield word, [each.id for each in found if each.reference is reference]
+
+
+def documents(count: int) -> str:
+    """Return a count of documents in words."""
+    return "1 document" if count == 1 else f"{count} documents"
+
+
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for each in names:
+        counts[each] = counts.get(each, 0) + 1
+    return counts
+
+
+async def collect(store: Store, entry: Entry, filter: Filter, **options: Any) -> DeletePlan:
+    """Return the plan of deleting what matches a filter.
+
+    Args:
+        store: The database.
+        entry: The model.
+        filter: What is to be deleted.
+        options: PyMongo's options of ``find``: ``session``, ``collation``, ``sort``, ``limit``, ``hint``, ``let``.
+    """
+    session = {name: value for name, value in options.items() if name == "session"}
+    roots: list[Doomed] = []
+    batches = store.find(entry.collection, filter, projection=_projection(entry), **options)
+    while batch := await batches.next():
+        roots += [Doomed(entry, each["_id"], each) for each in batch]
+    return await follow(store, entry, roots, **session)
+
+
+async def follow(store: Store, entry: Entry, roots: Sequence[Doomed], **session: Any) -> DeletePlan:
+    """Return the plan of deleting documents, following every reference to them.
+
+    Args:
+        store: The database.
+        entry: The model of what was asked to be deleted.
+        roots: What is to be deleted.
+        session: PyMongo's ``session``, when there is one.
+    """
+    plan = DeletePlan(entry)
+    known: dict[tuple[str, Hashable], Doomed] = {}
+    restricted: list[Child] = []
+    nulled: list[Child] = []
+    left: list[Child] = []
+    wave = [known.setdefault((each.entry.collection, key(each.id)), each) for each in roots]
+    plan.doomed += known.values()
+    while wave:
+        found: list[Doomed] = []
+        for parent in {each.entry.name: each.entry for each in wave}.values():
+            for reference in parent.referrers:
+                values = [_value(each.document, reference.field) for each in wave if each.entry is parent]
+                async for child, document in _children(store, reference, values, session):
+                    action = reference.ref.on_delete
+                    if action == "cascade":
+                        at = (reference.entry.collection, key(child.id))
+                        if at not in known:
+                            known[at] = Doomed(reference.entry, child.id, document, reference, child.spots[0][1])
+                            found.append(known[at])
+                    else:
+                        {"restrict": restricted, "set_null": nulled, "no_action": left}[action].append(child)
+        plan.doomed += found
+        wave = found
+    # What is deleted itself refuses nothing and loses nothing.
+    plan.restricted, plan.nulled, plan.left = (
+        [each for each in children if (each.reference.entry.collection, key(each.id)) not in known]
+        for children in (restricted, nulled, left)
+    )
+    return plan
+
+
+async def children(store: Store, reference: Reference, values: Iterable[Any], **session: Any) -> list[Child]:
+    """Return the documents whose reference names one of the keys."""
+    return [child async for child, _ in _children(store, reference, list(values), session)]
+
+
+async def _children(
+    store: Store, reference: Reference, values: Sequence[Any], session: Mapping[str, Any]
+) -> Any:  # an asynchronous generator of Child and document
+    wanted = {key(each): each for each in values if each is not ABSENT and each is not None}
+    keys = list(wanted.values())
+    projection = _projection(reference.entry, reference)
+    for start in range(0, len(keys), CHUNK):
+        piece = keys[start : start + CHUNK]
+        batches = store.find(reference.entry.collection, naming(reference, piece), projection=projection, **session)
+        while batch := await batches.next():
+            for document in batch:
+                # The filter may find too much (an array that merely contains the key); this decides.
+                spots = tuple(
+                    (path, value)
+                    for path, value in values_at(document, reference.place.steps)
+                    if value is not None and key(value) in wanted
+                )
+                if spots:
+                    yield Child(reference, document["_id"], spots), document
+
+
+def naming(reference: Reference, values: Sequence[Any]) -> dict[str, Any]:
+    """Return a filter that finds every document whose reference names one of the keys, and may find more."""
+    steps = reference.place.steps
+    if "*" in steps or ("[]", "[]") in pairwise(steps):
+        # No path of MongoDB's goes through every key of a mapping, or through an array in an array.
+        upto = next(i for i, step in enumerate(steps) if step == "*" or steps[i : i + 2] == ("[]", "[]"))
+        top = ".".join(each for each in steps[:upto] if each != "[]")
+        return {top: {"$exists": True}}
+    path = ".".join(each for each in steps if each != "[]")
+    return {path: values[0]} if len(values) == 1 and not isinstance(values[0], dict) else {path: {"$in": list(values)}}
+
+
+def _value(document: Document, field: str) -> Any:
+    return value_at(document, tuple(field.split(".")))
+
+
+def _projection(entry: Entry, reference: Reference | None = None) -> dict[str, Any]:
+    """Return a projection on ``_id``, what the document is referred to by, and one reference."""
+    wanted = ["_id", *(each.field for each in entry.referrers)]
+    if reference is not None:
+        steps = reference.place.steps
+        cut = steps.index("*") if "*" in steps else len(steps)
+        wanted.append(".".join(each for each in steps[:cut] if each != "[]") or steps[0])
+    kept = [each for each in dict.fromkeys(wanted) if not any(each.startswith(f"{other}.") for other in wanted)]
+    return dict.fromkeys(kept, 1)
+
+
+def protecting(entry: Entry) -> bool:
+    """Whether anything protected refers to the model."""
+    return any(protected(each) for each in entry.referrers)

@@ -1,0 +1,301 @@
+"""The protocols behind the seam: which one a write takes, and what they share.
+
+With transactions, a write of a reference pins what it names (`pinned`). An insert may instead look after it has
+written (`optimistic`): always on a standalone server, elsewhere where the database was opened with
+``references="optimistic"``, and never in a user's transaction. Both kinds of writers may share a database, because
+every delete condemns first and seals the pins where there are any.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from integrity.declare.registry import Registry
+from integrity.errors import BeingDeleted, TransactionRequired
+from integrity.store.port import Document, Filter, Store
+from integrity.writes.references import condemned, deferred, inside, pins, recovery
+from integrity.writes.references.deleting import LIMIT, Deleted, Wish, delete
+from integrity.writes.references.existence import Sight, look, verify
+from integrity.writes.references.keys import Key, named
+from integrity.writes.references.notices import Notices
+from integrity.writes.references.optimistic import insert
+from integrity.writes.references.plan import DeletePlan, collect, protecting
+from integrity.writes.references.timing import Timing
+from integrity.writes.references.work import Storing, Work
+from integrity.writes.transaction import joins, transact
+
+if TYPE_CHECKING:
+    from integrity.violation import Violation
+    from integrity.writes.guard import Guard
+    from integrity.writes.post_image import Change
+
+T = TypeVar("T")
+
+Mode = Literal["auto", "pinned", "optimistic"]
+
+#: How many keys a process remembers to have seen.
+WITNESSED = 20_000
+
+
+class Protocol:
+    """How references are kept from dangling in one database.
+
+    Args:
+        registry: All models.
+        mode: ``"auto"``, ``"pinned"`` or ``"optimistic"``.
+        timing: The times.
+        limit: Documents in one transaction of a delete.
+    """
+
+    def __init__(
+        self, registry: Registry, mode: Mode = "auto", *, timing: Timing | None = None, limit: int = LIMIT
+    ) -> None:
+        self.registry = registry
+        self.mode = mode
+        self.timing = timing or Timing()
+        self.limit = limit
+        self.notices = Notices(self.timing)
+        self.columns = pins.Columns()
+        self._transactional: bool | None = None
+        self._ready = False
+        self._recovered = -math.inf
+        self._witnessed: dict[Hashable, float] = {}
+
+    async def transactional(self, store: Store) -> bool:
+        """Whether the server has transactions."""
+        if self._transactional is None:
+            try:
+                self._transactional = await store.topology() != "standalone"
+            except NotImplementedError:  # mongomock
+                self._transactional = False
+        return self._transactional
+
+    async def prepare(self, store: Store) -> None:
+        """Create what the protocols keep in the database; once, and outside of any transaction."""
+        if self._ready:
+            return
+        if await self.transactional(store):
+            await pins.create(store)
+        await condemned.create(store)
+        self._ready = True
+
+    async def store(
+        self,
+        guard: Guard,
+        documents: Sequence[Document],
+        act: Storing[T],
+        session: Any,
+        *,
+        ordered: bool = True,
+        work: Work | None = None,
+    ) -> T:
+        """Let `act` store documents, with the faults of their references.
+
+        Args:
+            guard: The model's guard.
+            documents: What would be stored, in the order of the requests.
+            act: Stores them; called again when what it did is taken back.
+            session: The caller's session, or None.
+            ordered: Whether they are stored in this order: a document may then refer to one before it.
+            work: Knows what `act` has inserted; None where it does not insert but changes what is there.
+
+        Raises:
+            BeingDeleted: What they refer to is being deleted, and that was not decided in time.
+            TransactionRequired: A reference would change, and the server has no transactions.
+        """
+        keys = named(guard.entry, documents)
+        if joins(session):
+            return await self._joined(guard, documents, keys, act, session, ordered=ordered)
+        if not keys:
+            return await act(await verify(guard, documents, session, ordered=ordered), session)
+        await self.prepare(guard.store)
+        if work is not None and await self._optimistic(guard.store, keys.values()):
+            return await insert(self, guard, act, work, keys, session, ordered=ordered)
+        if self.mode != "pinned" and work is None and not await self.transactional(guard.store):
+            raise TransactionRequired(
+                f"{guard.collection}: a reference changes only in a transaction, and this server has none; run it as a "
+                "replica set (one member will do), or delete the document and insert it anew."
+            )
+        return await self._pinned(guard, documents, keys, act, session, ordered=ordered, work=work)
+
+    async def _optimistic(self, store: Store, keys: Iterable[Key]) -> bool:
+        if self.mode == "pinned":
+            return False
+        if not await self.transactional(store):
+            return True
+        if self.mode != "optimistic":
+            return False
+        await self.notices.register(store)
+        beside = await self.notices.beside(store)
+        return not any(each.collection in beside for each in keys)
+
+    async def _pinned(
+        self,
+        guard: Guard,
+        documents: Sequence[Document],
+        keys: Mapping[Hashable, Key],
+        act: Storing[T],
+        session: Any,
+        *,
+        ordered: bool,
+        work: Work | None,
+    ) -> T:
+        until = self.timing.monotonic() + self.timing.patience
+        attempt = 0
+        while True:
+            try:
+                with self.columns.one() as column:
+
+                    async def body(session: Any, column: int = column) -> T:
+                        if work is not None:
+                            work.restart()
+                        sight = await self._pin(guard, documents, keys, session, column, ordered=ordered)
+                        return await act(sight.faults, session)
+
+                    return await transact(
+                        guard.store, body, session, why=f"{guard.collection}: references that are pinned"
+                    )
+            except _Condemned as signal:
+                await self.wait(guard, signal.flags, until, attempt)
+            attempt += 1
+
+    async def _pin(
+        self,
+        guard: Guard,
+        documents: Sequence[Document],
+        keys: Mapping[Hashable, Key],
+        session: Any,
+        column: int,
+        *,
+        ordered: bool,
+    ) -> Sight:
+        """Pin what documents refer to, and look at it, in one snapshot."""
+        beside = await self.notices.beside(guard.store) if keys else frozenset()
+        sight = await look(guard, documents, session, ordered=ordered, beside=beside)
+        if sight.condemned:
+            # What is too large for one transaction is deleted in many, behind its condemnation: a pin would not
+            # hold up the ones that are past.
+            raise _Condemned(sight.condemned)
+        # One snapshot: that the pin comes after the look changes nothing. It is last, so that a writer that waits for
+        # a condemnation does not get into the deleter's way again and again.
+        if keys:
+            await pins.touch(guard.store, keys.values(), column, session)
+        return sight
+
+    async def _joined(
+        self,
+        guard: Guard,
+        documents: Sequence[Document],
+        keys: Mapping[Hashable, Key],
+        act: Storing[T],
+        session: Any,
+        *,
+        ordered: bool,
+    ) -> T:
+        await self.prepare(guard.store)
+        later = deferred.of(session)
+        if later is not None:
+            later.note(guard, documents)
+            return await act([()] * len(documents), session)
+        try:
+            with self.columns.one() as column:
+                sight = await self._pin(guard, documents, keys, session, column, ordered=ordered)
+        except _Condemned as signal:
+            raise _being_deleted(guard, self.timing, signal.flags) from None
+        return await act(sight.faults, session)
+
+    async def wait(self, guard: Guard, flags: Mapping[int, Document], until: float, attempt: int) -> None:
+        """Wait for what documents refer to to be deleted, or not to be.
+
+        Raises:
+            BeingDeleted: It has taken too long.
+        """
+        if self.timing.monotonic() > until:
+            raise _being_deleted(guard, self.timing, flags)
+        for flag in {each["by"]: each for each in flags.values()}.values():
+            if condemned.expired(flag["until"], self.timing):
+                await recovery.one(self, guard.store, flag["by"])
+        await guard.store.sleep(self.timing.pause(attempt))
+
+    def unseen(self, keys: Mapping[Hashable, Key]) -> bool:
+        """Whether one of the keys was not seen lately: what is inserted under it could be an orphan from the start."""
+        limit = self.timing.monotonic() - self.timing.grace / 4
+        return any(self._witnessed.get(each, -math.inf) < limit for each in keys)
+
+    def witness(self, keys: Iterable[Hashable], when: float) -> None:
+        """Remember that keys were seen."""
+        if len(self._witnessed) > WITNESSED:
+            self._witnessed.clear()
+        self._witnessed.update(dict.fromkeys(keys, when))
+
+    def forget(self, keys: Iterable[Hashable]) -> None:
+        """Remember no more that keys were seen."""
+        for each in keys:
+            self._witnessed.pop(each, None)
+
+    async def delete(self, guard: Guard, wish: Wish, session: Any) -> Deleted:
+        """Delete what matches, with what refers to it.
+
+        Args:
+            guard: The model's guard.
+            wish: What is to be deleted.
+            session: The caller's session, or None.
+
+        Raises:
+            RestrictedDelete: Something refers to it that says ``restrict``; nothing was changed.
+        """
+        if joins(session):
+            await self.prepare(guard.store)
+            return await inside.delete(self, guard.store, wish, session)
+        return await delete(self, guard.store, wish)
+
+    async def rekeyed(self, guard: Guard, changes: Sequence[Change], session: Any) -> list[list[Violation]]:
+        """Do what references say of keys that changed in a transaction; return what is wrong with each change."""
+        return await inside.rekey(self, guard, changes, session)
+
+    def keyed(self, guard: Guard) -> list[str]:
+        """Return the stored names of the fields that a model is referred to by and that can change."""
+        return list(dict.fromkeys(each.field for each in inside.keyed(guard.entry)))
+
+    def guards(self, guard: Guard) -> bool:
+        """Whether a delete of the model's documents has references to look for."""
+        return bool(guard.entry.referrers) and protecting(guard.entry)
+
+    async def plan_delete(self, store: Store, guard: Guard, filter: Filter, **options: Any) -> DeletePlan:
+        """Return what deleting what matches would do."""
+        return await collect(store, guard.entry, filter, **options)
+
+    async def recover_lazily(self, store: Store) -> None:
+        """Recover a few deletions, now and then."""
+        now = self.timing.monotonic()
+        if now - self._recovered < self.timing.lease / 2:
+            return
+        self._recovered = now
+        await recovery.recover(self, store, limit=recovery.BY_THE_WAY)
+
+    async def recover_one(self, store: Store, token: Any) -> None:
+        """Recover one deletion, if its lease is over."""
+        await recovery.one(self, store, token)
+
+
+class _Condemned(Exception):
+    """What documents refer to is condemned.
+
+    Args:
+        flags: The condemnation for each of the documents, by index.
+    """
+
+    def __init__(self, flags: Mapping[int, Document]) -> None:
+        super().__init__(flags)
+        self.flags = flags
+
+
+def _being_deleted(guard: Guard, timing: Timing, flags: Mapping[int, Document]) -> BeingDeleted:
+    count = len(flags)
+    return BeingDeleted(
+        f"{guard.collection}: what {'the document refers' if count == 1 else f'{count} documents refer'} to is being "
+        f"deleted, and within {timing.patience:g} s it was not decided; nothing was stored, try again. A deletion that "
+        f"a process left undecided ends by itself after {timing.lease:g} s, or by `integrity recover`."
+    )

@@ -1,0 +1,59 @@
+"""The refusal of a delete, or of a change of a key, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from integrity.declare.registry import Entry, Reference
+from integrity.errors import Referrers, RestrictedDelete, RestrictedUpdate, explain
+from integrity.rules.reference import restricted_delete, restricted_update
+from integrity.rules.rule import At
+from integrity.violation import Violation
+from integrity.writes.references.plan import EXAMPLES, Child, DeletePlan
+
+
+def refuse(plan: DeletePlan) -> None:
+    """Raise what a plan is refused for, if it is.
+
+    Raises:
+        RestrictedDelete: Something says ``restrict``.
+    """
+    if plan.allowed:
+        return
+    asked = plan.roots
+    referrers = [_referrers(each) for each in _by_reference(plan.restricted)]
+    violations = []
+    for reference, found in zip(_by_reference(plan.restricted), referrers, strict=True):
+        entry = reference[0].reference.target
+        at = At(entry.collection, asked[0].id if len(asked) == 1 and entry is plan.entry else None, "", "")
+        fault = restricted_delete.fault(f"{found.collection}.{found.path}", found.count, found.ids)
+        violations.append(restricted_delete.RULE.violation(at, fault))
+    raise RestrictedDelete(violations, f"{plan.entry.name}, collection {explain(violations)}", referrers)
+
+
+def refuse_change(entry: Entry, id: Any, field: str, children: Sequence[Child]) -> None:
+    """Raise the refusal of a change of a key.
+
+    Raises:
+        RestrictedUpdate: Always.
+    """
+    referrers = [_referrers(each) for each in _by_reference(children)]
+    violations: list[Violation] = []
+    for found in referrers:
+        fault = restricted_update.fault(f"{found.collection}.{found.path}", found.count, found.ids)
+        violations.append(restricted_update.RULE.violation(At(entry.collection, id, field, field), fault))
+    raise RestrictedUpdate(violations, f"{entry.name}, collection {explain(violations)}", referrers)
+
+
+def _by_reference(children: Sequence[Child]) -> list[list[Child]]:
+    found: dict[Reference, list[Child]] = {}
+    for each in children:
+        found.setdefault(each.reference, []).append(each)
+    return list(found.values())
+
+
+def _referrers(children: Sequence[Child]) -> Referrers:
+    reference = children[0].reference
+    ids = tuple(each.id for each in children[:EXAMPLES])
+    return Referrers(reference.entry.collection, reference.path, len(children), ids)

@@ -1,0 +1,282 @@
+"""``replace_one``, ``find_one_and_replace``: the replacement is judged whole, like an insert.
+
+What a replacement may not change (immutable fields, fields of other owners) is read first and then stands in the
+filter, so that it holds without a transaction: when it was changed in between, nothing matches and it is read again.
+A model with a revision is replaced only from the revision that is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pymongo.errors import OperationFailure
+from pymongo.results import UpdateResult
+
+from integrity.declare.extract import ABSENT
+from integrity.errors import InvalidDocument
+from integrity.rules.judge import Verdict
+from integrity.rules.ownership import changed_immutable, stale_revision
+from integrity.rules.rule import At, Fault
+from integrity.store.port import Document, Filter, Store
+from integrity.writes.candidate import Offered, candidates, given, settled
+from integrity.writes.guard import refuse_bypass, sendable
+from integrity.writes.post_image import Change, kept
+from integrity.writes.references import Faults
+from integrity.writes.refusal import from_driver, refusal
+from integrity.writes.staging import tolerated
+from integrity.writes.transaction import joins, transact
+from integrity.writes.update import stale
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+
+#: "Performing an update on the path '_id' would modify the immutable field": ImmutableField.
+_IMMUTABLE_ID = 66
+
+#: How often a document that others change meanwhile is read again.
+ATTEMPTS = 20
+
+
+class Act(Protocol):
+    """Replaces; returns PyMongo's outcome."""
+
+    async def __call__(self, filter: Filter, document: Document, session: Any, *, upsert: bool) -> Any:
+        """Replace what matches."""
+        ...
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A replacement as the caller asks for it.
+
+    Args:
+        filter: PyMongo's filter.
+        replacement: The document, or an instance of the model.
+        act: Replaces.
+        upsert: Whether it inserts where nothing matches.
+        options: What chooses the document: ``sort``, ``collation``, ``hint``, ``let``.
+    """
+
+    filter: Filter
+    replacement: Offered
+    act: Act
+    upsert: bool = False
+    options: Mapping[str, Any] | None = None
+
+
+async def replace(guard: Guard, swap: Swap, *, bypass: object = None, session: Any = None) -> Any:
+    """Replace the first document that matches.
+
+    Args:
+        guard: The model's guard.
+        swap: What is asked for.
+        bypass: PyMongo's ``bypass_document_validation``; refused when true.
+        session: PyMongo's session.
+
+    Raises:
+        InvalidDocument: The replacement breaks rules; nothing was changed.
+        StaleDocument: It was made from an older revision.
+    """
+    refuse_bypass(bypass)
+    _refuse_operators(swap.replacement)
+    await guard.indexes.ensure(guard.store, guard.entry, session)
+    for _ in range(ATTEMPTS):
+        try:
+            outcome = await _replaced(guard, swap, session)
+        except Exception as error:
+            ours = _ours(guard, error)
+            if ours is error:
+                raise
+            raise ours from error
+        if isinstance(outcome, InvalidDocument):
+            raise outcome
+        if outcome is not _AGAIN:
+            return outcome
+    raise refusal([_contended(guard)], model=guard.entry.name)
+
+
+_AGAIN: Any = object()
+
+
+def _refuse_operators(replacement: Any) -> None:
+    if isinstance(replacement, Mapping) and next(iter(replacement), "").startswith("$"):
+        raise ValueError("replacement can not include $ operators")  # PyMongo's words
+
+
+async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
+    document = given(swap.replacement)
+    key = _id(document, swap.filter)
+    careful = bool(guard.immutable or guard.foreign or guard.entry.revision is not None)
+    stored: Document | None = None
+    if careful or key is ABSENT:
+        stored = await guard.store.find_one(guard.collection, _any_revision(guard, swap), **_choosing(swap, session))
+        if stored is not None and key is ABSENT:
+            key = stored["_id"]
+    revision = _revision(guard, document, swap.filter)
+    if (refused := _stale(guard, revision, stored)) is not None:
+        return refused
+    if stored is None and (careful or key is ABSENT) and (not swap.upsert or revision is not None):
+        # Nothing to replace, and nothing to insert: PyMongo's own answer, for what is judged like any other.
+        (verdict,) = await candidates(guard, [document], session, revisions=[0])
+        if verdict.violations and key is not ABSENT:
+            return refusal(verdict.violations, model=guard.entry.name)
+        return await swap.act({"$and": [swap.filter, {"_id": {"$in": []}}]}, verdict.document, session, upsert=False)
+    if key is not ABSENT and "id" not in document:
+        document = {"_id": key, **document}
+    if stored is not None:
+        _carry(guard, document, stored)
+    count = 0 if stored is None or revision is None else revision + 1
+    (verdict,) = await candidates(guard, [document], session, revisions=[count], foreign=stored is None)
+    if stored is not None:
+        verdict = Verdict(verdict.document, (*verdict.violations, *kept(guard, Change(stored, verdict.document))))
+    return await _store(guard, swap, verdict, stored, session)
+
+
+async def _store(guard: Guard, swap: Swap, verdict: Verdict, stored: Document | None, session: Any) -> Any:
+    async def act(faults: Faults, session: Any, _: Store | None = None, /) -> Any:
+        found = await tolerated(guard, settled(guard, verdict, faults[0]))
+        if found.violations:
+            return refusal(found.violations, model=guard.entry.name)
+        if stored is None:
+            return await _inserted(guard, swap, found.document, session)
+        named = {"$and": [swap.filter, {"_id": stored["_id"]}, *_unchanged(guard, stored)]}
+        outcome = await swap.act(named, found.document, session, upsert=False)
+        missed = outcome is None or (isinstance(outcome, UpdateResult) and not outcome.matched_count)
+        return _AGAIN if missed else outcome
+
+    async def stores(session: Any) -> Any:
+        if guard.entry.references:
+            return await guard.references.store(guard, [verdict.document], act, session)
+        return await act([()], session)
+
+    if guard.references.keyed(guard):
+        return await _rekeyed(guard, swap, stores, session)
+    return await stores(session)
+
+
+async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[Any]], session: Any) -> Any:
+    """Replace a document that is referred to by a field that may change with it."""
+
+    async def body(session: Any) -> Any:
+        before = await guard.store.find_one(guard.collection, swap.filter, **_choosing(swap, session))
+        outcome = await stores(session)
+        if before is None or outcome is _AGAIN or isinstance(outcome, InvalidDocument):
+            return outcome
+        named = {"_id": before["_id"]}
+        after = await guard.store.find_one(guard.collection, named, session=session)
+        if after is None:
+            return outcome
+        (found,) = await guard.references.rekeyed(guard, [Change(before, after)], session)
+        if found:
+            if joined:  # the caller's transaction goes on
+                await guard.store.replace_one(guard.collection, named, before, session=session)
+            raise refusal(found, model=guard.entry.name)
+        return outcome
+
+    joined = joins(session)
+    why = f"{guard.collection}: a replacement of what others refer to by a field that can change"
+    return await (body(session) if joined else transact(guard.store, body, session, why=why))
+
+
+async def _inserted(guard: Guard, swap: Swap, document: Document, session: Any) -> Any:
+    """Replace what was not read: because nothing demands it, or because there was nothing, and an upsert inserts.
+
+    What was inserted since then is not overwritten where it would have had to be read first.
+    """
+    absent = _unchanged(guard, {}) if swap.upsert else []
+    named = {"$and": [swap.filter, *absent]} if absent else swap.filter
+    try:
+        return await swap.act(named, document, session, upsert=swap.upsert)
+    except OperationFailure as error:
+        met = error.code == _IMMUTABLE_ID and _id(given(swap.replacement), swap.filter) is ABSENT
+        pattern = dict((error.details or {}).get("keyPattern") or {})
+        if (met or (absent and pattern == {"_id": 1})) and not joins(session):
+            return _AGAIN
+        raise
+
+
+def _any_revision(guard: Guard, swap: Swap) -> Filter:
+    """Return the filter without the revision that it may name, so that an older one is told from a deleted one."""
+    place = guard.entry.revision
+    if place is None or not isinstance(swap.filter.get(place.steps[-1]), int):
+        return swap.filter
+    return {name: value for name, value in swap.filter.items() if name != place.steps[-1]}
+
+
+def _id(document: Document, filter: Filter) -> Any:
+    """Return the ``_id`` that the replaced document has, where the replacement or the filter says it."""
+    for name in ("_id", "id"):
+        if name in document:
+            return document[name]
+    found = filter.get("_id", ABSENT)
+    if isinstance(found, Mapping):
+        return found["$eq"] if list(found) == ["$eq"] else ABSENT
+    return found
+
+
+def _choosing(swap: Swap, session: Any) -> dict[str, Any]:
+    options = sendable(session, **(swap.options or {}))
+    if isinstance(options.get("sort"), Mapping):
+        options["sort"] = list(options["sort"].items())
+    return options
+
+
+def _revision(guard: Guard, document: Document, filter: Filter) -> int | None:
+    """Return the revision that the replacement was made from: its own, or the filter's."""
+    place = guard.entry.revision
+    if place is None:
+        return None
+    found = document.get(place.steps[-1], filter.get(place.steps[-1]))
+    return found if isinstance(found, int) else None
+
+
+def _stale(guard: Guard, revision: int | None, stored: Document | None) -> InvalidDocument | None:
+    """Return what is wrong with replacing what is stored from this revision, or None."""
+    place = guard.entry.revision
+    if place is None or (stored is None and revision is None):
+        return None
+    if stored is None:
+        # Never an upsert: what was read and is gone was deleted, and stays so.
+        return stale(guard, revision, None)
+    if revision is None:
+        name = place.steps[-1]
+        at = At(guard.collection, stored["_id"], name, name)
+        return refusal([stale_revision.RULE.violation(at, stale_revision.missing())], model=guard.entry.name)
+    if stored.get(place.steps[-1], 0) != revision:
+        return stale(guard, revision, stored)
+    return None
+
+
+def _carry(guard: Guard, document: Document, stored: Document) -> None:
+    """Give the replacement what it leaves out and may not change: immutable fields, and those of other owners."""
+    for place in (*guard.immutable, *(place for place, _ in guard.foreign)):
+        name = place.steps[0]
+        if len(place.steps) == 1 and name in stored and name not in document:
+            document[name] = stored[name]
+
+
+def _unchanged(guard: Guard, stored: Document) -> list[Filter]:
+    """Return conditions that hold as long as nobody has changed what this replacement was judged by."""
+    places = [*guard.immutable, *(place for place, _ in guard.foreign)]
+    if guard.entry.revision is not None:
+        places.append(guard.entry.revision)
+    names = dict.fromkeys(place.steps[0] for place in places if place.steps[0] != "_id")
+    return [{name: {"$eq": stored[name]} if name in stored else {"$exists": False}} for name in names]
+
+
+def _contended(guard: Guard) -> Any:
+    at = At(guard.collection, None, "", "")
+    fault = Fault(
+        f"was changed by others {ATTEMPTS} times while it was being replaced.", "Try again, or update single fields."
+    )
+    return stale_revision.RULE.violation(at, fault)
+
+
+def _ours(guard: Guard, error: Exception) -> Exception:
+    if isinstance(error, OperationFailure) and error.code == _IMMUTABLE_ID and not isinstance(error, InvalidDocument):
+        at = At(guard.collection, None, "_id", "_id")
+        fault = Fault("is written once, and the replacement has another one.", "Leave the _id out, or name the same.")
+        return refusal([changed_immutable.RULE.violation(at, fault)], model=guard.entry.name)
+    return from_driver(guard.entry, error)

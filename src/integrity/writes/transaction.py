@@ -1,0 +1,134 @@
+"""Running a body in a transaction, again where the server says that it may be run again.
+
+Sources: https://www.mongodb.com/docs/manual/core/transactions-in-applications/ and PyMongo's ``with_transaction``.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from integrity.errors import TransactionRequired
+from integrity.store.port import Store
+
+T = TypeVar("T")
+
+#: Seconds after which a transaction is not begun again; PyMongo's own limit.
+LIMIT = 120.0
+
+TRANSIENT, UNKNOWN_COMMIT = "TransientTransactionError", "UnknownTransactionCommitResult"
+
+#: "Transaction numbers are only allowed on a replica set member or mongos": IllegalOperation.
+_NO_TRANSACTIONS = 20
+#: MaxTimeMSExpired: a commit that ran out of its own time is not tried again.
+_TIME_IS_UP = 50
+
+#: What is read is one snapshot, and what is committed stays.
+OPTIONS = {
+    "read_concern": ReadConcern("snapshot"),
+    "write_concern": WriteConcern("majority"),
+    "read_preference": ReadPreference.PRIMARY,
+}
+
+
+def joins(session: Any) -> bool:
+    """Whether an operation that is given `session` is part of a transaction of the caller."""
+    return session is not None and bool(session.in_transaction)
+
+
+async def transact(
+    store: Store, body: Callable[[Any], Awaitable[T]], session: Any = None, *, why: str = "", **options: Any
+) -> T:
+    """Run `body` in a transaction of its own and commit it.
+
+    The body is run again when its transaction met another one: it must be repeatable, and may change nothing
+    outside of the database.
+
+    Args:
+        store: The database.
+        body: Is given the session.
+        session: A session without a transaction to do it in; None for a new one.
+        why: What cannot be done without a transaction, for the error's text.
+        options: PyMongo's options of ``start_transaction``.
+
+    Raises:
+        TransactionRequired: The server has no transactions.
+    """
+    own = None
+    if session is None:
+        try:
+            session = own = await store.start_session()
+        except (ConfigurationError, NotImplementedError) as error:  # mongomock has no sessions
+            raise required(why) from error
+    try:
+        return await _repeat(store, body, session, why, {**OPTIONS, **options})
+    finally:
+        if own is not None:
+            await store.end_session(own)
+
+
+async def _repeat(
+    store: Store, body: Callable[[Any], Awaitable[T]], session: Any, why: str, options: dict[str, Any]
+) -> T:
+    deadline, attempt = time.monotonic() + LIMIT, 0
+    while True:
+        await store.begin(session, **options)
+        try:
+            outcome = await body(session)
+        except BaseException as error:
+            if session.in_transaction:
+                await store.abort(session)
+            if isinstance(error, OperationFailure) and error.code == _NO_TRANSACTIONS:
+                raise required(why) from error
+            if not _labelled(error, TRANSIENT) or time.monotonic() >= deadline:
+                raise
+        else:
+            if not session.in_transaction:  # the body ended it
+                return outcome
+            if await commit(store, session, deadline):
+                return outcome
+        attempt += 1
+        await store.sleep(random.random() * min(0.005 * 1.5**attempt, 0.5))  # noqa: S311 - jitter is no cryptography
+
+
+async def commit(store: Store, session: Any, deadline: float, *, again: bool = True) -> bool:
+    """Commit, again where it is not known whether it was.
+
+    Args:
+        store: The database.
+        session: The session.
+        deadline: When to give up, by the monotonic clock.
+        again: Whether the caller can run the whole transaction again.
+
+    Returns:
+        Whether it is committed; False where the whole transaction is to be run again.
+    """
+    while True:
+        try:
+            await store.commit(session)
+        except PyMongoError as error:
+            late = time.monotonic() >= deadline
+            if _labelled(error, UNKNOWN_COMMIT) and not late and getattr(error, "code", None) != _TIME_IS_UP:
+                continue
+            if _labelled(error, TRANSIENT) and again and not late:
+                return False
+            raise
+        return True
+
+
+def _labelled(error: BaseException, label: str) -> bool:
+    return isinstance(error, PyMongoError) and error.has_error_label(label)
+
+
+def required(why: str) -> TransactionRequired:
+    """Return the error of what needs a transaction."""
+    return TransactionRequired(
+        f"{why or 'This'} needs a transaction, and this server has none; run it as a replica set (one member will do)."
+    )

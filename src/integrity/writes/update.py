@@ -1,0 +1,273 @@
+"""``update_one``, ``update_many``, ``find_one_and_update``: by a plan, as they are or judged by what they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pymongo.results import UpdateResult
+
+from integrity.declare.constraint import CopyOf, Immutable, Ref, Unique
+from integrity.declare.extract import values_at
+from integrity.errors import InvalidDocument, StaleDocument
+from integrity.rules.ownership import stale_revision
+from integrity.rules.rule import At
+from integrity.store.port import Document, Filter, Store
+from integrity.violation import Violation
+from integrity.writes.guard import refuse_bypass, sendable
+from integrity.writes.references import Faults
+from integrity.writes.refusal import from_driver, refusal
+from integrity.writes.staging import tolerate
+from integrity.writes.update_plan import plan_update
+from integrity.writes.update_rights import Update, revised, trespasses
+from integrity.writes.updates.plan import UNKNOWN, Touched, UpdatePlan
+from integrity.writes.verified import Act, Aim, Returning, verify_many, verify_one
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+
+
+@dataclass(frozen=True)
+class Wish:
+    """An update as the caller asks for it.
+
+    Args:
+        filter: PyMongo's filter.
+        update: Operators, or a pipeline.
+        upsert: Whether it inserts where nothing matches.
+        many: Whether it is about all that match.
+        options: PyMongo's ``array_filters``, ``sort``, ``collation``, ``hint``, ``let`` and ``comment``.
+        returning: The document to return, for ``find_one_and_update``.
+    """
+
+    filter: Filter
+    update: Update
+    upsert: bool = False
+    many: bool = False
+    options: Mapping[str, Any] | None = None
+    returning: Returning | None = None
+
+    def sent(self, **more: Any) -> dict[str, Any]:
+        """The options that were given, and more."""
+        return sendable(None, **{**(self.options or {}), **more})
+
+
+async def planned(guard: Guard, wish: Wish) -> UpdatePlan:
+    """Return the plan of an update.
+
+    Raises:
+        InvalidDocument: It is wrong whatever the documents are, or touches what the actor may not.
+    """
+    update = revised(guard, wish.update)
+    filters = (wish.options or {}).get("array_filters")
+    plan = plan_update(guard.entry, update, filter=wish.filter, array_filters=filters, upsert=wish.upsert)
+    found: list[Violation] = list(plan.violations)
+    if not guard.owned or guard.foreign or guard.entry.revision is not None:
+        found = [*trespasses(guard, plan, wish.update), *found]
+    if await tolerate(guard, found):
+        raise refusal(found, model=guard.entry.name)
+    return plan
+
+
+async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: Any = None) -> Any:
+    """Update documents.
+
+    Args:
+        guard: The model's guard.
+        wish: What is asked for.
+        bypass: PyMongo's ``bypass_document_validation``; refused when true.
+        session: PyMongo's session.
+
+    Returns:
+        PyMongo's ``UpdateResult``; the document, for a ``find_one_and_update``.
+
+    Raises:
+        InvalidDocument: What it would leave breaks rules; nothing was changed.
+        TransactionRequired: Only the outcome can be judged, and the server has no transactions.
+    """
+    refuse_bypass(bypass)
+    plan = await planned(guard, wish)
+    if wish.upsert or Unique in plan.markers:
+        await guard.indexes.ensure(guard.store, guard.entry, session)
+    try:
+        outcome = await _updated(guard, wish, plan, session)
+    except Exception as error:
+        ours = from_driver(guard.entry, error, _written(plan))
+        if ours is error:
+            raise
+        raise ours from error
+    if isinstance(outcome, InvalidDocument):
+        raise outcome
+    await _not_stale(guard, wish, outcome, session)
+    return outcome
+
+
+async def _updated(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> Any:
+    why = _unproved(guard, wish, plan)
+    if not why and (plan.proved or not wish.upsert):
+        return await _sent(guard, wish, plan, session)
+    if not why and not (guard.entry.references or guard.entry.copies):
+        # Documents that exist are proved; only one that would be inserted is not.
+        found = await _sent(guard, replace(wish, upsert=False), plan, session)
+        if found is not None and not (isinstance(found, UpdateResult) and not found.matched_count):
+            return found
+        certain = plan.upsert_document is not None and not plan.upsert_reasons
+        if certain and await tolerate(guard, plan.upsert_violations):
+            return refusal(plan.upsert_violations, model=guard.entry.name)
+    reasons = "; ".join(dict.fromkeys([*why, *plan.upsert_reasons])) or "what it would insert is not proved"
+    aim = Aim(wish.filter, wish.options or {}, wish.upsert, f"{guard.collection}: this update ({reasons})")
+    if wish.many:
+        return await verify_many(guard, aim, plan.update, session)
+    return await verify_one(guard, aim, _one(guard, wish, plan), session, returning=wish.returning)
+
+
+def _one(guard: Guard, wish: Wish, plan: UpdatePlan) -> Act:
+    options = wish.sent(upsert=wish.upsert or None)
+    options.pop("sort", None)  # the document is chosen already
+
+    async def act(filter: Filter, session: Any) -> UpdateResult:
+        return await guard.store.update_one(guard.collection, filter, plan.update, **options, **sendable(session))
+
+    return act
+
+
+def _unproved(guard: Guard, wish: Wish, plan: UpdatePlan) -> list[str]:
+    """Return why only what the update leaves can be judged; empty where it can be sent as it is."""
+    reasons = list(plan.reasons)
+    if wish.many:  # sent as it is, a refusal by the server would leave the documents before that one changed
+        reasons += plan.stops
+    markers = plan.markers
+    if Immutable in markers and any(
+        each.reaches(place.steps) and not each.on_insert for place in guard.immutable for each in plan.touched
+    ):
+        reasons.append("it touches an immutable field")
+    if guard.entry.copies and (CopyOf in markers or _moves_copies(guard, plan)):
+        reasons.append("it touches a copy or the reference that it follows")
+    if guard.repeated and Unique in markers:
+        reasons.append("it touches an array of unique values")
+    if Ref in markers and any(plan.values(each.place) is None for each in guard.entry.references):
+        reasons.append("the server computes a reference")
+    if any(plan.touches(tuple(each.split("."))) for each in guard.references.keyed(guard)):
+        reasons.append("it touches a key that others refer to")
+    if guard.foreign and any(not each.steps for each in plan.touched):
+        reasons.append("it touches the whole document")
+    return reasons
+
+
+def _written(plan: UpdatePlan) -> Document:
+    """Return what the update would have written, as far as it is known, for the text of an error."""
+    found: Document = {}
+    for each in plan.touched:
+        if each.value is UNKNOWN or "[]" in each.steps or not each.steps:
+            continue
+        at = found
+        for step in each.steps[:-1]:
+            at = at.setdefault(step, {})
+            if not isinstance(at, dict):
+                break
+        else:
+            at[each.steps[-1]] = each.value
+    return found
+
+
+def alone(guard: Guard, wish: Wish, plan: UpdatePlan) -> bool:
+    """Whether an update has to be done on its own: not proved, with references to look up, or a revision to miss."""
+    looked_up = guard.entry.references and (Ref in plan.markers or wish.upsert)
+    named = guard.entry.revision is not None and ".".join(guard.entry.revision.steps) in wish.filter
+    return bool(_unproved(guard, wish, plan) or not plan.proved or looked_up or named)
+
+
+def _moves_copies(guard: Guard, plan: UpdatePlan) -> bool:
+    return any(plan.touches(copy.via.place.steps) for copy in guard.entry.copies)
+
+
+async def _sent(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> Any:
+    """Send a proved update, with the references that it sets looked up."""
+    documents, places = _sketches(guard, plan) if Ref in plan.markers or wish.upsert else ([], [])
+
+    async def act(faults: Faults, session: Any, _: Store | None = None, /) -> Any:
+        found = [each for fault, place in zip(faults, places, strict=True) for each in _placed(fault, place)]
+        if await tolerate(guard, found):
+            return refusal(found, model=guard.entry.name)
+        return await _run(guard, wish, plan, session)
+
+    if not documents:
+        return await _run(guard, wish, plan, session)
+    return await guard.references.store(guard, documents, act, session)
+
+
+async def _run(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> Any:
+    store, name = guard.store, guard.collection
+    options = wish.sent(upsert=wish.upsert or None) | sendable(session)
+    if wish.returning is not None:
+        options |= {**wish.returning.options, "return_document": wish.returning.after}
+        return await store.for_models().find_one_and_update(name, wish.filter, plan.update, **options)
+    method = store.update_many if wish.many else store.update_one
+    return await method(name, wish.filter, plan.update, **options)
+
+
+def _sketches(guard: Guard, plan: UpdatePlan) -> tuple[list[Document], list[Touched | None]]:
+    """Return a document for each change that sets references, and nothing else: what a protocol is given to see."""
+    documents: list[Document] = []
+    places: list[Touched | None] = []
+    for each in plan.touched:
+        if each.value is UNKNOWN or not any(each.reaches(one.place.steps) for one in guard.entry.references):
+            continue
+        value: Any = each.value
+        for step in reversed(each.steps):
+            value = [value] if step == "[]" else {step: value}
+        if any(True for one in guard.entry.references for _ in values_at(value, one.place.steps)):
+            documents.append(value)
+            places.append(each)
+    if plan.upsert and plan.upsert_document is not None and guard.entry.references:
+        documents.append(dict(plan.upsert_document))
+        places.append(None)
+    return documents, places
+
+
+def _placed(violations: Sequence[Violation], touched: Touched | None) -> list[Violation]:
+    """Give violations of a sketch the path that the update names."""
+    if touched is None:
+        return list(violations)
+    found = []
+    for each in violations:
+        rest = each.path.split(".")[len(touched.steps) :]
+        found.append(replace(each, path=".".join([touched.path, *rest])))
+    return found
+
+
+async def _not_stale(guard: Guard, wish: Wish, outcome: Any, session: Any) -> None:
+    """Tell an update that names a revision, and met none, from one that met nothing.
+
+    Raises:
+        StaleDocument: There is, or was, a document of another revision.
+    """
+    place = guard.entry.revision
+    if place is None or wish.upsert:
+        return
+    missed = outcome is None or (isinstance(outcome, UpdateResult) and not outcome.matched_count)
+    name = ".".join(place.steps)
+    if not missed or name not in wish.filter or isinstance(wish.filter[name], Mapping):
+        return
+    rest = {path: value for path, value in wish.filter.items() if path != name}
+    stored = await guard.store.find_one(guard.collection, rest, **sendable(session))
+    raise stale(guard, wish.filter[name], stored)
+
+
+def stale(guard: Guard, revision: Any, stored: Document | None) -> InvalidDocument:
+    """Return the error of a write of an older revision.
+
+    Args:
+        guard: The model's guard.
+        revision: The revision that the caller has.
+        stored: The document as it is stored; None when it was deleted.
+    """
+    place = guard.entry.revision
+    assert place is not None
+    name = place.steps[-1]
+    at = At(guard.collection, (stored or {}).get("_id"), name, name)
+    fault = stale_revision.fault(revision, (stored or {}).get(name), deleted=stored is None)
+    found = refusal([stale_revision.RULE.violation(at, fault)], model=guard.entry.name)
+    assert isinstance(found, StaleDocument)
+    return found

@@ -1,0 +1,206 @@
+"""What an upsert inserts where nothing matches: the filter's equality conditions, then the update's operators.
+
+The document is worked out here, so that an invalid one is known before anything is sent. What this file does not
+work out exactly it says is unclear: then the document that the server inserts is judged in a transaction.
+Source: https://www.mongodb.com/docs/manual/reference/method/db.collection.update/#upsert-behavior
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import bson
+from bson import ObjectId, Timestamp
+from bson.codec_options import CodecOptions
+
+from integrity.declare.bson_type import INT_MAX, INT_MIN
+from integrity.declare.codec import encode
+from integrity.declare.equality import equal
+from integrity.store.port import CODEC
+from integrity.violation import Violation
+from integrity.writes.updates.draft import Draft
+
+_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
+_ABSENT: Any = object()
+
+
+class _Unclear(Exception):
+    """The document cannot be worked out."""
+
+
+def inserted(draft: Draft, update: Any) -> tuple[dict[str, Any] | None, tuple[Violation, ...], tuple[str, ...]]:
+    """Return the document that an upsert would insert, what is wrong with it, and why it is not known.
+
+    Args:
+        draft: The plan in the making.
+        update: The coerced update.
+    """
+    unclear = tuple(draft.conditions.unclear)
+    if unclear or not isinstance(update, Mapping):
+        return None, (), unclear or ("what a pipeline makes of a document that is not there",)
+    try:
+        document: dict[str, Any] = {}
+        for path, value in draft.conditions.equal.items():
+            _put(document, path, encode(value))
+        for operator, operands in update.items():
+            for path, operand in operands.items():
+                _APPLY[operator](document, path, operand)
+        # As the server would return it: what is judged is what BSON made of it.
+        document = bson.decode(bson.encode(document, codec_options=_OPTIONS), _OPTIONS)
+    except (_Unclear, ValueError, OverflowError, bson.errors.BSONError) as error:
+        return None, (), (str(error) or "the document that would be inserted is not known",)
+    judged = document if "_id" in document else {"_id": ObjectId(), **document}
+    found = draft.targets.judge.stored(judged)
+    return document, tuple(found), ()
+
+
+def _walk(document: dict[str, Any], path: str, *, create: bool) -> tuple[dict[str, Any] | None, str]:
+    *parents, last = path.split(".")
+    at = document
+    for part in [*parents, last]:
+        if part.startswith("$"):
+            raise _Unclear(f"{path} names an element of an array that is not there")
+    for part in parents:
+        if part not in at:
+            if not create:
+                return None, last
+            at[part] = {}
+        if not isinstance(at[part], dict):
+            raise _Unclear(f"{path} leads through what is no object")
+        at = at[part]
+    return at, last
+
+
+def _get(document: dict[str, Any], path: str) -> Any:
+    at, last = _walk(document, path, create=False)
+    return _ABSENT if at is None else at.get(last, _ABSENT)
+
+
+def _put(document: dict[str, Any], path: str, value: Any) -> None:
+    at, last = _walk(document, path, create=True)
+    assert at is not None
+    at[last] = value
+
+
+def _set(document: dict[str, Any], path: str, operand: Any) -> None:
+    _put(document, path, operand)
+
+
+def _unset(document: dict[str, Any], path: str, _: Any) -> None:
+    at, last = _walk(document, path, create=False)
+    if at is not None:
+        at.pop(last, None)
+
+
+def _rename(document: dict[str, Any], path: str, operand: Any) -> None:
+    value = _get(document, path)
+    if value is not _ABSENT:
+        _unset(document, path, None)
+        _put(document, operand, value)
+
+
+def _inc(document: dict[str, Any], path: str, operand: Any) -> None:
+    value = _get(document, path)
+    _put(document, path, operand if value is _ABSENT else _number(path, value, operand, lambda a, b: a + b))
+
+
+def _mul(document: dict[str, Any], path: str, operand: Any) -> None:
+    value = _get(document, path)
+    if value is _ABSENT:
+        if not isinstance(operand, int | float):
+            raise _Unclear(f"{path} would be a zero of another type")
+        # The server multiplies a zero of the operand's type: NaN and infinity make it NaN.
+        _put(document, path, 0.0 * operand if isinstance(operand, float) else type(operand)(0))
+    else:
+        _put(document, path, _number(path, value, operand, lambda a, b: a * b))
+
+
+def _number(path: str, value: Any, operand: Any, compute: Callable[[Any, Any], Any]) -> Any:
+    for each in (value, operand):
+        if not isinstance(each, int | float) or isinstance(each, bool):
+            raise _Unclear(f"{path} is computed from {type(each).__name__}")
+    found = compute(value, operand)
+    if isinstance(found, int) and not INT_MIN <= found <= INT_MAX:
+        raise _Unclear(f"{path} would not fit 64 bits")
+    return found
+
+
+def _least(document: dict[str, Any], path: str, operand: Any) -> None:
+    value = _get(document, path)
+    _put(document, path, operand if value is _ABSENT else _number(path, value, operand, min))
+
+
+def _greatest(document: dict[str, Any], path: str, operand: Any) -> None:
+    value = _get(document, path)
+    _put(document, path, operand if value is _ABSENT else _number(path, value, operand, max))
+
+
+def _date(document: dict[str, Any], path: str, operand: Any) -> None:
+    alias = operand.get("$type") if isinstance(operand, Mapping) else "date"
+    # Any moment does: what is judged is the type.
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    _put(document, path, Timestamp(now, 1) if alias == "timestamp" else now)
+
+
+def _push(document: dict[str, Any], path: str, operand: Any) -> None:
+    _new_array(document, path)
+    if not (isinstance(operand, Mapping) and "$each" in operand):
+        _put(document, path, [operand])
+        return
+    found = list(operand["$each"])
+    if "$sort" in operand and len(found) > 1:
+        raise _Unclear(f"{path} would be sorted")
+    cut = operand.get("$slice")
+    if cut is not None:
+        found = found[:cut] if cut >= 0 else found[cut:]
+    _put(document, path, found)
+
+
+def _add_to_set(document: dict[str, Any], path: str, operand: Any) -> None:
+    _new_array(document, path)
+    found: list[Any] = []
+    for each in operand["$each"] if isinstance(operand, Mapping) and "$each" in operand else [operand]:
+        if not any(equal(each, other) for other in found):
+            found.append(each)
+    _put(document, path, found)
+
+
+def _new_array(document: dict[str, Any], path: str) -> None:
+    if _get(document, path) is not _ABSENT:
+        raise _Unclear(f"{path} is given by the filter and by the update")
+
+
+def _less(document: dict[str, Any], path: str, _: Any) -> None:
+    if _get(document, path) is not _ABSENT:
+        raise _Unclear(f"{path} is given by the filter and by the update")
+
+
+def _bit(document: dict[str, Any], path: str, operand: Any) -> None:
+    value = _get(document, path)
+    found = 0 if value is _ABSENT else value
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise _Unclear(f"{path} is no integer")
+    for name, each in operand.items():
+        found = {"and": found & each, "or": found | each, "xor": found ^ each}[name]
+    _put(document, path, found)
+
+
+_APPLY: dict[str, Callable[[dict[str, Any], str, Any], None]] = {
+    "$set": _set,
+    "$setOnInsert": _set,
+    "$unset": _unset,
+    "$rename": _rename,
+    "$inc": _inc,
+    "$mul": _mul,
+    "$min": _least,
+    "$max": _greatest,
+    "$currentDate": _date,
+    "$push": _push,
+    "$addToSet": _add_to_set,
+    "$pop": _less,
+    "$pull": _less,
+    "$pullAll": _less,
+    "$bit": _bit,
+}

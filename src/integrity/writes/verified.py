@@ -1,0 +1,261 @@
+"""Updates that the declarations do not prove: made in a transaction, judged by what they leave, taken back if need be.
+
+In a transaction of its own a refused update is aborted. In a transaction of the caller, which goes on, what it
+changed is put back byte for byte: the caller may catch the error and commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pymongo.results import UpdateResult
+
+from integrity.declare import equality
+from integrity.store.port import Batches, Document, Filter
+from integrity.writes.guard import sendable
+from integrity.writes.post_image import Change, judged
+from integrity.writes.refusal import refusal
+from integrity.writes.staging import tolerate
+from integrity.writes.transaction import joins, transact
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+
+#: Documents in one transaction of an ``update_many``.
+BATCH = 500
+
+#: Options that choose documents, and those that a read of them does not know.
+_CHOOSING = ("collation", "hint", "let", "comment")
+
+#: Makes the update: given the filter that names the document and the session.
+Act = Callable[[Filter, Any], Awaitable[UpdateResult]]
+
+
+@dataclass(frozen=True)
+class Returning:
+    """The document that a ``find_one_and_update`` returns.
+
+    Args:
+        after: As the update leaves it, or as it was before.
+        options: PyMongo's ``projection``, if any.
+    """
+
+    after: bool
+    options: Mapping[str, Any]
+
+    async def read(self, guard: Guard, id: Any, session: Any) -> Document | None:
+        """Return it."""
+        options = sendable(session, **self.options)
+        return await guard.store.for_models().find_one(guard.collection, {"_id": id}, **options)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is to be updated, and how.
+
+    Args:
+        filter: PyMongo's filter.
+        options: PyMongo's options: ``sort``, ``collation``, ``hint``, ``let``, ``comment``, ``array_filters``.
+        upsert: Whether it inserts where nothing matches.
+        why: What is not proved, for the text of `TransactionRequired`.
+    """
+
+    filter: Filter
+    options: Mapping[str, Any]
+    upsert: bool = False
+    why: str = ""
+
+    def choosing(self, *, sorted_too: bool = False) -> dict[str, Any]:
+        """The options that choose documents, as ``find`` takes them."""
+        found = {name: self.options[name] for name in _CHOOSING if self.options.get(name) is not None}
+        sort = self.options.get("sort")
+        if sorted_too and sort is not None:
+            found["sort"] = list(sort.items()) if isinstance(sort, Mapping) else sort
+        return found
+
+
+async def verify_one(
+    guard: Guard, aim: Aim, act: Act, session: Any = None, *, returning: Returning | None = None
+) -> Any:
+    """Make an update of the first document that matches, and judge what it leaves.
+
+    Args:
+        guard: The model's guard.
+        aim: What is to be updated.
+        act: Makes the update.
+        session: The caller's session, or None.
+        returning: The document to return; None for PyMongo's result.
+
+    Raises:
+        InvalidDocument: What it leaves breaks rules; nothing was changed.
+        TransactionRequired: The server has no transactions.
+    """
+    joined = joins(session)
+
+    async def body(session: Any) -> Any:
+        chosen = aim.choosing(sorted_too=True)
+        before = await guard.store.find_one(guard.collection, aim.filter, session=session, **chosen)
+        shown = None
+        if before is not None and returning is not None and not returning.after:
+            shown = await returning.read(guard, before["_id"], session)
+        if before is None and not aim.upsert:
+            return await act(aim.filter, session) if returning is None else None
+        # The caller's filter stays beside the _id: the positional operator is about it.
+        named = aim.filter if before is None else {"$and": [aim.filter, {"_id": before["_id"]}]}
+        result = await act(named, session)
+        key = result.upserted_id if before is None else before["_id"]
+        after = await guard.store.find_one(guard.collection, {"_id": key}, session=session)
+        await _accept(guard, [] if after is None else [Change(before, after)], session, joined=joined)
+        if returning is None:
+            return result
+        return await returning.read(guard, key, session) if returning.after else shown
+
+    return await (body(session) if joined else transact(guard.store, body, session, why=aim.why))
+
+
+async def verify_many(guard: Guard, aim: Aim, update: Any, session: Any = None) -> UpdateResult:
+    """Make an update of every document that matches, a batch at a time, and judge what it leaves.
+
+    Where there is more than one batch, all of them are tried first, in transactions that are aborted: an update that
+    any document refuses changes none. Between that and the batches' own transactions others may write; a batch that
+    is refused only then leaves the ones before it changed.
+
+    Args:
+        guard: The model's guard.
+        aim: What is to be updated.
+        update: The update.
+        session: The caller's session, or None.
+
+    Raises:
+        InvalidDocument: What it leaves breaks rules.
+        TransactionRequired: The server has no transactions.
+    """
+    if joins(session):
+        return await _joined(guard, aim, update, session)
+    first = await _ids(guard, aim, BATCH + 1)
+    if not first and aim.upsert:
+        return await _upsert(guard, aim, update, session)
+    if len(first) <= BATCH:
+        return await _batch(guard, aim, update, first, session)
+    total = _Sum()
+    for keep in (False, True):
+        batches = _sorted_ids(guard, aim)
+        try:
+            while batch := await batches.next(BATCH):
+                ids = [each["_id"] for each in batch]
+                total.add(await _batch(guard, aim, update, ids, session, keep=keep))
+        finally:
+            await batches.close()
+    return total.result()
+
+
+class _Sum:
+    """The result of several updates together."""
+
+    def __init__(self) -> None:
+        self.matched = 0
+        self.modified = 0
+
+    def add(self, result: UpdateResult) -> None:
+        self.matched += result.matched_count
+        self.modified += result.modified_count
+
+    def result(self) -> UpdateResult:
+        return UpdateResult({"n": self.matched, "nModified": self.modified, "ok": 1.0}, acknowledged=True)
+
+
+class _DryRun(Exception):
+    """The batch would be accepted; nothing of it is to be kept."""
+
+
+async def _batch(
+    guard: Guard, aim: Aim, update: Any, ids: Sequence[Any], session: Any, *, keep: bool = True
+) -> UpdateResult:
+    async def body(session: Any) -> UpdateResult:
+        result, changes = await _update(guard, aim, update, ids, session)
+        await _accept(guard, changes, session, joined=False)
+        if not keep:
+            raise _DryRun
+        return result
+
+    try:
+        return await transact(guard.store, body, session, why=aim.why)
+    except _DryRun:
+        return _Sum().result()
+
+
+async def _joined(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateResult:
+    ids = await _ids(guard, aim, 0, session=session)
+    if not ids and aim.upsert:
+        return await _upsert(guard, aim, update, session)
+    result, changes = await _update(guard, aim, update, ids, session)
+    await _accept(guard, changes, session, joined=True)
+    return result
+
+
+async def _upsert(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateResult:
+    async def act(filter: Filter, session: Any) -> UpdateResult:
+        options = {**aim.options, "upsert": True}
+        options.pop("sort", None)
+        return await guard.store.update_many(guard.collection, filter, update, session=session, **options)
+
+    found: UpdateResult = await verify_one(guard, aim, act, session)
+    return found
+
+
+async def _update(
+    guard: Guard, aim: Aim, update: Any, ids: Sequence[Any], session: Any
+) -> tuple[UpdateResult, list[Change]]:
+    store, name = guard.store, guard.collection
+    mine = {"_id": {"$in": list(ids)}}
+    named = {"$and": [aim.filter, mine]}
+    befores = {equality.key(each["_id"]): each for each in await _all(guard, named, session, **aim.choosing())}
+    options = {name: value for name, value in aim.options.items() if value is not None and name != "sort"}
+    result = await store.update_many(name, named, update, session=session, **options)
+    kept = {"_id": {"$in": [each["_id"] for each in befores.values()]}}
+    afters = await _all(guard, kept, session)
+    return result, [Change(befores[equality.key(each["_id"])], each) for each in afters]
+
+
+async def _accept(guard: Guard, changes: Sequence[Change], session: Any, *, joined: bool) -> None:
+    """Raise what is wrong with the changes; in a transaction that goes on, put back what was there.
+
+    Raises:
+        InvalidDocument: Something is.
+    """
+    violations = await tolerate(guard, await judged(guard, changes, session))
+    if not violations:
+        return
+    if joined:
+        for each in changes:
+            named = {"_id": each.after["_id"]}
+            if each.before is None:
+                await guard.store.delete_one(guard.collection, named, session=session)
+            else:
+                await guard.store.replace_one(guard.collection, named, each.before, session=session)
+    raise refusal(violations, model=guard.entry.name)
+
+
+async def _all(guard: Guard, filter: Filter, session: Any, **options: Any) -> list[Document]:
+    batches = guard.store.find(guard.collection, filter, **sendable(session, **options))
+    found: list[Document] = []
+    while batch := await batches.next():
+        found += batch
+    return found
+
+
+async def _ids(guard: Guard, aim: Aim, limit: int, session: Any = None) -> list[Any]:
+    options = sendable(session, projection={"_id": 1}, limit=limit or None, **aim.choosing())
+    batches = guard.store.find(guard.collection, aim.filter, **options)
+    found: list[Any] = []
+    while batch := await batches.next():
+        found += [each["_id"] for each in batch]
+    return found
+
+
+def _sorted_ids(guard: Guard, aim: Aim) -> Batches:
+    """Return the ``_id``s of what matches, each once: in the order of ``_id``, which no update changes."""
+    options = {**aim.choosing(), "projection": {"_id": 1}, "sort": [("_id", 1)], "allow_disk_use": True}
+    return guard.store.find(guard.collection, aim.filter, **options)

@@ -1,0 +1,321 @@
+"""What an audit finds, and what it lets be, on a real server."""
+
+import datetime as dt
+import uuid
+from decimal import Decimal
+from typing import Annotated, Any
+
+import pytest
+from bson import Binary, Decimal128, Int64, ObjectId
+from bson.datetime_ms import DatetimeMS
+from pydantic import Field, field_validator, model_validator
+from pymongo.database import Database
+
+from integrity.audit import Options
+from integrity.declare.constraint import Allow, CopyOf, Forbid, Ref, Unique
+from integrity.declare.model import Model
+from integrity.errors import AuditError
+from tests.audit.conftest import Audit
+
+
+class Line(Model):
+    sku: str
+    qty: Annotated[int, Field(gt=0)]
+    tags: list[str] | None = None
+
+
+class Order(Model, collection="orders"):
+    id: Any
+    number: int
+    price: Decimal | None = None
+    at: dt.datetime | None = None
+    note: Annotated[str | None, Allow("")] = None
+    lines: list[Line] = Field(default=[], validate_default=False)
+    grid: list[list[int]] | None = None
+
+
+def test_a_clean_collection_is_clean(check: Audit, database: Database[dict[str, Any]]) -> None:
+    database.orders.insert_many([
+        {"_id": 1, "number": 1, "lines": [{"sku": "a", "qty": 1}], "grid": [[1], [2]]},
+        {"_id": ObjectId(), "number": Int64(2), "price": Decimal128("1.5"), "at": DatetimeMS(10**15), "lines": None},
+    ])  # fmt: skip
+    database.orders.delete_one({"number": 2})
+    found = check([Order])
+    assert (found.complete, found.failure, found.places, found.scanned) == (True, None, [], {"orders": 1})
+
+
+def test_an_empty_collection_is_clean(check: Audit) -> None:
+    found = check([Order])
+    assert (found.complete, found.places, found.documents) == (True, [], {"orders": 0})
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({}, [("SCH002", "number")]),
+        ({"number": None}, [("EMP004", "number")]),
+        ({"number": 1.0}, [("SCH001", "number")]),
+        ({"number": True}, [("SCH001", "number")]),
+        ({"number": "1"}, [("SCH001", "number")]),
+        ({"number": "\\N"}, [("FRB001", "number")]),
+        ({"number": ""}, [("EMP001", "number")]),
+        ({"number": float("nan")}, [("EMP005", "number")]),
+        ({"number": [1]}, [("SCH001", "number")]),
+        ({"number": []}, [("EMP003", "number")]),
+        ({"number": {}}, [("EMP003", "number")]),
+        ({"number": Decimal128("1")}, [("SCH001", "number")]),
+        ({"number": 1, "price": 1.5}, [("SCH001", "price")]),
+        ({"number": 1, "price": Decimal128("NaN")}, [("EMP005", "price")]),
+        ({"number": 1, "at": "2026-01-01"}, [("SCH001", "at")]),
+        ({"number": 1, "note": ""}, []),
+        ({"number": 1, "note": "\u200b"}, [("EMP002", "note")]),
+        ({"number": 1, "lines": []}, [("EMP003", "lines")]),
+        ({"number": 1, "lines": {}}, [("EMP003", "lines")]),
+        ({"number": 1, "lines": {"sku": "a", "qty": 1}}, [("SCH001", "lines")]),
+        ({"number": 1, "lines": [5, None]}, [("EMP004", "lines.1"), ("SCH001", "lines.0")]),
+        (
+            {"number": 1, "lines": [{"sku": "ok", "qty": 1}, {"sku": " ", "qty": 0, "tags": ["x", "-", "y", ""]}]},
+            [
+                ("EMP001", "lines.1.tags.3"),
+                ("EMP002", "lines.1.sku"),
+                ("FRB001", "lines.1.tags.1"),
+                ("SCH003", "lines.1.qty"),
+            ],
+        ),
+        ({"number": 1, "lines": [[{"sku": "a", "qty": 1}]]}, [("SCH001", "lines.0")]),
+        ({"number": 1, "lines": [{"sku": ["a"], "qty": [1]}]}, [("SCH001", "lines.0.qty"), ("SCH001", "lines.0.sku")]),
+        ({"number": 1, "grid": [[1], [1, "x"], []]}, [("EMP003", "grid.2"), ("SCH001", "grid.1.1")]),
+        ({"number": 1, "colour": 1, "lines": [{"sku": "a", "qty": 1, "q": 2}]},
+         [("SCH004", "colour"), ("SCH004", "lines.0.q")]),
+    ],
+)  # fmt: skip
+def test_every_fault_of_a_document_once(
+    check: Audit, database: Database[dict[str, Any]], document: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    base: dict[str, Any] = {"lines": [{"sku": "a", "qty": 1}]} if "lines" not in document else {}
+    database.orders.insert_one({"_id": 7, **base, **document})
+    assert check([Order]).places == [(code, 7, path) for code, path in expected]
+
+
+def test_ids_of_every_type_are_read_and_named(check: Audit, database: Database[dict[str, Any]]) -> None:
+    ids = [
+        1, Int64(2**40), 2.5, "one", "", ObjectId(), {"a": 1}, {"b": {"c": [1]}}, True, None,
+        dt.datetime(2026, 1, 1, tzinfo=dt.UTC), Decimal128("7.25"), b"bytes", Binary.from_uuid(uuid.uuid4()),
+        DatetimeMS(10**15), float("nan"),
+    ]  # fmt: skip
+    for id_ in ids:
+        database.orders.insert_one({"_id": id_, "number": "wrong"})
+    found = check([Order])
+    assert found.complete
+    # The ids "" and NaN are faults of their own.
+    assert found.counts == {"orders": {"SCH001": 16, "EMP001": 1, "EMP005": 1}}
+    assert len({repr(each.id) for each in found.violations}) == len(ids)
+
+
+def test_the_declared_path_counts_and_the_concrete_path_is_reported(
+    check: Audit, database: Database[dict[str, Any]]
+) -> None:
+    database.orders.insert_one({"_id": 1, "number": 1, "lines": [{"sku": "", "qty": 1}, {"sku": "", "qty": 1}]})
+    found = check([Order])
+    assert found.paths == {"orders": {"EMP001 lines[].sku": 2}}
+    assert [each.path for each in found.violations] == ["lines.0.sku", "lines.1.sku"]
+
+
+def test_counts_are_never_capped(check: Audit, database: Database[dict[str, Any]]) -> None:
+    database.orders.insert_many({"_id": i, "number": "x"} for i in range(3456))
+    found = check([Order])
+    assert found.counts == {"orders": {"SCH001": 3456}}
+    assert len(found.violations) == 3456
+
+
+class Judged(Model, collection="judged"):
+    id: int
+    even: int | None = None
+    low: int | None = None
+    high: int | None = None
+    name: Annotated[str | None, Forbid("root", lambda value: str(value).startswith("~"))] = None
+    either: int | str | None = None
+
+    @field_validator("even")
+    @classmethod
+    def must_be_even(cls, value: int | None) -> int | None:
+        if value is not None and value % 2:
+            raise ValueError("odd")
+        return value
+
+    @model_validator(mode="after")
+    def ordered(self) -> "Judged":
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("low above high")
+        return self
+
+
+def test_the_models_own_validators_judge_too(check: Audit, database: Database[dict[str, Any]]) -> None:
+    database.judged.insert_many([
+        {"_id": 1, "even": 3}, {"_id": 2, "low": 3, "high": 2}, {"_id": 3, "name": "root"}, {"_id": 4, "name": "~x"},
+        {"_id": 5, "either": 1.5}, {"_id": 6, "either": "N/A"}, {"_id": 7, "even": 2, "low": 1, "high": 1},
+    ])  # fmt: skip
+    assert [(code, id_) for code, id_, _ in check([Judged]).places] == [
+        ("FRB001", 6), ("FRB002", 3), ("FRB002", 4), ("SCH001", 5), ("SCH005", 1), ("SCH005", 2),
+    ]  # fmt: skip
+
+
+class Person(Model, collection="people"):
+    id: int
+    name: str
+    code: Annotated[str | None, Unique()] = None
+    home: Annotated[dict[str, Any] | None, Allow({})] = None
+
+
+class Seat(Model):
+    person: Annotated[int | None, Ref(Person)] = None
+    name: Annotated[str | None, CopyOf(Person, "name", via="person")] = None
+
+
+class Party(Model, collection="parties"):
+    id: int
+    host: Annotated[Any, Ref(Person)] = None
+    guests: list[Annotated[Any, Ref(Person)]] | None = None
+    code: Annotated[str | None, Ref(Person, field="code")] = None
+    seat: Seat | None = None
+    table: list[Seat] | None = None
+
+
+def fill(database: Database[dict[str, Any]]) -> None:
+    database.people.insert_many([{"_id": 1, "name": "Ann", "code": "A"}, {"_id": 2, "name": "Bob", "code": "B"}])
+
+
+@pytest.mark.parametrize(
+    ("party", "expected"),
+    [
+        ({"host": 1, "guests": [1, 2, 1]}, []),
+        ({"host": None}, []),
+        ({"host": 3}, [("REF001", "host")]),
+        ({"host": "1"}, [("REF002", "host")]),
+        ({"host": "9"}, [("REF001", "host")]),
+        ({"host": 1.0}, []),
+        ({"host": Int64(1)}, []),
+        ({"host": True}, [("REF001", "host")]),
+        ({"host": {"a": 1}}, [("REF001", "host")]),
+        ({"host": [1]}, [("REF001", "host")]),
+        ({"guests": [1, 7, "2", None]}, [("REF001", "guests.1"), ("REF002", "guests.2")]),
+        ({"code": "A"}, []),
+        ({"code": "a"}, [("REF001", "code")]),
+        ({"code": "N/A"}, [("FRB001", "code")]),
+        ({"seat": {"person": 1, "name": "Ann"}}, []),
+        ({"seat": {"person": 1, "name": "Bob"}}, [("OWN001", "seat.name")]),
+        ({"seat": {"person": 1}}, [("OWN001", "seat.name")]),
+        ({"seat": {"person": 9, "name": "Zoe"}}, [("REF001", "seat.person")]),
+        ({"seat": {"name": "Zoe"}}, []),
+        (
+            {"table": [{"person": 1, "name": "Ann"}, {"person": 2, "name": "Ann"}, {"person": 5, "name": "Eve"}]},
+            [("OWN001", "table.1.name"), ("REF001", "table.2.person")],
+        ),
+    ],
+)
+def test_references_and_copies(
+    check: Audit, database: Database[dict[str, Any]], party: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    fill(database)
+    database.parties.insert_one({"_id": 1, **party})
+    database.parties.insert_one({"_id": 2, "host": 1})
+    found = check([Person, Party])
+    assert found.complete
+    assert found.places == [(code, 1, path) for code, path in expected]
+
+
+class Account(Model, collection="accounts", constraints=[Unique("country", "number")]):
+    id: Any
+    mail: Annotated[str | None, Unique(case_insensitive=True)] = None
+    vat: Annotated[str | None, Unique(nulls="equal")] = None
+    country: str | None = None
+    number: int | None = None
+    phones: list[Annotated[str, Unique()]] | None = None
+
+
+@pytest.mark.parametrize(
+    ("documents", "expected"),
+    [
+        ([{"mail": "a@x"}, {"mail": "A@X"}, {"mail": "b@x"}], [(0, "mail"), (1, "mail")]),
+        ([{"mail": "stra\u00dfe"}, {"mail": "STRASSE"}], []),
+        ([{"mail": "stra\u00dfe"}, {"mail": "STRA\u00dfE"}, {"mail": "strasse"}], [(0, "mail"), (1, "mail")]),
+        ([{"mail": "\uff21"}, {"mail": "a"}, {"mail": "b"}], [(0, "mail"), (1, "mail")]),
+        ([{"mail": "\ufb01"}, {"mail": "FI"}, {"mail": "f i"}], [(0, "mail"), (1, "mail")]),
+        ([{"mail": "a\u0001b"}, {"mail": "AB"}, {"mail": "ab"}], [(0, "mail"), (1, "mail"), (2, "mail")]),
+        ([{"mail": "\u00e9"}, {"mail": "e\u0301"}, {"mail": "e"}], [(0, "mail"), (1, "mail")]),
+        ([{"mail": "N/A"}, {"mail": "N/A"}], "FRB001"),
+        ([{}, {}, {"mail": None}], []),
+        ([{"vat": None}, {"vat": "x"}], []),
+        ([{"country": "de", "number": 1}, {"country": "de", "number": 1}, {"country": "at", "number": 1}],
+         [(0, "country, number"), (1, "country, number")]),
+        ([{"country": "de", "number": Int64(1)}, {"country": "de", "number": 1}],
+         [(0, "country, number"), (1, "country, number")]),
+        ([{"country": "de"}, {"country": "de"}], []),
+        ([{"phones": ["1", "2"]}, {"phones": ["3", "1"]}], [(0, "phones.0"), (1, "phones.1")]),
+        ([{"phones": ["1", "1"]}], [(0, "phones.0"), (0, "phones.1")]),
+    ],
+)  # fmt: skip
+def test_duplicates(
+    check: Audit, database: Database[dict[str, Any]], documents: list[dict[str, Any]], expected: Any
+) -> None:
+    database.accounts.insert_many([{"_id": i, "vat": f"v{i}", **each} for i, each in enumerate(documents)])
+    found = check([Account])
+    assert found.complete
+    if expected == "FRB001":
+        assert set(found.codes) == {"FRB001"}
+    else:
+        assert found.places == [("UNQ001", id_, path) for id_, path in expected]
+
+
+def test_nulls_may_be_equal(check: Audit, database: Database[dict[str, Any]]) -> None:
+    database.accounts.insert_many([{"_id": 0, "vat": None}, {"_id": 1}, {"_id": 2, "vat": "x"}])
+    assert check([Account]).places == [("UNQ001", 0, "vat"), ("UNQ001", 1, "vat")]
+
+
+def test_a_collection_that_folds_case_hides_no_duplicate(check: Audit, database: Database[dict[str, Any]]) -> None:
+    """The collection's own collation groups "a" with "A"; the declaration does not."""
+    database.create_collection("people", collation={"locale": "en", "strength": 2})
+    database.people.insert_many(
+        [{"_id": i, "name": "x", "code": code} for i, code in enumerate(["a", "A", "A", "b", "B"])]
+    )
+    assert check([Person]).places == [("UNQ001", 1, "code"), ("UNQ001", 2, "code")]
+
+
+def test_a_reference_into_a_collection_that_folds_case_is_exact(
+    check: Audit, database: Database[dict[str, Any]]
+) -> None:
+    database.create_collection("people", collation={"locale": "en", "strength": 2})
+    fill(database)
+    database.parties.insert_many([{"_id": 1, "code": "a"}, {"_id": 2, "code": "A"}])
+    assert check([Person, Party]).places == [("REF001", 1, "code")]
+
+
+def test_select_and_ignore_narrow_what_is_reported(check: Audit, database: Database[dict[str, Any]]) -> None:
+    database.orders.insert_many([{"_id": 1, "number": ""}, {"_id": 2, "number": "x"}, {"_id": 3}])
+    assert set(check([Order]).codes) == {"EMP001", "SCH001", "SCH002"}
+    assert set(check([Order], Options(select=("SCH",))).codes) == {"SCH001", "SCH002"}
+    assert set(check([Order], Options(ignore=("SCH001",))).codes) == {"EMP001", "SCH002"}
+    assert set(check([Order], Options(select=("SCH",), ignore=("SCH001",))).codes) == {"SCH002"}
+
+
+def test_a_fault_that_is_not_selected_still_takes_precedence(check: Audit, database: Database[dict[str, Any]]) -> None:
+    """A placeholder in a reference is no reference that dangles."""
+    fill(database)
+    database.parties.insert_many([{"_id": 1, "code": "N/A"}, {"_id": 2, "host": "N/A"}])
+    assert check([Person, Party], Options(select=("REF",))).places == []
+
+
+def test_an_unknown_code_or_collection_is_refused(check: Audit) -> None:
+    with pytest.raises(AuditError, match="No rule has the code 'XYZ'"):
+        Options(select=("XYZ",))
+    with pytest.raises(AuditError, match="No model declares the collection 'nowhere'"):
+        check([Order], Options(collections=("nowhere",)))
+
+
+def test_one_collection_of_several(check: Audit, database: Database[dict[str, Any]]) -> None:
+    fill(database)
+    database.parties.insert_one({"_id": 1, "host": 9})
+    database.people.insert_one({"_id": 3, "name": ""})
+    found = check([Person, Party], Options(collections=("parties",)))
+    assert found.places == [("REF001", 1, "host")]
+    assert list(found.scanned) == ["parties"]

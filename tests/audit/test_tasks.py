@@ -1,0 +1,228 @@
+"""Tasks: run elsewhere, killed and gone on with, at a pace; the findings are the same."""
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client, LocalCluster
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from integrity.audit import Options, Pace, State, Workers, Workplace, describe, plans
+from integrity.audit.partition import between, partitions
+from integrity.audit.source import Source
+from integrity.cli.models import registry
+from integrity.errors import AuditError
+from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
+from tests.audit.conftest import Found, audited
+from tests.audit.shop import Box, Item
+
+SHOP = str(Path(__file__).parent / "shop.py")
+MIXED: list[Any] = [None, 2.5, "a", "b", {"k": 1}, {"k": 2}, b"x", True, False]
+
+
+@pytest.fixture
+def shop(database: Database[dict[str, Any]]) -> Database[dict[str, Any]]:
+    """Items with ids of many types, and boxes: every third is wrong in one way or another."""
+    database.items.insert_many(
+        {"_id": i, "code": f"c{i // 2 if i < 50 else i}", "size": i if i % 3 else "x"} for i in range(2000)
+    )
+    database.items.insert_many({"_id": each, "code": f"mixed{n}", "size": "x"} for n, each in enumerate(MIXED))
+    database.boxes.insert_many(
+        {"_id": i, "item": i * 2, "code": f"c{i * 2}" if i % 5 else "stale"} for i in range(1500)
+    )
+    return database
+
+
+def same(first: Found, second: Found) -> None:
+    assert (first.complete, second.complete) == (True, True)
+    assert sorted(map(repr, first.violations)) == sorted(map(repr, second.violations))
+    assert (first.counts, first.paths, first.scanned) == (second.counts, second.paths, second.scanned)
+
+
+def test_partitions_lose_no_id_of_any_type(shop: Database[dict[str, Any]]) -> None:
+    """Half-open ranges over all types in BSON's order; `$gte` and `$lt` would lose every other type."""
+    store = BlockingStore(shop)
+    source = Source("items", documents=2009)
+    found = run(partitions(store, source, 100))
+    assert len(found) > 10
+    for parts in (found, list(between(sorted(range(0, 2000, 7)))), list(between(["a", "b"]))):
+        read = [each["_id"] for part in parts for each in shop.items.find({}, **part.options)]
+        assert len(read) == 2009
+        assert len({repr(each) for each in read}) == 2009
+
+
+def test_partitions_of_a_clustered_collection(database: Database[dict[str, Any]]) -> None:
+    database.command("create", "items", clusteredIndex={"key": {"_id": 1}, "unique": True})
+    database.items.insert_many([{"_id": i, "code": str(i), "size": i if i % 7 else "x"} for i in range(700)])
+    found = audited(BlockingStore(database), [Item], Options(partition=50))
+    assert found.complete
+    assert found.counts == {"items": {"SCH001": 100}}
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+def test_the_size_of_the_partitions_changes_nothing(shop: Database[dict[str, Any]], size: int) -> None:
+    store = BlockingStore(shop)
+    options = Options(partition=max(size, 20))
+    same(audited(store, [Item, Box]), audited(store, [Item, Box], options))
+    same(audited(store, [Item, Box]), audited(store, [Item, Box], Options(partition=max(size, 20), pushdown=False)))
+
+
+def test_processes_find_the_same(shop: Database[dict[str, Any]], uri: str) -> None:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        workers = Workers(pool, Workplace(registry, SHOP, uri, shop.name))
+        assert uri not in repr(workers)
+        for pushdown in (True, False):
+            options = Options(partition=300, pushdown=pushdown)
+            same(
+                audited(BlockingStore(shop), [Item, Box]),
+                audited(BlockingStore(shop), [Item, Box], options, workers=workers),
+            )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the cluster's own loop
+@pytest.mark.slow
+def test_dask_workers_find_the_same(shop: Database[dict[str, Any]], uri: str) -> None:
+    with (
+        LocalCluster(  # type: ignore[no-untyped-call]  # no type hints upstream
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,  # type: ignore[no-untyped-call]  # as above
+    ):
+        workers = Workers(client.get_executor(pure=False), Workplace(registry, SHOP, uri, shop.name))
+        options = Options(partition=300)
+        same(
+            audited(BlockingStore(shop), [Item, Box]),
+            audited(BlockingStore(shop), [Item, Box], options, workers=workers),
+        )
+
+
+def test_a_state_is_private_and_forgotten_when_the_audit_is_complete(
+    shop: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "state"
+    with State(path) as state:
+        found = audited(BlockingStore(shop), [Item, Box], Options(partition=100), state=state)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert [(each.complete, each.counts["items UNQ001"]) for each in state.runs()] == [(True, 50)]
+    with sqlite3.connect(path) as file:
+        assert file.execute("select count(*) from task").fetchone() == (0,)
+    file.close()
+    with State(path) as state:
+        same(found, audited(BlockingStore(shop), [Item, Box], Options(partition=100), state=state))
+        assert len(state.runs()) == 2
+
+
+def test_a_killed_audit_goes_on_and_finds_the_same(
+    shop: Database[dict[str, Any]], uri: str, tmp_path: Path, client: MongoClient[dict[str, Any]]
+) -> None:
+    """SIGKILL at some moments; the last run's report is that of an audit that nobody disturbed."""
+    path, report = tmp_path / "state", tmp_path / "report.json"
+    command = [
+        sys.executable, "-m", "integrity", "audit", SHOP, "--database", shop.name, "--state", str(path),
+        "--max-rate", "1500", "-f", "json", "-o", str(report),
+    ]  # fmt: skip
+    environment = {**os.environ, "MONGODB_URI": uri}
+    kills = 0
+    for moment in (1.2, 1.5, 1.8, 2.1):
+        audit = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            audit.wait(moment)
+        audit.send_signal(signal.SIGKILL)
+        audit.communicate()
+        kills += audit.returncode == -signal.SIGKILL
+    assert kills
+    done = subprocess.run([*command[:-6], *command[-4:]], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(report.read_text())
+    undisturbed = audited(BlockingStore(shop), [Item, Box])
+    assert found["complete"]
+    assert {each["name"]: each["counts"] for each in found["collections"]} == undisturbed.counts
+    places = sorted(repr((each["code"], each["collection"], each["id"], each["path"])) for each in found["violations"])
+    expected = [json.loads(json.dumps(each.to_json())) for each in undisturbed.violations]
+    assert places == sorted(repr((each["code"], each["collection"], each["id"], each["path"])) for each in expected)
+
+
+def test_a_state_of_another_audit_is_refused(shop: Database[dict[str, Any]], tmp_path: Path) -> None:
+    with State(tmp_path / "state") as state:
+        stopped = audited(BlockingStore(shop), [Item, Box], state=state, pace=Pace(seconds=0))
+        assert not stopped.complete
+        with pytest.raises(AuditError, match="unfinished audit of other models"):
+            audited(BlockingStore(shop), [Item], state=state)
+
+
+def test_two_audits_do_not_share_a_state(tmp_path: Path) -> None:
+    with State(tmp_path / "state") as state:
+        state.begin("one")
+        with pytest.raises(AuditError, match="another audit is using it"):
+            State(tmp_path / "state")
+
+
+def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a shopping list, and a long one " * 100)
+    with pytest.raises(AuditError, match="no state file"):
+        State(tmp_path / "state")
+
+
+def test_an_audit_out_of_time_is_not_complete_and_goes_on(shop: Database[dict[str, Any]], tmp_path: Path) -> None:
+    with State(tmp_path / "state") as state:
+        found = audited(BlockingStore(shop), [Item, Box], Options(partition=50), state=state, pace=Pace(seconds=0))
+        assert not found.complete
+        assert "run it again with the same --state" in (found.failure or "")
+        again = audited(BlockingStore(shop), [Item, Box], Options(partition=50), state=state)
+    same(again, audited(BlockingStore(shop), [Item, Box]))
+
+
+def test_nothing_is_read_while_the_pause_file_is_there(shop: Database[dict[str, Any]], tmp_path: Path) -> None:
+    """The file is taken away by what the audit sleeps on."""
+    pause = tmp_path / "pause"
+    pause.touch()
+    slept = []
+
+    class Sleeping(BlockingStore):
+        async def sleep(self, seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 3:
+                pause.unlink()
+
+    found = audited(Sleeping(shop), [Item, Box], pace=Pace(pause=pause))
+    assert found.complete
+    assert len(slept) == 3
+
+
+def test_a_rate_is_kept_by_sleeping(shop: Database[dict[str, Any]]) -> None:
+    slept = []
+
+    class Sleeping(BlockingStore):
+        async def sleep(self, seconds: float) -> None:
+            slept.append(seconds)
+
+    begun = time.monotonic()
+    found = audited(Sleeping(shop), [Item], pace=Pace(rate=100))
+    took = time.monotonic() - begun
+    assert found.complete
+    assert sum(slept) + took >= 2009 / 100 - 1  # 1 s may be owed
+
+
+def test_a_plan_says_what_is_read_and_how(shop: Database[dict[str, Any]]) -> None:
+    shop.boxes.create_index("item")
+    items, boxes = [describe(each) for each in run(plans(BlockingStore(shop), registry(SHOP)))]
+    assert "items: 2,009 documents" in items
+    assert '"$regex"' in items
+    assert "unique code" in items
+    assert "reference item: its values, each once, from the index item_1; then\n    items._id by $in" in boxes
+    assert "copy code: its values with those of item" in boxes
+    (plain, _) = run(plans(BlockingStore(shop), registry(SHOP), Options(pushdown=False)))
+    assert "every document is read and judged in Python" in describe(plain)

@@ -1,0 +1,210 @@
+"""What cannot be done is exit 2 and a sentence: no traceback, no credential, and never a clean verdict."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from integrity.embedded import Mongod
+from tests.cli.conftest import Command, Outcome
+
+Raw = Database[dict[str, Any]]
+
+NOWHERE = "mongodb://ada:secret@127.0.0.1:1/shop?serverSelectionTimeoutMS=50"
+
+
+def refused(found: Outcome) -> str:
+    """The sentence of a command that could not do its job."""
+    assert found.status == 2
+    assert "No violation" not in found.out
+    assert "Traceback" not in found.err
+    assert found.err.count("\n") == 1
+    return found.err.removeprefix("integrity: ").strip()
+
+
+def test_a_server_that_does_not_answer(command: Command, models: Path) -> None:
+    said = refused(command("audit", models, "--uri", NOWHERE))
+    assert said == "No MongoDB server answered at 127.0.0.1:1: the connection was refused."
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "mongodb://",
+        "http://ada:secret@shop.test/x",
+        "mongodb://ada:secret",
+        "mongodb://ada:secret/part@127.0.0.1/x",
+        "mongodb://ada:secret@part@127.0.0.1:1/x",
+        "mongodb://ada:secret:x@127.0.0.1/x",
+        "mongodb://127.0.0.1:99999/x",
+        "mongodb://127.0.0.1/x?tls=maybe",
+        "mongodb://127.0.0.1/x?tlsCAFile=no-such-file.pem",
+        "mongodb://127.0.0.1/x?authMechanism=secret",
+        "mongodb+srv://ada:secret@shop.invalid/x",
+    ],
+)
+def test_a_uri_that_is_none_and_nothing_of_its_password_is_said(command: Command, models: Path, uri: str) -> None:
+    assert "secret" not in refused(command("audit", models, "--uri", uri))
+
+
+def test_an_option_that_the_driver_would_drop_is_refused(command: Command, models: Path) -> None:
+    """`tls=maybe` without TLS would send the password in the clear."""
+    said = refused(command("audit", models, "--uri", "mongodb://ada:secret@127.0.0.1:1/x?tls=maybe"))
+    assert said.startswith("The URI has an option with a value that the driver does not take")
+
+
+def test_no_server_and_no_database_are_named(command: Command, models: Path) -> None:
+    assert "--uri URI, set MONGODB_URI, or add --embedded" in refused(command("audit", models))
+    said = refused(command("audit", models, "--uri", "mongodb://127.0.0.1:1"))
+    assert said == "No database is named; add one to the URI (mongodb://HOST/DATABASE). Or add --database NAME."
+
+
+def test_a_database_with_a_name_that_mongodb_refuses(command: Command, models: Path, uri: str) -> None:
+    assert refused(command("audit", models, "--uri", uri, "-d", "a b")) == "'a b' is no name for a database."
+
+
+def test_a_collection_that_is_not_there(command: Command, models: Path, at: str, database: Raw) -> None:
+    database.drop_collection("orders")
+    found = command("audit", models, "--uri", at)
+    assert "'orders'" in refused(found)
+    assert "orders: 0 documents, 0 read, NOT COMPLETE" in found.out
+    assert "NOT COMPLETE" in found.out.splitlines()[-2]
+
+
+def test_a_collection_and_a_code_that_nothing_declares(command: Command, models: Path, at: str, database: Raw) -> None:
+    assert "'payments'" in refused(command("audit", models, "--uri", at, "-c", "payments"))
+    assert "'XYZ'" in refused(command("audit", models, "--uri", at, "--select", "EMP,XYZ"))
+    assert "'REF9'" in refused(command("audit", models, "--uri", at, "--ignore", "REF9"))
+
+
+def test_an_incomplete_audit_is_exit_2_whatever_else_was_asked(
+    command: Command, models: Path, at: str, database: Raw
+) -> None:
+    database.drop_collection("orders")
+    database.customers.insert_one({"_id": 2, "name": ""})
+    assert command("audit", models, "--uri", at, "--exit-zero").status == 2
+
+
+@pytest.mark.parametrize("answered", [1, 2, 4])
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_connection_that_is_lost_half_way(
+    command: Command,
+    models: Path,
+    at: str,
+    database: Raw,
+    client: MongoClient[dict[str, Any]],
+    output: str,
+    answered: int,
+) -> None:
+    database.customers.insert_many([{"_id": number, "name": ""} for number in range(10, 3000)])
+    client.admin.command(
+        {
+            "configureFailPoint": "failCommand",
+            "mode": {"skip": answered},
+            "data": {
+                "failCommands": ["find", "aggregate", "count", "getMore"],
+                "closeConnection": True,
+                "appName": "integrity",
+            },
+        }
+    )
+    try:
+        found = command("audit", models, "--uri", at, "-f", output)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    assert "incomplete" in refused(found)
+    assert '"complete": false' in found.out or "NOT COMPLETE" in found.out
+
+
+def test_a_login_that_is_wrong_and_a_user_who_may_not_read(command: Command, models: Path) -> None:
+    with Mongod(auth=True) as server, MongoClient[dict[str, Any]](server.uri) as root:
+        root.shop.customers.insert_one({"_id": 1, "name": ""})
+        root.shop.orders.insert_one({"_id": 1, "customer_id": 1})
+        root.shop.command("createUser", "reader", pwd="secret", roles=["read"])
+        root.shop.command("createUser", "nobody", pwd="secret", roles=[])
+        host = f"127.0.0.1:{server.members[0].port}"
+
+        found = command("audit", models, "--uri", f"mongodb://reader:secret@{host}/shop")
+        assert (found.status, found.err) == (1, "")
+
+        said = refused(command("audit", models, "--uri", f"mongodb://reader:pw-wrong@{host}/shop"))
+        assert said.startswith(f"{host} refused the login")
+        assert "pw-wrong" not in said
+
+        said = refused(command("audit", models, "--uri", f"mongodb://nobody:secret@{host}/shop"))
+        assert "not authorized" in said
+        assert "lsid" not in said
+
+
+def test_uri_and_embedded_together_are_one_too_many(command: Command, models: Path) -> None:
+    found = command("audit", models, "--uri", NOWHERE, "--embedded")
+    assert found.status == 2
+    assert "--uri and --embedded name two servers" in found.err
+
+
+def test_ctrl_c_is_exit_130_and_a_sentence(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "interrupted.py"
+    file.write_text("raise KeyboardInterrupt\n")
+    found = command("audit", file, "--uri", NOWHERE)
+    assert found.status == 130
+    assert found.err.strip().startswith("integrity: stopped by Ctrl-C")
+
+
+def test_a_real_ctrl_c_leaves_no_traceback(models: Path) -> None:
+    with models.open("a") as file:
+        file.write("\nimport time\nprint('imported', flush=True)\ntime.sleep(60)\n")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "integrity", "audit", str(models), "--uri", NOWHERE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "imported\n"
+        time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    assert running.returncode == 130
+    assert "Traceback" not in said
+
+
+def test_an_error_that_nobody_expected_is_a_sentence_without_its_text(
+    command: Command, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(NOWHERE)
+
+    monkeypatch.setattr("integrity.store.opening.opened", broken)
+    said = refused(command("audit", models, "--uri", NOWHERE))
+    assert "RuntimeError" in said
+    assert "secret" not in said
+    monkeypatch.setenv("INTEGRITY_TRACEBACK", "1")
+    with pytest.raises(RuntimeError):
+        command("audit", models, "--uri", NOWHERE)
+
+
+@pytest.mark.parametrize(("violations", "read"), [(3000, 10), (1, 0)], ids=["in the middle", "before the first line"])
+def test_a_reader_that_goes_away_is_no_traceback(
+    models: Path, at: str, database: Raw, violations: int, read: int
+) -> None:
+    database.customers.insert_many([{"_id": number, "name": ""} for number in range(10, 10 + violations)])
+    running = subprocess.Popen(
+        [sys.executable, "-m", "integrity", "audit", str(models), "--uri", at, "-f", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.read(read)
+        running.stdout.close()
+        assert running.wait() == 2
+        assert running.stderr.read() == b"integrity: the reader of the report went away before its end.\n"

@@ -1,0 +1,120 @@
+"""Filters: equality for values from outside; a filter on what is not declared is a mistake that is seen."""
+
+import warnings
+from decimal import Decimal
+from typing import Annotated, Any
+
+import pytest
+from bson import Decimal128, ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+from pymongo import MongoClient
+
+import integrity
+from integrity import InvalidDocument, Model, Policy, UndeclaredFilter
+
+
+class Address(Model):
+    city: str
+
+
+class Order(Model, collection="orders"):
+    email: str
+    status: str | None = None
+    total: Annotated[Decimal | None, Field(gt=0)] = None
+    address: Address | None = None
+    tags: list[str] = Field(default_factory=lambda: ["none"])
+    lines: list[Address] = Field(default_factory=lambda: [Address(city="x")])
+    extra: dict[str, int] = Field(default_factory=lambda: {"a": 1})
+    anything: Any = None
+
+
+@pytest.fixture(scope="module")
+def orders() -> integrity.Collection[Order]:
+    client = MongoClient[dict[str, Any]](connect=False)
+    return integrity.Database(client["none"], models=[Order])[Order]
+
+
+def test_values_become_an_equality_and_nothing_else(orders: integrity.Collection[Order]) -> None:
+    made = orders.by({"address.city": "Lyon"}, email="a@b.c", status=None, total="1.50")
+    assert made == {
+        "address.city": {"$eq": "Lyon"},
+        "email": {"$eq": "a@b.c"},
+        "status": {"$eq": None},
+        "total": {"$eq": Decimal128("1.50")},
+    }
+
+
+def test_an_id_is_coerced_as_a_write_would(orders: integrity.Collection[Order]) -> None:
+    key = ObjectId()
+    assert orders.by(id=key) == {"_id": {"$eq": key}}
+
+
+def test_an_array_is_matched_by_one_of_its_elements(orders: integrity.Collection[Order]) -> None:
+    assert orders.by(tags="new") == {"tags": {"$eq": "new"}}
+    assert orders.by({"lines.city": "Lyon"}) == {"lines.city": {"$eq": "Lyon"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"email": {"$ne": None}}, "SCH001"),
+        ({"email": {"$gt": ""}}, "SCH001"),
+        ({"email": None}, "EMP004"),
+        ({"email": ["a"]}, "SCH001"),
+        ({"email": 5}, "SCH001"),
+        ({"total": -1}, "SCH003"),
+        ({"ghost": 1}, "SCH004"),
+        ({"$where": "true"}, "SCH004"),
+        ({"address.ghost": 1}, "SCH004"),
+    ],
+)
+def test_what_is_no_value_of_the_field_is_an_error(
+    orders: integrity.Collection[Order], values: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(InvalidDocument) as refused:
+        orders.by(values)
+    assert [each.code for each in refused.value.violations] == [code]
+
+
+OPERATORS = st.sampled_from(["$ne", "$gt", "$in", "$regex", "$exists"])
+
+
+@given(
+    st.sampled_from(["email", "status", "tags", "anything", "total"]),
+    st.dictionaries(OPERATORS, st.none() | st.text(), min_size=1),
+)
+def test_no_operator_out_of_a_request_is_ever_one(name: str, value: dict[str, Any]) -> None:
+    orders = integrity.Database(MongoClient[dict[str, Any]](connect=False)["none"], models=[Order])[Order]
+    try:
+        made = orders.by({name: value})
+    except InvalidDocument:
+        return
+    assert made == {name: {"$eq": value}}
+
+
+def test_a_filter_on_what_is_not_declared_warns_and_names_what_is(orders: integrity.Collection[Order]) -> None:
+    with pytest.warns(UndeclaredFilter, match="declares no 'emial'.*email"):
+        orders.find({"$or": [{"status": "new"}, {"emial": "x"}]})
+    with pytest.warns(UndeclaredFilter, match="its stored name is '_id'"):
+        orders.find({"id": 5})
+
+
+def test_a_filter_on_what_is_declared_does_not(orders: integrity.Collection[Order]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for path in ("_id", "email", "address.city", "lines.city", "lines.0.city", "tags.3", "extra.k", "anything.x"):
+            orders.find({path: 1})
+        orders.find({"$expr": {"$gt": ["$a", 1]}, "$comment": "x"})
+
+
+def test_a_policy_turns_the_warning_into_an_error_or_off() -> None:
+    client = MongoClient[dict[str, Any]](connect=False)
+    strict = integrity.Database(client["none"], models=[Order], policy=Policy(undeclared_filters="refuse"))[Order]
+    with pytest.raises(UndeclaredFilter):
+        strict.delete_many({"emial": "x"})
+    silent = integrity.Database(client["none"], models=[Order], policy=Policy(undeclared_filters="ignore"))[Order]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        silent.find({"emial": "x"})

@@ -1,0 +1,112 @@
+"""Opening a database: by a URI, or over a client that the application has."""
+
+from collections.abc import Callable
+from typing import Any
+
+import mongomock
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.write_concern import WriteConcern
+
+import integrity
+from integrity import DeclarationError, IntegrityError, Model
+from tests.writes import shop
+from tests.writes.shop import CUSTOMER, MODELS, Customer, Order, Product
+
+
+def test_connect_opens_the_database_of_the_uri_or_the_one_named(uri: str, database_name: str) -> None:
+    with integrity.connect(uri, database=database_name, models=MODELS, actor="catalogue") as db:
+        assert (db.name, db.actor) == (database_name, "catalogue")
+        assert db[Customer].insert_one(dict(CUSTOMER)).inserted_id == 1
+        assert db[Customer] is db[Customer]
+        assert len(db.registry) == len(MODELS)
+        assert db.unsafe_raw.name == database_name
+        assert isinstance(db.client, MongoClient)
+    head, _, options = uri.partition("/?")
+    with integrity.connect(f"{head}/{database_name}?{options}", models=shop) as named:
+        assert named.name == database_name
+        assert named[Customer].count_documents({}) == 1
+
+
+async def test_the_asynchronous_connect_is_awaited_or_entered(uri: str, database_name: str) -> None:
+    db = await integrity.aio.connect(uri, database=database_name, models=MODELS)
+    await db[Customer].insert_one(dict(CUSTOMER))
+    await db.close()
+    async with integrity.aio.connect(uri, database=database_name, models=MODELS) as entered:
+        assert await entered[Customer].count_documents({}) == 1
+
+
+@pytest.mark.parametrize("open_it", [integrity.connect, integrity.aio.connect])
+def test_a_uri_that_cannot_be_is_one_sentence_without_its_password(open_it: Callable[..., Any]) -> None:
+    secret = "hunter" + "2"
+    for uri in (f"mongodb://ada:{secret}:x@host/db", f"http://ada:{secret}@host", f"mongodb://ada:{secret}@[::x/db"):
+        with pytest.raises(IntegrityError) as refused:
+            open_it(uri, models=MODELS)
+        assert secret not in str(refused.value)
+        assert refused.value.__cause__ is None
+        assert refused.value.__suppress_context__
+    with pytest.raises(IntegrityError, match="No database is named"):
+        open_it("mongodb://localhost:1/", models=MODELS)
+
+
+def test_a_client_of_the_application_stays_the_applications(uri: str, database_name: str) -> None:
+    with MongoClient[dict[str, Any]](uri) as client:
+        with integrity.Database(client[database_name], models=MODELS) as db:
+            db[Customer].insert_one(dict(CUSTOMER))
+        assert client[database_name]["customers"].count_documents({}) == 1
+
+
+async def test_a_client_of_the_other_colour_is_named(uri: str) -> None:
+    async with AsyncMongoClient[dict[str, Any]](uri) as aclient:
+        with pytest.raises(TypeError, match=r"integrity\.aio\.Database"):
+            integrity.Database(aclient["x"], models=MODELS)  # type: ignore[arg-type]  # what is refused
+    motor: Any = AsyncIOMotorClient(uri)
+    with pytest.raises(TypeError, match=r"integrity\.aio\.Database"):
+        integrity.Database(motor["x"], models=MODELS)
+    motor.close()
+    with MongoClient[dict[str, Any]](uri) as client, pytest.raises(TypeError, match=r"integrity\.Database"):
+        integrity.aio.Database(client["x"], models=MODELS)
+
+
+def test_a_handle_acts_for_another_over_the_same_client(uri: str, database_name: str) -> None:
+    with integrity.connect(uri, database=database_name, models=MODELS) as db:
+        other = db.acting_as("catalogue")
+        assert other.client is db.client
+        assert (db.actor, other.actor) == (None, "catalogue")
+        other[Product].insert_one({"_id": 1, "sku": "A", "title": "Lamp"})
+        assert "catalogue" in repr(other)
+
+
+def test_what_is_not_among_the_models_is_refused(uri: str) -> None:
+    class Stranger(Model, collection="strangers"):
+        id: int
+
+    with integrity.connect(uri, database="x", models=MODELS) as db:
+        with pytest.raises(DeclarationError, match="Stranger is not among the models"):
+            db[Stranger]
+        with pytest.raises(DeclarationError, match="model class"):
+            db["customers"]  # type: ignore[index]  # what is refused
+    with pytest.raises(ValueError, match="references"):
+        integrity.connect(uri, database="x", models=MODELS, references="none")
+    with pytest.raises(ValueError, match="unique"):
+        integrity.connect(uri, database="x", models=MODELS, unique="maybe")  # type: ignore[arg-type]  # what is refused
+
+
+def test_with_options_is_pymongos(uri: str, database_name: str) -> None:
+    with integrity.connect(uri, database=database_name, models=MODELS) as db:
+        careless = db[Customer].with_options(write_concern=WriteConcern(w=0))
+        assert not careless.insert_one(dict(CUSTOMER)).acknowledged
+        assert db[Customer].with_options(write_concern=WriteConcern(w=1)).unsafe_raw.write_concern.document == {"w": 1}
+
+
+def test_mongomock_serves_quick_unit_tests() -> None:
+    db = integrity.Database(mongomock.MongoClient()["quick"], models=MODELS, actor="*")
+    db[Customer].insert_one(dict(CUSTOMER))
+    db[Product].insert_many([{"_id": 1, "sku": "A-1", "title": "Lamp"}])
+    with pytest.raises(IntegrityError, match="REF001"):
+        db[Order].insert_one({"_id": 1, "customer_id": 9, "lines": [{"product_id": 1, "qty": 1}]})
+    db[Customer].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+    assert [each.name for each in db[Customer].find(as_model=True)] == ["Ada L."]
+    db[Customer].delete_one({"_id": 1})
+    assert db[Customer].count_documents({}) == 0

@@ -1,0 +1,537 @@
+"""A scheduler that tries every order of two operations, command by command, on a real server.
+
+The operations are the library's own coroutines over a store that suspends before each command. The scheduler decides
+which of the two goes on, runs that one command, and remembers what is left to try. A prefix is replayed from the
+beginning on a reset database, since a server cannot go back; a state that was met before (the same answers to both
+operations, the same documents) is not gone on from twice, but its continuations are counted.
+
+At every state, each operation may also crash: it sends nothing any more, its transaction is aborted as the server
+would do, the other goes on to its end, and recovery runs when the lease, and then the grace, is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import ObjectId, encode
+from pymongo import WriteConcern
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+
+from integrity.store.blocking import BlockingStore
+from integrity.store.port import Batches, Document, Filter, Store
+from integrity.writes.references import Timing
+
+FAST = WriteConcern(1, j=False)
+START = dt.datetime(2026, 1, 1)  # noqa: DTZ001 - as BSON stores it
+STEPS = 400
+
+
+class CrashedError(BaseException):
+    """The operation's process is dead."""
+
+
+class _BlockedError(Exception):
+    """The command would wait for a lock of the other operation's transaction."""
+
+
+@dataclass
+class Clock:
+    """A clock that only moves when it is told to."""
+
+    seconds: float = 0.0
+
+    def timing(self, actor: int) -> Timing:
+        tokens = iter(range(1, 1_000_000))
+        return Timing(
+            lease=30,
+            grace=120,
+            patience=10_000,
+            notice=3,
+            now=lambda: START + dt.timedelta(seconds=self.seconds),
+            monotonic=lambda: self.seconds,
+            token=lambda: ObjectId(f"{actor:08x}{next(tokens):016x}"),
+            jitter=lambda: 0.5,
+        )
+
+
+@dataclass
+class Actor:
+    """One of the operations.
+
+    Args:
+        name: For what is printed.
+        coroutine: What it does.
+        history: The commands that it ran, with what they answered. What a transaction answered that was aborted is
+            left out: it begins again, and remembers nothing.
+        story: All of them, for a reader.
+        steps: How many there were.
+    """
+
+    name: str
+    coroutine: Coroutine[Any, Any, Any] | None = None
+    history: list[str] = field(default_factory=list)
+    story: list[str] = field(default_factory=list)
+    steps: int = 0
+    sessions: list[Any] = field(default_factory=list)
+    other: Actor | None = None
+    result: Any = None
+    error: BaseException | None = None
+    done: bool = False
+    dead: bool = False
+    #: It waits until the other one has gone on: since it had made so many steps.
+    waits: int | None = None
+    #: Where the open transaction began in the history, and what the other had done by then.
+    began: int | None = None
+    snapshot: int | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.done or self.dead
+
+    def place(self) -> str:
+        """Where it stands, beside its history."""
+        assert self.other is not None
+        since = None if self.snapshot is None else self.other.steps - self.snapshot
+        return f"{self.ready()} {self.over} {self.began is None} {since} {self.waits is None}"
+
+    def ready(self) -> bool:
+        assert self.other is not None
+        return not self.over and (self.waits is None or self.other.over or self.other.steps > self.waits)
+
+    def step(self) -> None:
+        """Run up to the next command."""
+        assert self.coroutine is not None
+        assert self.other is not None
+        self.waits = None
+        try:
+            self.coroutine.send(None)
+        except StopIteration as stop:
+            self.result, self.done = stop.value, True
+        except CrashedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what the operation raises is its result
+            self.error, self.done = error, True
+
+    def crash(self) -> None:
+        self.dead = True
+        for session in self.sessions:
+            if session.in_transaction:
+                session.abort_transaction()
+
+    def dispose(self) -> None:
+        if self.coroutine is not None and not self.done:
+            self.dead = True
+            with contextlib.suppress(CrashedError, RuntimeError):
+                self.coroutine.close()
+        for session in self.sessions:
+            session.end_session()
+
+
+class _Step:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class Stepping(Store):
+    """A store that suspends before each command of its actor.
+
+    Args:
+        database: The database.
+        actor: Whose commands these are.
+        transactional: Whether the server has transactions.
+    """
+
+    def __init__(self, database: Database[Any], actor: Actor, *, transactional: bool) -> None:
+        self.name = database.name
+        self._inner = BlockingStore(database.with_options(write_concern=FAST))
+        self._client = database.client
+        self._actor = actor
+        self._transactional = transactional
+
+    async def _suspend(self) -> None:
+        if not self._actor.dead:
+            await _Step()
+        if self._actor.dead:
+            raise CrashedError
+
+    def _note(self, what: str, answer: Any) -> None:
+        line = f"{what} -> {_digest(answer)}"
+        self._actor.history.append(line)
+        self._actor.story.append(line)
+        self._actor.steps += 1
+        assert self._actor.other is not None
+        self._actor.other.story.append(f"    {line}")
+
+    async def _run(
+        self, what: str, session: Any, call: Callable[[Any], Coroutine[Any, Any, Any]], *, writes: bool
+    ) -> Any:
+        while True:
+            await self._suspend()
+            if session is not None and self._actor.snapshot is None:
+                # What conflicts with the transaction depends on what the other did since its snapshot.
+                assert self._actor.other is not None
+                self._actor.snapshot = self._actor.other.steps
+            try:
+                answer = await (self._locked(call) if writes and session is None else call(session))
+            except _BlockedError:
+                assert self._actor.other is not None
+                self._actor.waits = self._actor.other.steps
+                continue
+            except OperationFailure as error:
+                self._note(what, (error.code, error.has_error_label("TransientTransactionError")))
+                raise
+            self._note(what, answer)
+            return answer
+
+    async def _locked(self, call: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+        """Run a write that is no transaction as the server does: as one of its own, again while it conflicts."""
+        if not self._transactional:
+            return await call(None)
+        with self._client.start_session() as session:
+            session.start_transaction(write_concern=FAST)
+            try:
+                answer = await call(session)
+                session.commit_transaction()
+            except OperationFailure as error:
+                if session.in_transaction:
+                    session.abort_transaction()
+                if error.has_error_label("TransientTransactionError"):
+                    raise _BlockedError from error
+                raise
+            return answer
+
+    def with_options(self, **options: Any) -> Stepping:  # noqa: ARG002 - the test decides the write concern
+        return self
+
+    def for_reader(self) -> Stepping:
+        return self
+
+    def for_models(self) -> Stepping:
+        return self
+
+    async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
+        session = options.pop("session", None)
+        reads = method in {"find_one", "count_documents", "distinct", "estimated_document_count"}
+
+        async def call(session: Any) -> Any:
+            more = {} if session is None else {"session": session}
+            return await self._inner.call(collection, method, *args, **options, **more)
+
+        return await self._run(f"{collection}.{method}", session, call, writes=not reads)
+
+    def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
+        return _Found(self, collection, filter, options)
+
+    async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
+        raise NotImplementedError
+
+    async def command(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
+        raise NotImplementedError
+
+    async def admin(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
+        return await self._inner.admin(command, *args, **options)
+
+    async def collections(self) -> list[Document]:
+        return await self._inner.collections()
+
+    async def start_session(self, **options: Any) -> Any:
+        session = await self._inner.start_session(**options)
+        self._actor.sessions.append(session)
+        return session
+
+    async def end_session(self, session: Any) -> None:
+        if not self._actor.dead:
+            await self._inner.end_session(session)
+
+    async def begin(self, session: Any, **options: Any) -> None:
+        self._actor.began = len(self._actor.history)
+        self._actor.snapshot = None
+        await self._inner.begin(session, **{**options, "write_concern": FAST})
+
+    async def commit(self, session: Any) -> None:
+        async def call(session: Any) -> None:
+            await self._inner.commit(session)
+
+        await self._run("commit", session, call, writes=True)
+        self._actor.snapshot = self._actor.began = None
+
+    async def abort(self, session: Any) -> None:
+        async def call(session: Any) -> None:
+            await self._inner.abort(session)
+
+        await self._run("abort", session, call, writes=True)
+        del self._actor.history[self._actor.began :]
+        self._actor.snapshot = self._actor.began = None
+
+    async def sleep(self, seconds: float) -> None:  # noqa: ARG002 - how long is the scheduler's
+        assert self._actor.other is not None
+        self._actor.waits = self._actor.other.steps
+        await self._suspend()
+
+
+class _Found:
+    def __init__(self, store: Stepping, collection: str, filter: Filter | None, options: dict[str, Any]) -> None:
+        self._store = store
+        self._asked = (collection, filter, options)
+        self._read = False
+
+    async def next(self, size: int = 1000) -> list[Document]:  # noqa: ARG002 - what is found here is little
+        if self._read:
+            return []
+        self._read = True
+        collection, filter_, options = self._asked
+
+        async def call(_: Any) -> list[Document]:
+            return await self._store._inner.find(collection, filter_, **options).next(100_000)
+
+        answer: list[Document] = await self._store._run(
+            f"{collection}.find", options.get("session"), call, writes=False
+        )
+        return answer
+
+    async def close(self) -> None:
+        """There is no cursor."""
+
+
+def _digest(answer: Any) -> str:
+    for name in ("raw_result", "bulk_api_result", "inserted_ids", "inserted_id"):
+        if hasattr(answer, name):
+            answer = getattr(answer, name)
+            break
+    if isinstance(answer, dict):
+        answer = {
+            name: answer[name] for name in sorted(answer) if name in _TOLD or (name[0] != "$" and name not in _NOISE)
+        }
+    return repr(answer)
+
+
+_TOLD = {"n", "nModified", "upserted"}
+_NOISE = {"electionId", "opTime", "operationTime", "ok", "lastErrorObject"}
+
+
+@dataclass
+class Scene:
+    """Two operations and what must hold afterwards.
+
+    Args:
+        database: The database.
+        transactional: Whether the server has transactions.
+        start: The documents at the beginning, by collection.
+        build: Makes the two operations: given two stores and the clock, returns two coroutines.
+        check: Raises AssertionError where something is wrong; given the two actors.
+        recover: Runs the recovery to its end, in a process of its own.
+        watched: The collections.
+        expected: What the operations may raise.
+    """
+
+    database: Database[Any]
+    transactional: bool
+    start: Mapping[str, Sequence[Document]]
+    build: Callable[[Stepping, Stepping, Clock], tuple[Coroutine[Any, Any, Any], Coroutine[Any, Any, Any]]]
+    check: Callable[[Actor, Actor], None]
+    recover: Callable[[Clock], None]
+    watched: Sequence[str] = ()
+    expected: tuple[type[BaseException], ...] = ()
+
+
+@dataclass
+class Explored:
+    """What was tried.
+
+    Args:
+        schedules: How many complete orders there are, crashes not counted.
+        crashes: How many states were crashed in, each with one of the operations.
+        runs: How often operations were run.
+        states: How many different states there were.
+    """
+
+    schedules: int = 0
+    crashes: int = 0
+    runs: int = 0
+    states: int = 0
+
+
+class Violated(AssertionError):
+    """The invariant does not hold after this order of commands."""
+
+
+def explore(scene: Scene, *, crashes: bool = True) -> Explored:
+    """Try every order of the two operations, and every crash.
+
+    Raises:
+        Violated: Something is wrong after one of them; the text holds the order.
+    """
+    found = Explored()
+    edges: dict[str, list[str | None]] = {}
+    stack: list[tuple[str, ...]] = [()]
+    while stack:
+        # Two runs are never open at once: the one would lock what the other needs.
+        for path, name in _one_run(scene, stack.pop(), edges, stack, found):
+            if crashes:
+                _crash(scene, path, name, found)
+    found.states = len(edges)
+    found.schedules = _paths(edges)
+    return found
+
+
+def _one_run(
+    scene: Scene,
+    prefix: tuple[str, ...],
+    edges: dict[str, list[str | None]],
+    stack: list[tuple[str, ...]],
+    found: Explored,
+) -> list[tuple[list[str], str]]:
+    """Run the operations once, from a prefix to the end or to a state that is known; return where to crash."""
+    to_crash: list[tuple[list[str], str]] = []
+    run = _Run(scene)
+    found.runs += 1
+    try:
+        for choice in prefix[:-1]:
+            run.take(choice)
+        came = run.state() if prefix else None
+        for choice in prefix[-1:]:
+            run.take(choice)
+        path = list(prefix)
+        while len(path) <= STEPS:
+            state = run.state()
+            if came is not None:
+                edges.setdefault(came, []).append(state)
+            if state in edges:
+                return to_crash
+            edges[state] = []
+            choices = run.choices()
+            if not choices:
+                run.finish(path)
+                edges[state].append(None)
+                return to_crash
+            to_crash += [(list(path), each.name) for each in run.actors if not each.over and each.steps]
+            stack += [(*path, each) for each in choices[1:]]
+            came = state
+            path.append(choices[0])
+            run.take(choices[0])
+        raise Violated(f"no end after {STEPS} steps:\n{run.story()}")
+    finally:
+        run.dispose()
+
+
+def _crash(scene: Scene, path: Sequence[str], name: str, found: Explored) -> None:
+    run = _Run(scene)
+    found.runs += 1
+    found.crashes += 1
+    try:
+        for choice in path:
+            run.take(choice)
+        run.crash(name)
+        run.to_the_end()
+        run.finish([*path, f"({name} crashes)"])
+    finally:
+        run.dispose()
+
+
+def _paths(edges: Mapping[str, Sequence[str | None]]) -> int:
+    """Count the ways from the beginning to an end; one that only repeats what was undone is not counted again."""
+    known: dict[str | None, int] = {None: 1}
+    root = next(iter(edges))
+    stack: list[tuple[str, bool]] = [(root, False)]
+    entered: set[str] = set()
+    while stack:
+        at, left = stack.pop()
+        if left:
+            known[at] = sum(known.get(each, 0) for each in edges[at])
+        elif at not in entered:
+            entered.add(at)
+            stack.append((at, True))
+            stack += [(each, False) for each in edges[at] if each is not None and each not in entered]
+    return known[root]
+
+
+class _Run:
+    """One run of the two operations, from a reset database."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.clock = Clock()
+        self.actors = (Actor("A"), Actor("B"))
+        first, second = self.actors
+        first.other, second.other = second, first
+        self._reset()
+        stores = [Stepping(scene.database, each, transactional=scene.transactional) for each in self.actors]
+        first.coroutine, second.coroutine = scene.build(stores[0], stores[1], self.clock)
+        for each in self.actors:  # up to the first command
+            each.step()
+
+    def _reset(self) -> None:
+        database = self.scene.database.with_options(write_concern=FAST)
+        for name in self.watched:
+            database[name].delete_many({})
+            documents = self.scene.start.get(name)
+            if documents:
+                database[name].insert_many([dict(each) for each in documents])
+
+    @property
+    def watched(self) -> list[str]:
+        return [*self.scene.watched, "integrity.condemned", "integrity.protocol"]
+
+    def state(self) -> str:
+        parts = [line for each in self.actors for line in (*each.history, each.place(), "--")]
+        parts.append(str(self.clock.seconds))
+        digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=16)
+        for name in self.watched:
+            for document in self.scene.database[name].find(sort=[("_id", 1)]):
+                digest.update(encode(document))
+        return digest.hexdigest()
+
+    def choices(self) -> list[str]:
+        ready = [each.name for each in self.actors if each.ready()]
+        if not ready and not all(each.over for each in self.actors):
+            return ["tick"]
+        return ready
+
+    def take(self, choice: str) -> None:
+        if choice == "tick":  # both wait: time goes by
+            self.clock.seconds += 1
+            for each in self.actors:
+                each.waits = None
+            return
+        actor = next(each for each in self.actors if each.name == choice)
+        actor.step()
+
+    def crash(self, name: str) -> None:
+        next(each for each in self.actors if each.name == name).crash()
+
+    def to_the_end(self) -> None:
+        for _ in range(STEPS * 10):
+            choices = self.choices()
+            if not choices:
+                return
+            if self.actors[0].dead or self.actors[1].dead:
+                self.clock.seconds += 5  # who waits for the dead waits for the lease
+            self.take(choices[0])
+        raise Violated(f"no end after a crash:\n{self.story()}")
+
+    def finish(self, path: Sequence[str]) -> None:
+        try:
+            for each in self.actors:
+                assert each.error is None or isinstance(each.error, self.scene.expected), f"{each.name}: {each.error!r}"
+            if not any(each.dead for each in self.actors):
+                self.scene.check(*self.actors)
+            self.scene.recover(self.clock)
+            self.scene.check(*self.actors)
+        except AssertionError as error:
+            raise Violated(f"{error}\nafter {' '.join(path)}:\n{self.story()}") from error
+
+    def story(self) -> str:
+        """The commands in the order in which they ran; B's are indented."""
+        return "\n".join(self.actors[0].story)
+
+    def dispose(self) -> None:
+        for each in self.actors:
+            if not each.over:
+                each.crash()
+            each.dispose()

@@ -1,0 +1,162 @@
+"""Every ordering that the proof relies on, swapped or dropped: the scheduler must find what goes wrong.
+
+A test that fails here means that an ordering is not needed, or that the scheduler does not look where it should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from integrity import Model
+from integrity.writes.guard import Guard
+from integrity.writes.insert_one import insert_one
+from integrity.writes.references import carry_out, existence, optimistic, pins, recovery
+from integrity.writes.references.condemned import COLLECTION, Condemnation
+from integrity.writes.references.durable import durable
+from integrity.writes.references.existence import Sight
+from integrity.writes.references.protocol import Protocol
+from tests.references.scenes import Child, Operation, Parent, Part, Piece, delete, insert, scene
+from tests.references.scheduler import Violated, explore
+
+PARENTS = [{"_id": 1, "code": "a"}]
+
+Explore = Callable[..., None]
+
+
+@pytest.fixture
+def finds(client: MongoClient[dict[str, Any]], database_name: str) -> Explore:
+    """Explores a scene, and demands that something is found."""
+
+    def found(
+        operations: tuple[Operation, Operation],
+        mode: str,
+        models: list[type[Model]],
+        start: dict[str, Any] | None = None,
+        *,
+        crashes: bool = False,
+        limit: int = 1000,
+        words: str = "orphans",
+    ) -> None:
+        made = scene(
+            client[database_name],
+            transactional=True,
+            modes=(mode, mode),
+            start=start or {"parents": PARENTS},
+            operations=operations,
+            models=models,
+            limit=limit,
+        )
+        with pytest.raises(Violated, match=words):
+            explore(made, crashes=crashes)
+
+    return found
+
+
+INSERT_DELETE = (insert(Child, {"_id": 1, "parent": 1}), delete(Parent, {"_id": 1}))
+
+
+def test_the_optimistic_writer_looks_after_it_has_inserted(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = existence.look
+
+    async def before_only(*args: Any, **options: Any) -> Sight:
+        sight = await real(*args, **options)
+        return sight if sight.faults and not await _stored(args) else Sight([()] * len(args[1]))
+
+    async def _stored(args: Any) -> bool:
+        guard, documents = args[0], args[1]
+        return bool(await guard.store._inner.count_documents(guard.collection, {"_id": documents[0]["_id"]}))
+
+    monkeypatch.setattr(optimistic, "look", before_only)
+    finds(INSERT_DELETE, "optimistic", [Parent, Child])
+
+
+def test_the_deleter_condemns_before_it_looks(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silently(
+        self: Condemnation, store: Any, notices: Any, documents: Any, keys: Any, roots: Any = ()
+    ) -> None:
+        self.documents.update({name: dict(ids) for name, ids in documents.items()})
+        self.keys.update(each.name for each in keys)
+        self.beside.update(documents)
+
+    monkeypatch.setattr(Condemnation, "extend", silently)
+    finds(INSERT_DELETE, "optimistic", [Parent, Child])
+
+
+def test_the_writer_pins(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any) -> None: ...
+
+    monkeypatch.setattr(pins, "touch", nothing)
+    finds(INSERT_DELETE, "pinned", [Parent, Child])
+
+
+def test_a_pin_changes_a_value(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def constant(store: Any, keys: Any, column: int, session: Any) -> None:
+        numbers = [pins.row(each) * pins.COLUMNS + column for each in keys]
+        await store.update_many(pins.COLLECTION, {"_id": {"$in": numbers}}, {"$min": {"n": 10**9}}, session=session)
+
+    monkeypatch.setattr(pins, "touch", constant)
+    finds(INSERT_DELETE, "pinned", [Parent, Child])
+
+
+def test_the_deleter_seals_the_pins(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any) -> None: ...
+
+    monkeypatch.setattr(pins, "seal", nothing)
+    finds(INSERT_DELETE, "pinned", [Parent, Child])
+
+
+def test_batches_wait_for_the_writers_that_began_before_the_condemnation(
+    finds: Explore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: Any) -> None: ...
+
+    monkeypatch.setattr(pins, "seal", nothing)
+    operations = (insert(Piece, {"_id": 1, "part": 1}), delete(Parent, {"_id": 1}))
+    start = {"parents": PARENTS, "parts": [{"_id": 1, "parent": 1}]}
+    finds(operations, "pinned", [Parent, Part, Piece], start, limit=0)
+
+
+def test_what_lost_its_flag_is_not_deleted(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = carry_out._still
+    monkeypatch.setattr(carry_out, "_still", lambda doomed, _: real(doomed, None))
+
+    async def replace_and_insert(guard: Callable[[type[Model]], Guard]) -> None:
+        store = guard(Parent).store
+        await store.replace_one("parents", {"_id": 1}, {"_id": 1, "code": "b"})
+        await insert_one(guard(Child), {"_id": 1, "parent": 1})
+
+    finds((replace_and_insert, delete(Parent, {"_id": 1})), "optimistic", [Parent, Child])
+
+
+def test_a_record_is_forgotten_after_its_flags(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def record_first(self: Condemnation, store: Any) -> None:
+        await durable(store).delete_many(COLLECTION, {"op": self.token})
+        await self.lift(store)
+
+    monkeypatch.setattr(Condemnation, "release", record_first)
+    finds(INSERT_DELETE, "pinned", [Parent, Child], crashes=True, words="condemned past the end")
+
+
+def test_a_deletion_is_swept(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(recovery, "_sweep_keys", nothing)
+    finds(INSERT_DELETE, "optimistic", [Parent, Child], crashes=True)
+
+
+def test_an_insert_under_what_was_not_seen_lately_looks_first(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = Protocol.unseen, set()
+
+    def not_at_first(self: Protocol, keys: Any) -> bool:
+        first = self not in asked
+        asked.add(self)
+        return not first and real(self, keys)
+
+    monkeypatch.setattr(Protocol, "unseen", not_at_first)
+    operations = (insert(Child, {"_id": 1, "parent": 99}), delete(Parent, {"_id": 1}))
+    finds(operations, "optimistic", [Parent, Child], crashes=True)

@@ -1,0 +1,139 @@
+"""The formats for machines: each is well-formed whatever the database holds, and never clean when incomplete."""
+
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from integrity.audit.result import AuditResult, Compared
+from integrity.report import WRITERS
+from integrity.rules import RULES
+from integrity.violation import Violation
+
+Make = Callable[..., Violation]
+
+HOSTILE = "</script><script>alert(1)</script>\n\r\x00\x1b[31m|`*_[x](javascript:1)]]>&\u202e%0A::error::,: \ud800"
+
+
+def written(name: str, result: AuditResult, max_examples: int | None = None) -> str:
+    out = io.StringIO()
+    WRITERS[name](result, out, max_examples)
+    return out.getvalue()
+
+
+def hostile(result: AuditResult, violation: Make) -> AuditResult:
+    """A result with a violation whose every text is hostile."""
+    found = violation(id=HOSTILE, path=f"a.{HOSTILE}", message=f"is {HOSTILE}.", values=(HOSTILE,))
+    result.violations.add(found)
+    result.collections[0].add(found)
+    return result
+
+
+def test_sarif_has_what_the_standard_wants(result: AuditResult, violation: Make) -> None:
+    log = json.loads(written("sarif", hostile(result, violation)))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    assert run["tool"]["driver"]["name"] == "integrity"
+    assert [each["id"] for each in run["tool"]["driver"]["rules"]] == [each.code for each in RULES]
+    assert run["invocations"] == [{"executionSuccessful": True}]
+    (found,) = run["results"]
+    assert run["tool"]["driver"]["rules"][found["ruleIndex"]]["id"] == found["ruleId"] == "EMP001"
+    assert found["level"] == "error"
+    assert found["message"]["text"]
+    assert found["locations"][0]["logicalLocations"][0]["fullyQualifiedName"].startswith("shop.things/")
+    assert re.fullmatch("[0-9a-f]{16}", found["partialFingerprints"]["integrity/v1"])
+
+
+def test_sarif_of_an_incomplete_audit_says_so(result: AuditResult) -> None:
+    result.failure = "The connection was lost."
+    (invocation,) = json.loads(written("sarif", result))["runs"][0]["invocations"]
+    assert not invocation["executionSuccessful"]
+    assert invocation["toolExecutionNotifications"][0]["message"]["text"] == "The connection was lost."
+
+
+def test_junit_is_xml_whatever_the_database_holds(result: AuditResult, violation: Make) -> None:
+    root = ET.fromstring(written("junit", hostile(result, violation)).encode("utf-8", "backslashreplace"))  # noqa: S314 - our own
+    (suite,) = root
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures"), suite.get("errors")) == (
+        "things",
+        "1",
+        "1",
+        "0",
+    )
+    assert "alert(1)" in "".join(suite.itertext())
+
+
+def test_junit_of_a_clean_collection_has_a_case_that_passes(result: AuditResult) -> None:
+    root = ET.fromstring(written("junit", result))  # noqa: S314 - our own
+    assert [each.get("name") for each in root.iter("testcase")] == ["no violation"]
+    result.collections[0].complete = False
+    root = ET.fromstring(written("junit", result))  # noqa: S314 - our own
+    assert [each.get("errors") for each in root.iter("testsuite")] == ["1"]
+
+
+def test_no_value_becomes_a_workflow_command_of_its_own(result: AuditResult, violation: Make) -> None:
+    lines = written("github", hostile(result, violation)).splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("::error") for line in lines)
+    assert "%250A" in lines[0]
+
+
+def test_gitlab_has_a_list_of_issues(result: AuditResult, violation: Make) -> None:
+    (issue,) = json.loads(written("gitlab", hostile(result, violation)))
+    assert {"description", "check_name", "fingerprint", "severity", "location"} == set(issue)
+    result.failure = "The connection was lost."
+    first, _ = json.loads(written("gitlab", result))
+    assert first["severity"] == "blocker"
+
+
+def test_json_lines_end_with_the_summary(result: AuditResult, violation: Make) -> None:
+    lines = [json.loads(line) for line in written("jsonl", hostile(result, violation)).splitlines()]
+    assert lines[0]["code"] == "EMP001"
+    assert lines[1]["summary"]["complete"] is True
+    assert lines[1]["summary"]["collections"][0]["counts"] == {"EMP001": 1}
+
+
+def test_markdown_means_nothing_but_itself(result: AuditResult, violation: Make) -> None:
+    text = written("markdown", hostile(result, violation))
+    assert "<script" not in text
+    assert "](javascript" not in text
+    rows = [line for line in text.splitlines() if line.startswith("| EMP001")]
+    assert len(rows) == 1
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 5
+
+
+def test_a_concise_violation_is_one_line(result: AuditResult, violation: Make) -> None:
+    first, last = written("concise", hostile(result, violation)).splitlines()
+    assert first.startswith("things ")
+    assert "EMP001" in first
+    assert first.isprintable()
+    assert last.startswith("1 violation in 1 collection of shop")
+
+
+def test_statistics_count_by_rule(result: AuditResult, violation: Make) -> None:
+    assert written("statistics", hostile(result, violation)).splitlines()[0].split() == ["1", "EMP001", "empty-string"]
+
+
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - {"gitlab", "sarif", "junit"}))
+def test_what_was_not_seen_is_never_clean(name: str, result: AuditResult) -> None:
+    result.collections[0].complete = False
+    result.failure = "The connection was lost."
+    text = written(name, result)
+    assert "No violation in" not in text
+    assert "NOT COMPLETE" in text.replace("\\", "") or '"complete": false' in text
+
+
+@pytest.mark.parametrize("name", ["text", "concise", "markdown", "github", "statistics"])
+def test_a_baseline_is_told(name: str, result: AuditResult) -> None:
+    result.compared = Compared(known=7, gone=2)
+    assert "0 new, 7 known, 2 gone" in written(name, result)
+
+
+def test_a_baseline_stands_in_the_json(result: AuditResult) -> None:
+    result.compared = Compared(known=7, gone=2)
+    found: dict[str, Any] = json.loads(written("json", result))
+    assert found["baseline"] == {"new": 0, "known": 7, "gone": 2}

@@ -1,0 +1,158 @@
+"""The caller's own transactions: guarded writes join them, see them, and roll back with them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import InvalidOperation
+
+import integrity
+from integrity import IntegrityError, InvalidDocument, TransactionRequired
+from integrity.embedded import Mongod
+from tests.writes.conftest import stored
+from tests.writes.handles import Handle, opened
+from tests.writes.shop import CUSTOMER, MODELS, Customer, Node, Span
+
+Raw = Database[dict[str, Any]]
+
+
+async def test_what_is_written_in_the_block_is_seen_there_and_committed_at_its_end(db: Handle, raw: Raw) -> None:
+    async with db.transaction() as tx:
+        await db[Node].insert_one({"_id": 1})
+        await db.acting_as("somebody")[Node].insert_one({"_id": 2, "parent": 1})
+        await db[Node].insert_one({"_id": 3}, session=tx.session)
+        assert await db[Node].count_documents({}) == 3
+        assert [each["_id"] for each in await db[Node].all(sort=[("_id", 1)])] == [1, 2, 3]
+        assert await db[Node].piped([{"$count": "n"}]) == [{"n": 3}]
+        assert raw["nodes"].count_documents({}) == 0
+    assert raw["nodes"].count_documents({}) == 3
+
+
+async def test_an_exception_rolls_everything_back(db: Handle, raw: Raw) -> None:
+    await db[Span].insert_one({"_id": 1, "low": 1, "high": 5})
+    before = stored(raw)
+
+    async def fail() -> None:
+        async with db.transaction():
+            await db[Node].insert_one({"_id": 1})
+            await db[Span].update_one({"_id": 1}, {"$inc": {"low": 1}})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert stored(raw) == before
+    await db[Node].insert_one({"_id": 1})  # the block is over: nothing is joined
+
+
+async def test_a_refused_write_that_is_caught_leaves_no_byte_in_a_transaction_that_goes_on(
+    db: Handle, raw: Raw
+) -> None:
+    await db[Span].insert_many([{"_id": 1, "low": 1, "high": 5}, {"_id": 2, "low": 2, "high": 50}])
+    before = stored(raw)
+    async with db.transaction():
+        for call in (
+            db[Span].update_one({"_id": 1}, {"$inc": {"low": 9}}),
+            db[Span].update_many({}, {"$inc": {"low": 9}}),
+            db[Span].update_one({"_id": 3, "low": 9}, {"$inc": {"high": 2}}, upsert=True),
+            db[Span].find_one_and_update({"_id": 1}, [{"$set": {"high": "$$ROOT"}}]),
+            db[Span].replace_one({"_id": 1}, {"low": 9, "high": 1}),
+            db[Span].insert_one({"_id": 4, "low": 9, "high": 1}),
+        ):
+            with pytest.raises(InvalidDocument):
+                await call
+        await db[Node].insert_one({"_id": 1})
+    after = stored(raw)
+    assert after.pop("nodes") != before.pop("nodes")
+    assert after == before
+
+
+async def test_rolling_back_by_hand_ends_the_block_for_every_operation(db: Handle, raw: Raw) -> None:
+    async with db.transaction() as tx:
+        await db[Node].insert_one({"_id": 1})
+        outcome = tx.rollback()
+        if outcome is not None:
+            await outcome
+        with pytest.raises(InvalidOperation, match="has ended"):
+            await db[Node].insert_one({"_id": 2})
+    assert raw["nodes"].count_documents({}) == 0
+
+
+async def test_there_is_no_transaction_inside_of_another(db: Handle) -> None:
+    async with db.transaction():
+        with pytest.raises(InvalidOperation, match="already"):
+            async with db.transaction():
+                pass
+
+
+def test_a_session_of_pymongos_own_is_joined(client: MongoClient[dict[str, Any]], raw: Raw) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Span].insert_one({"_id": 1, "low": 1, "high": 5})
+    with client.start_session() as session, session.start_transaction():
+        db[Span].update_one({"_id": 1}, {"$inc": {"low": 1}}, session=session)
+        assert raw["spans"].find_one({}, {"low": 1}) == {"_id": 1, "low": 1}
+        session.abort_transaction()
+    assert raw["spans"].find_one({}, {"low": 1}) == {"_id": 1, "low": 1}
+
+
+def test_with_transaction_runs_its_body_again_where_it_met_another(raw: Raw) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Span].insert_one({"_id": 1, "low": 0, "high": 50})
+    calls: list[int] = []
+
+    def body(tx: Any) -> str:
+        found = db[Span].find_one({"_id": 1})
+        assert found is not None
+        if not calls:  # another writer comes in between
+            raw["spans"].update_one({"_id": 1}, {"$inc": {"low": 1}})
+        calls.append(found["low"])
+        db[Span].update_one({"_id": 1}, {"$set": {"low": found["low"] + 10}}, session=tx.session)
+        return "done"
+
+    assert db.with_transaction(body) == "done"
+    assert calls == [0, 1]
+    assert raw["spans"].distinct("low") == [11]
+
+
+async def test_with_transaction_of_an_asynchronous_database(uri: str, database_name: str, raw: Raw) -> None:
+    async with opened("async", uri, database_name, models=MODELS) as handle:
+
+        async def body(tx: Any) -> int:
+            assert tx.session.in_transaction
+            await handle[Node].insert_one({"_id": 1})
+            return 5
+
+        assert await handle.db.with_transaction(body) == 5
+    assert raw["nodes"].count_documents({}) == 1
+
+
+async def test_each_task_has_its_own_transaction(uri: str, database_name: str, raw: Raw) -> None:
+    async with opened("async", uri, database_name, models=MODELS) as db:
+        await db[Node].insert_one({"_id": 0})
+
+        async def one(number: int, *, fail: bool) -> None:
+            async with db.transaction():
+                await db[Node].insert_one({"_id": number})
+                await asyncio.sleep(0)
+                if fail:
+                    raise ZeroDivisionError
+
+        await asyncio.gather(*(one(each, fail=each % 2 == 0) for each in range(1, 7)), return_exceptions=True)
+    assert sorted(raw["nodes"].distinct("_id")) == [0, 1, 3, 5]
+
+
+async def test_a_duplicate_in_a_transaction_is_ours(db: Handle, raw: Raw) -> None:
+    await db[Customer].insert_one(dict(CUSTOMER))
+    with pytest.raises(IntegrityError, match="UNQ001"):
+        async with db.transaction():
+            await db[Customer].insert_one({**CUSTOMER, "_id": 2})
+    assert raw["customers"].count_documents({}) == 1
+
+
+def test_a_standalone_server_says_that_it_has_no_transactions(standalone: Mongod) -> None:
+    with MongoClient[dict[str, Any]](standalone.uri) as client:
+        db = integrity.Database(client["lonely"], models=[Node])
+        with pytest.raises(TransactionRequired, match="replica set"), db.transaction():
+            db[Node].insert_one({"_id": 1})
+        client.drop_database("lonely")

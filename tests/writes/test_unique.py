@@ -1,0 +1,62 @@
+"""Unique constraints: their indexes are there before the first write, or the write is refused."""
+
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+
+import integrity
+from integrity import DuplicateValue, IndexRequired
+from tests.writes.shop import CUSTOMER, MODELS, Customer, Span
+
+Raw = Database[dict[str, Any]]
+
+
+def test_a_missing_index_is_created_at_the_first_write(raw: Raw) -> None:
+    integrity.Database(raw, models=MODELS)[Customer].insert_one(dict(CUSTOMER))
+    found = {each["key"][0][0]: each for each in raw["customers"].index_information().values()}
+    assert found["email"]["unique"]
+    assert found["email"]["collation"]["strength"] == 2
+    assert found["nickname"]["partialFilterExpression"]
+
+
+def test_a_missing_index_refuses_the_write_where_it_is_required(raw: Raw) -> None:
+    db = integrity.Database(raw, models=MODELS, unique="require")
+    with pytest.raises(IndexRequired, match=r"email.*db\.apply"):
+        db[Customer].insert_one(dict(CUSTOMER))
+    assert raw["customers"].count_documents({}) == 0
+    raw["customers"].create_index("email", unique=True, collation={"locale": "en", "strength": 2})
+    raw["customers"].create_index("nickname", unique=True)  # stricter than needed, and enough
+    db[Customer].insert_one(dict(CUSTOMER))
+
+
+def test_an_index_that_compares_otherwise_does_not_count(raw: Raw) -> None:
+    raw["customers"].create_index("email", unique=True)
+    raw["customers"].create_index("nickname", unique=True)
+    db = integrity.Database(raw, models=MODELS, unique="require")
+    with pytest.raises(IndexRequired, match="email"):
+        db[Customer].insert_one(dict(CUSTOMER))
+
+
+def test_duplicates_that_are_there_already_refuse_the_index_and_the_write(raw: Raw) -> None:
+    raw["customers"].insert_many([{"email": "a@b.c"}, {"email": "A@b.c"}])
+    with pytest.raises(IndexRequired, match="audit"):
+        integrity.Database(raw, models=MODELS)[Customer].insert_one(dict(CUSTOMER))
+    assert raw["customers"].count_documents({}) == 2
+
+
+def test_a_compound_constraint_names_its_fields(raw: Raw) -> None:
+    spans = integrity.Database(raw, models=MODELS)[Span]
+    spans.insert_many([{"_id": 1, "low": 1, "high": 2}, {"_id": 2, "low": 1, "high": 3}])
+    with pytest.raises(DuplicateValue) as refused:
+        spans.insert_one({"_id": 3, "low": 1, "high": 3})
+    assert refused.value.violations[0].path == "low, high"
+    with pytest.raises(DuplicateValue):
+        spans.update_one({"_id": 1}, {"$set": {"high": 3}})
+
+
+def test_no_index_is_created_inside_a_transaction(client: MongoClient[dict[str, Any]], raw: Raw) -> None:
+    customers = integrity.Database(raw, models=MODELS)[Customer]
+    with client.start_session() as session, session.start_transaction(), pytest.raises(IndexRequired, match="before"):
+        customers.insert_one(dict(CUSTOMER), session=session)

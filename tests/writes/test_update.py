@@ -1,0 +1,221 @@
+"""Updates: proved ones go as they are, others are judged by what they leave; a refused one leaves every byte."""
+
+from typing import Any
+
+import pytest
+from pymongo import MongoClient, ReturnDocument
+from pymongo.database import Database
+from pymongo.monitoring import CommandListener, CommandStartedEvent
+
+import integrity
+from integrity import (
+    DanglingReference,
+    DuplicateValue,
+    ForeignWrite,
+    ImmutableField,
+    IntegrityError,
+    InvalidDocument,
+    TransactionRequired,
+)
+from integrity.embedded import Mongod
+from integrity.writes import verified
+from tests.writes.conftest import stored
+from tests.writes.handles import COLOURS, Handle, opened
+from tests.writes.shop import CUSTOMER, MODELS, ORDER, PRODUCT, Customer, Node, Order, Product, Span
+
+Raw = Database[dict[str, Any]]
+
+
+@pytest.fixture
+async def full(db: Handle) -> Handle:
+    await db[Customer].insert_one(dict(CUSTOMER))
+    await db[Customer].insert_one({"_id": 2, "email": "bob@example.org", "name": "Bob"})
+    await db[Product].insert_many([dict(PRODUCT), {"_id": 2, "sku": "B-2", "title": "Chair"}])
+    await db[Order].insert_one({**ORDER})
+    await db[Span].insert_many([{"_id": number, "low": number, "high": number + 10} for number in range(20)])
+    return db
+
+
+async def test_a_proved_update_is_pymongos(full: Handle, raw: Raw) -> None:
+    result = await full[Customer].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+    assert (result.matched_count, result.modified_count) == (1, 1)
+    assert raw["customers"].find_one({"_id": 1}, {"name": 1}) == {"_id": 1, "name": "Ada L."}
+    many = await full[Customer].update_many({}, {"$set": {"name": "X"}})
+    assert many.modified_count == 2
+
+
+class Commands(CommandListener):
+    """The names of the commands that were sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+def test_a_proved_update_costs_one_round_trip(uri: str, database_name: str) -> None:
+    commands = Commands()
+    with MongoClient[dict[str, Any]](uri, event_listeners=[commands]) as client:
+        db = integrity.Database(client[database_name], models=MODELS, actor="*")
+        db[Customer].insert_one(dict(CUSTOMER))
+        commands.names.clear()
+        db[Customer].update_one({"_id": 1}, {"$set": {"name": "Ada"}})
+        db[Customer].find_one_and_update({"_id": 1}, {"$unset": {"nickname": ""}})
+        assert commands.names == ["update", "findAndModify"]
+
+
+async def test_a_cross_field_rule_is_judged_by_the_outcome(full: Handle, raw: Raw) -> None:
+    await full[Span].update_one({"_id": 1}, {"$set": {"low": 5}})
+    before = stored(raw)
+    with pytest.raises(InvalidDocument, match="low is above high") as refused:
+        await full[Span].update_one({"_id": 1}, {"$inc": {"low": 100}})
+    assert {each.code for each in refused.value.violations} == {"SCH005"}
+    assert stored(raw) == before
+
+
+async def test_an_update_of_many_that_one_document_refuses_changes_none(
+    full: Handle, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more than one batch all are tried before the first is committed: the last document is the bad one."""
+    monkeypatch.setattr(verified, "BATCH", 4)
+    raw["spans"].update_one({"_id": 19}, {"$set": {"high": 20}})
+    before = stored(raw)
+    with pytest.raises(InvalidDocument) as refused:
+        await full[Span].update_many({}, {"$inc": {"low": 5}})
+    assert [each.id for each in refused.value.violations] == [19]
+    assert stored(raw) == before
+
+
+async def test_an_update_of_many_goes_in_batches_and_counts_all(
+    full: Handle, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verified, "BATCH", 4)
+    result = await full[Span].update_many({"low": {"$lt": 15}}, {"$inc": {"low": 100, "high": 100}})
+    assert (result.matched_count, result.modified_count) == (15, 15)
+    assert sorted(raw["spans"].distinct("low")) == [*range(15, 20), *range(100, 115)]
+
+
+async def test_the_positional_operator_meets_the_callers_filter(full: Handle, raw: Raw) -> None:
+    await full[Order].update_one({"_id": 1, "lines.product_id": 1}, {"$set": {"lines.$.qty": 5}})
+    assert raw["orders"].find_one({}, {"_id": 0, "lines.qty": 1}) == {"lines": [{"qty": 5}]}
+    with pytest.raises(InvalidDocument):
+        await full[Order].update_one({"_id": 1, "lines.product_id": 1}, {"$inc": {"lines.$.qty": -5}})
+
+
+async def test_a_reference_that_is_set_must_exist_and_others_are_left_alone(full: Handle, raw: Raw) -> None:
+    for update in (
+        {"$set": {"customer_id": 99}},
+        {"$push": {"lines": {"product_id": 99, "title": "x", "qty": 1}}},
+        {"$inc": {"customer_id": 98}},
+    ):
+        before = stored(raw)
+        with pytest.raises(DanglingReference):
+            await full[Order].update_one({"_id": 1}, update)
+        assert stored(raw) == before
+    raw["orders"].update_one({"_id": 1}, {"$set": {"customer_id": 99}})  # a fault that was there before
+    await full[Order].update_one({"_id": 1}, {"$inc": {"lines.0.qty": 1}})
+
+
+async def test_a_copy_follows_its_reference_and_is_not_written_by_hand(full: Handle, raw: Raw) -> None:
+    await full[Order].update_one({"_id": 1}, {"$set": {"lines.0.product_id": 2}})
+    found = raw["orders"].find_one()
+    assert found is not None
+    assert found["lines"] == [{"product_id": 2, "title": "Chair", "qty": 2}]
+    with pytest.raises(InvalidDocument) as refused:
+        await full[Order].update_one({"_id": 1}, {"$set": {"lines.0.title": "Stool"}})
+    assert [each.code for each in refused.value.violations] == ["OWN001"]
+
+
+async def test_an_immutable_field_keeps_its_value(full: Handle, raw: Raw) -> None:
+    before = stored(raw)
+    for update in ({"$set": {"country": "BE"}}, [{"$set": {"country": {"$concat": ["$country", "!"]}}}]):
+        with pytest.raises(ImmutableField):
+            await full[Customer].update_one({"_id": 1}, update)
+        assert stored(raw) == before
+    result = await full[Customer].update_one({"_id": 1}, {"$set": {"country": "NL"}})
+    assert result.matched_count == 1
+
+
+async def test_a_duplicate_names_the_value_that_was_written(full: Handle, raw: Raw) -> None:
+    before = stored(raw)
+    with pytest.raises(DuplicateValue, match=r"ADA@EXAMPLE\.ORG"):
+        await full[Customer].update_one({"_id": 2}, {"$set": {"email": "ADA@EXAMPLE.ORG"}})
+    assert stored(raw) == before
+
+
+async def test_actors_update_only_what_they_own(full: Handle, raw: Raw) -> None:
+    pricing, catalogue = full.acting_as("pricing"), full.acting_as("catalogue")
+    await pricing[Product].update_one({"_id": 1}, {"$set": {"price": "9.90"}})
+    await catalogue[Product].update_one({"_id": 1}, {"$set": {"title": "Lamp 2"}})
+    before = stored(raw)
+    for handle, update in (
+        (pricing, {"$set": {"title": "x"}}),
+        (catalogue, {"$inc": {"price": 1}}),
+        (catalogue, [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"price": {"$toDecimal": 5}}]}}]),
+        (full.acting_as(None), {"$set": {"title": "x"}}),
+    ):
+        with pytest.raises(ForeignWrite):
+            await handle[Product].update_one({"_id": 1}, update)
+        assert stored(raw) == before
+    with pytest.raises(ForeignWrite):
+        await pricing[Product].update_one({"_id": 9}, {"$set": {"price": "2"}}, upsert=True)
+
+
+async def test_an_upsert_inserts_what_is_valid_and_nothing_else(full: Handle, raw: Raw) -> None:
+    result = await full[Customer].update_one(
+        {"_id": 5},
+        {"$set": {"name": "Eve", "email": "eve@example.org"}, "$setOnInsert": {"country": "DE"}},
+        upsert=True,
+    )
+    assert result.upserted_id == 5
+    before = stored(raw)
+    for condition, update in (
+        ({"_id": 6}, {"$set": {"name": "F"}}),
+        ({"_id": 6, "name": "N/A"}, {"$set": {"email": "f@x.y"}}),
+        ({"_id": 6, "ghost": 1}, {"$set": {"name": "F", "email": "f@x.y"}}),
+    ):
+        with pytest.raises(IntegrityError):
+            await full[Customer].update_one(condition, update, upsert=True)
+        assert stored(raw) == before
+    matched = await full[Customer].update_one({"_id": 5}, {"$set": {"name": "Eva"}}, upsert=True)
+    assert (matched.matched_count, matched.upserted_id) == (1, None)
+
+
+async def test_find_one_and_update_returns_the_document_before_or_after(full: Handle) -> None:
+    proved = await full[Customer].find_one_and_update({"_id": 1}, {"$set": {"name": "A"}})
+    assert proved["name"] == "Ada"
+    after = await full[Span].find_one_and_update(
+        {"low": {"$gt": 3}}, {"$inc": {"low": 1}}, sort=[("low", -1)], return_document=ReturnDocument.AFTER
+    )
+    assert after == {"_id": 19, "low": 20, "high": 29}
+    before = await full[Span].find_one_and_update({"_id": 3}, {"$inc": {"low": 1}}, projection={"low": 1})
+    assert before == {"_id": 3, "low": 3}
+    made = await full[Span].find_one_and_update(
+        {"_id": 50}, {"$set": {"low": 1, "high": 99}}, upsert=True, return_document=ReturnDocument.AFTER, as_model=True
+    )
+    assert made == Span(id=50, low=1, high=99)
+    assert await full[Span].find_one_and_update({"_id": 51}, {"$inc": {"low": 1}}) is None
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+async def test_without_transactions_only_what_is_proved_is_done(colour: str, standalone: Mongod) -> None:
+    async with opened(colour, standalone.uri, f"lonely_{colour}", models=MODELS, actor="*") as db:
+        try:
+            await db[Span].insert_one({"_id": 1, "low": 1, "high": 5})
+            await db[Node].insert_one({"_id": 1})
+            with pytest.raises(TransactionRequired, match="replica set"):
+                await db[Span].update_one({"_id": 1}, {"$inc": {"low": 1}})
+            assert (await db[Span].find_one({"_id": 1}))["low"] == 1
+            with pytest.raises(InvalidDocument):
+                await db[Span].update_one({"_id": 1}, {"$set": {"low": "x"}})
+            await db[Customer].insert_one(dict(CUSTOMER))
+            await db[Customer].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+            await db[Span].replace_one({"_id": 1}, {"low": 2, "high": 5})
+        finally:
+            with MongoClient[dict[str, Any]](standalone.uri) as client:
+                client.drop_database(f"lonely_{colour}")
