@@ -7,11 +7,13 @@
 All three have enableTestCommands, so that a test can make commands fail (`failCommand`).
 """
 
+import os
 import signal
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from pymongo import MongoClient
 
@@ -21,6 +23,11 @@ from integrity.embedded import Mongod
 # that the tests interrupt would not hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples in every run: a change is what turns a test red, and no chance. `make torture` looks for others.
+hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 TEST_COMMANDS = ("--setParameter", "enableTestCommands=1")
 

@@ -316,7 +316,7 @@ def _of_type(kind: str, value: Any) -> bool:
         "str": type(value) is str,
         "bool": type(value) is bool,
         "decimal": type(value) is Decimal128,
-        "date": type(value) is dt.datetime,
+        "date": type(value) in {dt.datetime, DatetimeMS},
         "oid": type(value) is ObjectId,
         "uuid": _uuid(value),
         "bytes": isinstance(value, bytes) or _uuid(value),
@@ -338,7 +338,8 @@ def _within(spec: Leaf, value: Any) -> bool:
     if spec.kind in {"int", "float", "decimal"}:
         number = value.to_decimal() if isinstance(value, Decimal128) else value
         return (spec.low is None or number >= spec.low) and (spec.high is None or number < spec.high)
-    return True
+    # A date beyond Python's years is a date, and not one that a datetime holds.
+    return spec.kind != "date" or type(value) is dt.datetime
 
 
 def _matches(pattern: str, value: str) -> bool:

@@ -199,8 +199,12 @@ def _little(deployment: Deployment, operations: float, latency: float) -> Check:
         f"(Little's law), of {BUSY:.0%} of {under_way}, so that a burst of twice the mean fits",
         f"Have size + max_overflow of {needed}"
         + ("" if deployment.threads is None else f" and {needed} threads")
-        + f", or {_round_up(operations * latency / allowed)} processes, or operations of at most "
-        f"{allowed * deployment.all_processes / operations * 1000:.2g} ms (an index, a smaller batch).",
+        + (
+            f", or {_round_up(operations * latency / allowed)} processes, or operations of at most "
+            f"{allowed * deployment.all_processes / operations * 1000:.2g} ms (an index, a smaller batch)."
+            if allowed
+            else "."  # no connection at all: no process and no index helps
+        ),
     )
 
 

@@ -100,8 +100,9 @@ async def verify_one(
         shown = None
         if before is not None and returning is not None and not returning.after:
             shown = await returning.read(guard, before["_id"], session)
-        if before is None and not aim.upsert:
-            return await act(aim.filter, session) if returning is None else None
+        if before is None and not aim.upsert:  # sent all the same: what the server cannot read is an error
+            result = await act(aim.filter, session)
+            return result if returning is None else None
         # The caller's filter stays beside the _id: the positional operator is about it.
         named = aim.filter if before is None else {"$and": [aim.filter, {"_id": before["_id"]}]}
         result = await act(named, session)
