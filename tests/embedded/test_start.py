@@ -4,6 +4,7 @@ import asyncio
 import stat
 import threading
 from pathlib import Path
+from typing import Self
 
 import pytest
 from pymongo import AsyncMongoClient, MongoClient
@@ -102,10 +103,22 @@ def test_the_asynchronous_form_does_not_block_the_loop() -> None:
 
 
 async def test_a_cancelled_start_leaves_nothing() -> None:
-    server = Mongod()
+    running, cancelled = threading.Event(), threading.Event()
+
+    class Slow(Mongod):
+        def start(self) -> Self:
+            super().start()
+            running.set()
+            cancelled.wait(60)
+            return self
+
+    server = Slow()
     started = asyncio.create_task(server.__aenter__())
-    await asyncio.sleep(0.3)
+    await asyncio.to_thread(running.wait, 60)
+    assert len(server.members) == 1
     started.cancel()
+    await asyncio.sleep(0)  # the task hears of it
+    cancelled.set()
     with pytest.raises(asyncio.CancelledError):
         await started
     assert server.members == ()
