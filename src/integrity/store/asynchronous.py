@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self
 
 from pymongo.asynchronous.database import AsyncDatabase
 
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.errors import PoolTimeout
-from integrity.store.port import Batches, Document, Filter, Store, core_codec, model_codec, reader_codec
+from integrity.store.port import (
+    Batches,
+    Document,
+    Filter,
+    Store,
+    T,
+    U,
+    core_codec,
+    model_codec,
+    raw_codec,
+    reader_codec,
+)
 
 #: Runs an operation with a permit of the gate.
 Through = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -69,6 +80,9 @@ class AsyncStore(Store):
 
     def for_models(self) -> Self:
         return type(self)(self._given, model_codec, gate=self._gate)
+
+    def for_bytes(self) -> Self:
+        return type(self)(self._given, raw_codec, gate=self._gate)
 
     def _of(self, collection: str) -> Any:
         """Return the driver's collection; making one takes as long as judging a document."""
@@ -131,6 +145,16 @@ class AsyncStore(Store):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def overlapped(self, sending: Coroutine[Any, Any, T], work: Coroutine[Any, Any, U]) -> tuple[T, U]:
+        task = asyncio.ensure_future(sending)
+        try:
+            made = await work
+        except BaseException:
+            task.cancel()  # as if the caller had waited for it, and was cancelled
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        return await task, made
 
 
 def _mutable(command: str | Mapping[str, Any]) -> str | dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from contextvars import copy_context
 from itertools import islice
 from typing import Any, Self
 
@@ -11,7 +14,19 @@ from pymongo.database import Database
 
 from integrity.client.gate import NO_GATE, Gate, OpenGate
 from integrity.errors import PoolTimeout
-from integrity.store.port import Batches, Document, Filter, Store, core_codec, model_codec, reader_codec
+from integrity.store.port import (
+    Batches,
+    Document,
+    Filter,
+    Store,
+    T,
+    U,
+    core_codec,
+    model_codec,
+    raw_codec,
+    reader_codec,
+)
+from integrity.store.run import run
 
 
 class BlockingBatches:
@@ -49,8 +64,6 @@ class BlockingStore(Store):
         gate: Stands around each round trip; None when the client is not ours.
     """
 
-    portion = 10_000  # nobody waits for a loop; what is bounded is memory
-
     def __init__(
         self, database: Database[Any], codec: Callable[[Any], Any] = core_codec, *, gate: Gate | OpenGate | None = None
     ) -> None:
@@ -71,6 +84,9 @@ class BlockingStore(Store):
 
     def for_models(self) -> Self:
         return type(self)(self._given, model_codec, gate=self._gate)
+
+    def for_bytes(self) -> Self:
+        return type(self)(self._given, raw_codec, gate=self._gate)
 
     def _of(self, collection: str) -> Any:
         """Return the driver's collection; making one takes as long as judging a document."""
@@ -133,6 +149,27 @@ class BlockingStore(Store):
     async def sleep(self, seconds: float) -> None:
         if seconds:  # a pause of nothing is for an event loop, and there is none
             time.sleep(seconds)  # noqa: ASYNC251 - there is no loop: this coroutine never suspends
+
+    async def overlapped(self, sending: Coroutine[Any, Any, T], work: Coroutine[Any, Any, U]) -> tuple[T, U]:
+        sent: Future[T] = Future()
+        # The caller's context goes with it: pymongo.timeout() is kept there.
+        thread = threading.Thread(target=copy_context().run, args=(_settle, sent, sending), name="integrity-sending")
+        try:
+            thread.start()
+        except RuntimeError:  # there are as many threads as there may be, or the interpreter is at its end
+            return await sending, await work
+        try:
+            made = await work
+        finally:
+            thread.join()
+        return sent.result(), made
+
+
+def _settle(future: Future[T], coroutine: Coroutine[Any, Any, T]) -> None:
+    try:
+        future.set_result(run(coroutine))
+    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        future.set_exception(error)
 
 
 def _mutable(command: str | Mapping[str, Any]) -> str | dict[str, Any]:

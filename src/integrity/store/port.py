@@ -7,11 +7,12 @@ suspension is one round trip, which is what the pool's gate counts and what a te
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, Self
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from bson.binary import UuidRepresentation
-from bson.codec_options import DatetimeConversion
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
 from pymongo.results import (
     BulkWriteResult,
     DeleteResult,
@@ -19,6 +20,9 @@ from pymongo.results import (
     InsertOneResult,
     UpdateResult,
 )
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
@@ -60,6 +64,11 @@ def reader_codec(database: Any) -> Any:
         )
     except (NotImplementedError, AttributeError):  # mongomock, as above
         return database
+
+
+def raw_codec(database: Any) -> Any:
+    """Return a driver's database that reads and writes documents as the bytes that are stored."""
+    return database.with_options(codec_options=CodecOptions(**{**CODEC, "document_class": RawBSONDocument}))
 
 
 def model_codec(database: Any) -> Any:
@@ -108,6 +117,10 @@ class Store(ABC):
     def for_models(self) -> Self:
         """Return the same database as models are read from it: dates with or without a zone as the application."""
 
+    def for_bytes(self) -> Self:
+        """Return the same database with its documents as `RawBSONDocument`: the bytes that are stored."""
+        raise NotImplementedError(f"{type(self).__name__} has no documents as bytes.")
+
     @abstractmethod
     async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
         """Call a method of the driver's collection: one operation."""
@@ -155,6 +168,15 @@ class Store(ABC):
     @abstractmethod
     async def sleep(self, seconds: float) -> None:
         """Wait without holding anything."""
+
+    async def overlapped(self, sending: Coroutine[Any, Any, T], work: Coroutine[Any, Any, U]) -> tuple[T, U]:
+        """Return the outcomes of both: of what waits for the server, and of what is computed meanwhile.
+
+        Args:
+            sending: Talks to the server.
+            work: Computes, and needs no session.
+        """
+        return await sending, await work
 
     async def topology(self) -> Topology:
         """Return what kind of deployment answers: a replica set and a sharded cluster have transactions."""

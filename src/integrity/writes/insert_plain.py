@@ -6,10 +6,13 @@ This is where ten thousand documents go through, so that nothing is done for eac
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import BulkWriteError
+from pymongo.results import InsertManyResult
 
+from integrity.rules.judge import Verdict
 from integrity.store.port import Document
 from integrity.writes.candidate import Offered, named, offerable
 from integrity.writes.guard import sendable
@@ -39,64 +42,85 @@ async def insert_plain(
     Returns:
         The ``_id``s of what was stored, and whether the server acknowledged it.
     """
+    for request in requests:
+        if type(request) is not dict:
+            offerable(guard, request)
     options = {"ordered": outcome.ordered, **sendable(session, comment)}
+    portion = guard.store.portion
     ids: list[Any] = []
     acknowledged = True
-    for start in range(0, len(requests), guard.store.portion):
-        chunk = requests[start : start + guard.store.portion]
-        before = outcome.mark()
-        documents, indexes = await _judged(guard, chunk, start, outcome)
-        if documents:
-            try:
-                result = await guard.store.insert_many(guard.collection, documents, **options)
-            except BulkWriteError as error:
-                # An invalid document comes after what was sent, and an ordered insert never came to it.
-                if outcome.ordered:
-                    outcome.reset(before)
-                outcome.failed(error, indexes, requests)
-            except ENCODING_ERRORS as error:
-                raise unencodable(guard.entry, error) from error
-            else:
-                outcome.counts["nInserted"] += len(documents)
-                ids += result.inserted_ids
-                acknowledged = result.acknowledged
+    chosen = await _judged(guard, requests[:portion], 0, ordered=outcome.ordered)
+    for until in range(portion, len(requests) + portion, portion):
+        this, sending = chosen, _sent(guard, chosen.documents, options)
+        if until < len(requests) and not (this.refused and outcome.ordered):
+            # The next ones are judged while the server stores these: half of what a bulk takes is its time.
+            following = _judged(guard, requests[until : until + portion], until, ordered=outcome.ordered)
+            result, chosen = await guard.store.overlapped(sending, following)
+        else:
+            result = await sending
+        if isinstance(result, BulkWriteError):
+            outcome.failed(result, this.indexes, requests)
+        elif result is not None:
+            outcome.counts["nInserted"] += len(this.documents)
+            ids += result.inserted_ids
+            acknowledged = result.acknowledged
+        # An invalid document comes after what was sent: an ordered insert that failed before never came to it.
+        for index, verdict in this.refused if not outcome.over else ():
+            outcome.refused(index, refusal(verdict.violations, model=guard.entry.name), verdict.document)
         if outcome.over:
             break
     return ids, acknowledged
 
 
-async def _judged(
-    guard: Guard, chunk: Sequence[Offered], start: int, outcome: Outcome
-) -> tuple[list[Document], Sequence[int]]:
-    """Return what is valid of a chunk, and its indexes; up to the first that is not, where it is ordered."""
+@dataclass
+class _Chosen:
+    """What is valid of a portion with its indexes, and what is not."""
+
+    documents: list[Document] = field(default_factory=list)
+    indexes: list[int] = field(default_factory=list)
+    refused: list[tuple[int, Verdict]] = field(default_factory=list)
+
+
+async def _sent(
+    guard: Guard, documents: list[Document], options: dict[str, Any]
+) -> InsertManyResult | BulkWriteError | None:
+    """Store documents; return the driver's result, or what the server has against some of them."""
+    if not documents:
+        return None
+    try:
+        return await guard.store.insert_many(guard.collection, documents, **options)
+    except BulkWriteError as error:
+        return error
+    except ENCODING_ERRORS as error:
+        raise unencodable(guard.entry, error) from error
+
+
+async def _judged(guard: Guard, portion: Sequence[Offered], start: int, *, ordered: bool) -> _Chosen:
+    """Choose what is valid of a portion; up to the first that is not, where it is ordered."""
     offered, pause = guard.judge.offered, guard.store.sleep
-    documents: list[Document] = []
-    indexes: list[int] = []
-    for begin in range(0, len(chunk), PIECE):
-        piece = chunk[begin : begin + PIECE]
-        for request in piece:
-            if type(request) is not dict:
-                offerable(guard, request)
+    chosen = _Chosen()
+    for begin in range(0, len(portion), PIECE):
+        piece = portion[begin : begin + PIECE]
         clean = guard.judge.clean(piece)
         if clean is not None:
             for request, document in zip(piece, clean, strict=True):
                 if type(request) is not dict or "_id" not in request:
                     named(request, document)
-            documents += clean
-            indexes += range(start + begin, start + begin + len(piece))
+            chosen.documents += clean
+            chosen.indexes += range(start + begin, start + begin + len(piece))
             await pause(0)
             continue
         for index, request in enumerate(piece, start + begin):
             verdict = await tolerated(guard, offered(request))
             if verdict.violations:
-                outcome.refused(index, refusal(verdict.violations, model=guard.entry.name), verdict.document)
-                if outcome.ordered:
-                    return documents, indexes
+                chosen.refused.append((index, verdict))
+                if ordered:
+                    return chosen
                 continue
             document = verdict.document
             if type(request) is not dict or "_id" not in request:
                 named(request, document)
-            documents.append(document)
-            indexes.append(index)
+            chosen.documents.append(document)
+            chosen.indexes.append(index)
         await pause(0)
-    return documents, indexes
+    return chosen
