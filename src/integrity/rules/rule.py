@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from integrity.rules.remedy import Remedy
 from integrity.violation import Violation
 
 Repair = Literal["safe", "unsafe", "none"]
@@ -52,12 +53,15 @@ class Rule:
         name: The fault, in kebab-case.
         page: The docstring of the rule's module: its explanation.
         repair: Whether a repair is known, and whether it is safe.
+        remedies: What `integrity repair` can do about it: the safe remedies by itself, the others when they are
+            chosen.
     """
 
     code: str
     name: str
     page: str
     repair: Repair = "none"
+    remedies: tuple[Remedy, ...] = ()
 
     @property
     def family(self) -> str:

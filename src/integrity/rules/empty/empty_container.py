@@ -37,9 +37,10 @@ from __future__ import annotations
 from typing import Any
 
 from integrity.declare.policy import Policy
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("EMP003", "empty-container", __doc__, repair="unsafe")
+RULE = Rule("EMP003", "empty-container", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -40,9 +40,10 @@ from __future__ import annotations
 from typing import Any
 
 from integrity.declare.policy import Policy
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("EMP001", "empty-string", __doc__, repair="unsafe")
+RULE = Rule("EMP001", "empty-string", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

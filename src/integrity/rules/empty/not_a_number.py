@@ -42,9 +42,10 @@ from typing import Any
 from bson import Decimal128
 
 from integrity.declare.policy import Policy
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("EMP005", "not-a-number", __doc__, repair="unsafe")
+RULE = Rule("EMP005", "not-a-number", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -37,10 +37,11 @@ from __future__ import annotations
 from typing import Any
 
 from integrity.declare.policy import Policy, visible
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("EMP002", "white-space", __doc__, repair="unsafe")
+RULE = Rule("EMP002", "white-space", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -40,10 +40,11 @@ from __future__ import annotations
 from typing import Any
 
 from integrity.declare.policy import Policy, unprintable
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("FRB003", "control-character", __doc__, repair="safe")
+RULE = Rule("FRB003", "control-character", __doc__, repair="safe", remedies=(remedy.STRIP, *remedy.EMPTIED))
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -37,10 +37,11 @@ from __future__ import annotations
 from typing import Any
 
 from integrity.declare.shape import Node
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("FRB002", "forbidden-value", __doc__, repair="unsafe")
+RULE = Rule("FRB002", "forbidden-value", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, node: Node) -> Fault | None:

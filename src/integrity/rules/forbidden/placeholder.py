@@ -40,10 +40,11 @@ from __future__ import annotations
 from typing import Any
 
 from integrity.declare.policy import Policy
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("FRB001", "placeholder", __doc__, repair="unsafe")
+RULE = Rule("FRB001", "placeholder", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -44,10 +44,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("OWN001", "stale-copy", __doc__, repair="safe")
+RULE = Rule("OWN001", "stale-copy", __doc__, repair="safe", remedies=(remedy.FROM_OWNER,))
 
 
 def fault(value: Any, original: Any, owner: str) -> Fault:

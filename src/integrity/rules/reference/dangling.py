@@ -42,10 +42,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("REF001", "dangling-reference", __doc__, repair="unsafe")
+RULE = Rule("REF001", "dangling-reference", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(key: Any, target: str) -> Fault:

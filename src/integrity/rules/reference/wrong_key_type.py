@@ -47,10 +47,11 @@ from bson import ObjectId
 
 from integrity.declare import bson_type
 from integrity.declare.bson_type import INT_MAX, INT_MIN
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("REF002", "wrong-key-type", __doc__, repair="safe")
+RULE = Rule("REF002", "wrong-key-type", __doc__, repair="safe", remedies=(remedy.CONVERT, *remedy.EMPTIED))
 
 
 def fault(key: Any, target: str, existing: Any) -> Fault:

@@ -36,10 +36,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("SCH003", "constraint-not-met", __doc__, repair="unsafe")
+RULE = Rule("SCH003", "constraint-not-met", __doc__, repair="unsafe", remedies=(remedy.TRIM, *remedy.EMPTIED))
 
 
 def fault(value: Any, reason: str) -> Fault:

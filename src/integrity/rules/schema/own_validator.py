@@ -44,10 +44,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("SCH005", "own-validator", __doc__, repair="unsafe")
+RULE = Rule("SCH005", "own-validator", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, reason: str, *, whole: bool) -> Fault:

@@ -37,9 +37,10 @@ from __future__ import annotations
 import difflib
 
 from integrity.declare.shape import Object
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("SCH004", "unknown-field", __doc__, repair="unsafe")
+RULE = Rule("SCH004", "unknown-field", __doc__, repair="unsafe", remedies=(remedy.REMOVE, *remedy.AWAY))
 
 
 def fault(name: str, parent: Object) -> Fault:

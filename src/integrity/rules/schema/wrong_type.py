@@ -41,10 +41,11 @@ from typing import Any
 
 from integrity.declare import bson_type
 from integrity.declare.shape import Node
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("SCH001", "wrong-type", __doc__, repair="safe")
+RULE = Rule("SCH001", "wrong-type", __doc__, repair="safe", remedies=(remedy.CONVERT, remedy.COERCE, *remedy.EMPTIED))
 
 
 def fault(value: Any, node: Node) -> Fault:

@@ -40,10 +40,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("UNQ001", "duplicate-value", __doc__, repair="unsafe")
+RULE = Rule(
+    "UNQ001",
+    "duplicate-value",
+    __doc__,
+    repair="unsafe",
+    remedies=(remedy.KEEP_OLDEST, remedy.KEEP_NEWEST, remedy.QUARANTINE),
+)
 
 
 def fault(value: Any, others: int | None = None) -> Fault:
