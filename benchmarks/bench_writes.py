@@ -121,7 +121,7 @@ def table(first: str, found: dict[str, float], raw: str, commands: dict[str, int
     rows = []
     for name, value in found.items():
         # What an update of the same arguments takes without us, where it was measured.
-        peer = found.get(name.replace("integrity", "raw"), found[raw])
+        peer = found.get(name.replace("integrity", "raw"), found[raw]) if "integrity" in name else found[raw]
         row = [name, f"{value:.1f}", "" if name.startswith("raw") else f"{value - peer:+.1f}"]
         rows.append(row + ([str(commands[name])] if commands else []))
     return [head, *rows]
@@ -247,7 +247,7 @@ def page(tables: list[list[list[str]]], server: str) -> str:
     versions = (
         f"MongoDB {server}, PyMongo {pymongo.version}, Beanie {beanie.__version__}, "
         f"MongoEngine {mongoengine.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores, "
-        f"load {os.getloadavg()[1]:.1f}: above the number of cores, others were at work and every CPU time is longer."
+        f"load {os.getloadavg()[0]:.1f} (above the number of cores others were at work, and every CPU time is longer)."
     )
     return "\n".join([INTRODUCTION, versions, "", "\n\n".join(markdown(each) for each in tables), ""])
 

@@ -55,6 +55,24 @@ class BlockingBatches:
             self._cursor = None  # the driver closes on the server, in the background, what nobody refers to
 
 
+class BlockingWaiter:
+    """A thread waits."""
+
+    __slots__ = ("_closed",)
+
+    def __init__(self) -> None:
+        self._closed = threading.Lock()
+        self._closed.acquire()
+
+    async def wait(self) -> None:
+        """Return when it is open."""
+        self._closed.acquire()
+
+    def open(self) -> None:
+        """Let the thread go on."""
+        self._closed.release()
+
+
 class BlockingStore(Store):
     """A database of a ``MongoClient``.
 
@@ -63,6 +81,8 @@ class BlockingStore(Store):
         codec: Gives it the codec options to read and write with.
         gate: Stands around each round trip; None when the client is not ours.
     """
+
+    portion = 2000  # of 1,000 to 5,000 the quickest: the next portion is judged while the server stores one
 
     def __init__(
         self, database: Database[Any], codec: Callable[[Any], Any] = core_codec, *, gate: Gate | OpenGate | None = None
@@ -145,6 +165,9 @@ class BlockingStore(Store):
                 end()
         except PoolTimeout:
             end()  # without a permit; the driver's own limit still holds
+
+    def waiter(self) -> Waiter:
+        return BlockingWaiter()
 
     async def sleep(self, seconds: float) -> None:
         if seconds:  # a pause of nothing is for an event loop, and there is none

@@ -31,6 +31,7 @@ _FAR_FROM_INFINITY_DECIMAL = Decimal("1E6000")
 # An integer that grows by less in each step does not come near 64 bits in the life of an application.
 _FAR_FROM_OVERFLOW = 2**40
 _NUMERIC = bson_type.NUMBERS | {"decimal"}
+_OF_PYTHON = (int, float, Decimal, Decimal128)
 _OTHER_LIMITS = ("multiple_of", "max_digits", "decimal_places")
 
 
@@ -89,7 +90,7 @@ def _amount(draft: Draft, operator: str, target: Target, value: Any) -> Any:
         return None
     draft.enter(target, creates=True)
     draft.touch(operator, target, "computed")
-    if not isinstance(value, int | float | Decimal | Decimal128) or isinstance(value, bool):
+    if not isinstance(value, _OF_PYTHON) or isinstance(value, bool):
         _not_a(draft, target, "a number", value, operator)
         return None
     declared = _number(target)

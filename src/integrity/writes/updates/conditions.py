@@ -20,6 +20,8 @@ _SILENT = frozenset({
     "$elemMatch", "$bitsAllSet", "$bitsAnySet", "$bitsAllClear", "$bitsAnyClear", "$not",
 })  # fmt: skip
 _WITHOUT_VALUES = frozenset({"$nor", "$expr", "$where", "$jsonSchema", "$text"})
+_PATTERNS = (re.Pattern, Regex)
+_NUMBERS = (int, float)
 _COMPARISONS = frozenset({"$gt", "$gte", "$lt", "$lte"})
 
 
@@ -96,10 +98,9 @@ def _read(filter: Mapping[str, Any], found: Conditions) -> None:
 
 
 def _condition(path: str, condition: Any, found: Conditions) -> None:
-    if isinstance(condition, re.Pattern | Regex):
-        return
-    if not (isinstance(condition, Mapping) and _operators(condition)):
-        _equal(path, condition, found)
+    if not ((type(condition) is dict or isinstance(condition, Mapping)) and _operators(condition)):
+        if not isinstance(condition, _PATTERNS):
+            _equal(path, condition, found)
         return
     for name, value in condition.items():
         if name == "$eq":
@@ -116,7 +117,7 @@ def _operators(condition: Mapping[str, Any]) -> bool:
 
 
 def _equal(path: str, value: Any, found: Conditions) -> None:
-    if any(_overlap(path, each) for each in found.equal):
+    if found.equal and any(_overlap(path, each) for each in found.equal):
         found.unclear.append(f"the filter names {path} twice")
     found.equal[path] = value
     if _number(value):
@@ -128,4 +129,6 @@ def _overlap(path: str, other: str) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - NaN
+    return type(value) is int or (
+        isinstance(value, _NUMBERS) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - NaN
+    )
