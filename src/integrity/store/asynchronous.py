@@ -17,6 +17,7 @@ from integrity.store.port import (
     Store,
     T,
     U,
+    Waiter,
     core_codec,
     model_codec,
     raw_codec,
@@ -25,6 +26,10 @@ from integrity.store.port import (
 
 #: Runs an operation with a permit of the gate.
 Through = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+#: What goes on although nobody may wait for it any more: a loop itself keeps no task alive.
+_APART: set[asyncio.Future[Any]] = set()
 
 
 class AsyncBatches:
@@ -48,6 +53,24 @@ class AsyncBatches:
             await self._through(self._cursor.close)
         except PoolTimeout:
             self._cursor = None  # the driver closes on the server, in the background, what nobody refers to
+
+
+class AsyncWaiter:
+    """A task waits, in the loop that it was made in."""
+
+    __slots__ = ("_opened",)
+
+    def __init__(self) -> None:
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> None:
+        """Return when it is open."""
+        await self._opened
+
+    def open(self) -> None:
+        """Let the task go on."""
+        if not self._opened.done():  # done when the task was cancelled
+            self._opened.set_result(None)
 
 
 class AsyncStore(Store):
@@ -145,6 +168,15 @@ class AsyncStore(Store):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def waiter(self) -> Waiter:
+        return AsyncWaiter()
+
+    async def apart(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(work)
+        _APART.add(task)
+        task.add_done_callback(_APART.discard)
+        return await asyncio.shield(task)
 
     async def overlapped(self, sending: Coroutine[Any, Any, T], work: Coroutine[Any, Any, U]) -> tuple[T, U]:
         task = asyncio.ensure_future(sending)

@@ -21,6 +21,7 @@ from integrity.store.port import (
     Store,
     T,
     U,
+    Waiter,
     core_codec,
     model_codec,
     raw_codec,

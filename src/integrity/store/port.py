@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
+from pymongo import _csot  # the deadline of `with pymongo.timeout(...)`; there is no public word for it
 from pymongo.results import (
     BulkWriteResult,
     DeleteResult,
@@ -90,6 +91,18 @@ class Batches(Protocol):
 
     async def close(self) -> None:
         """Close the cursor on the server."""
+        ...
+
+
+class Waiter(Protocol):
+    """Something that one caller waits for, and another one opens."""
+
+    async def wait(self) -> None:
+        """Return when it is open."""
+        ...
+
+    def open(self) -> None:
+        """Let the one who waits go on; once, and by anybody."""
         ...
 
 
@@ -177,6 +190,19 @@ class Store(ABC):
             work: Computes, and needs no session.
         """
         return await sending, await work
+
+    def waiter(self) -> Waiter | None:
+        """Return something to wait for another caller of this process by; None where callers do not wait."""
+        return None
+
+    @property
+    def hurried(self) -> bool:
+        """Whether the caller has set a time for what it does, by ``pymongo.timeout()``."""
+        return bool(_csot.get_timeout() is not None)
+
+    async def apart(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return the outcome of what goes on to its end, also where the caller is cancelled."""
+        return await work
 
     async def topology(self) -> Topology:
         """Return what kind of deployment answers: a replica set and a sharded cluster have transactions."""

@@ -49,13 +49,17 @@ async def insert_one(
         named(document, found.document)
         return await (store or guard.store).insert_one(entry.collection, found.document, **sendable(session, comment))
 
+    async def alone() -> InsertOneResult | InvalidDocument:
+        return await guard.references.store(guard, [verdict.document], act, session, work=Whole(verdict.document))
+
     try:
         if guard.simple or not entry.references:
             outcome = await act([()], session)
+        elif session is None and comment is None and not verdict.violations:
+            named(document, verdict.document)
+            outcome = await guard.references.together(guard, verdict.document, alone)
         else:
-            outcome = await guard.references.store(
-                guard, [verdict.document], act, session, work=Whole(verdict.document)
-            )
+            outcome = await alone()
     except Exception as error:
         raise _ours(guard, error, verdict.document) from error
     if isinstance(outcome, InvalidDocument):

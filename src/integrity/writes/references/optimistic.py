@@ -6,13 +6,13 @@ comes after the condemnation and sees it, or the deleter's look comes after the 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from integrity.declare.extract import values_at
 from integrity.declare.registry import Reference
 from integrity.rules.judge import dotted
-from integrity.store.port import Document
+from integrity.store.port import Document, Store
 from integrity.writes.references.durable import durable
 from integrity.writes.references.existence import look
 from integrity.writes.references.keys import Key, named, protected
@@ -80,11 +80,7 @@ async def insert(
         seen = timing.monotonic()
         beside = await protocol.notices.beside(guard.store)
         sight = await look(guard, inserted, session, ordered=ordered, beside=beside)
-        pin = (
-            bool(beside)
-            and await protocol.transactional(guard.store)
-            and any(each.collection in beside for each in keys.values())
-        )
+        pin = await only_pins(protocol, guard.store, keys.values())
         wrong = [index for index, each in enumerate(sight.faults) if each or index in sight.condemned or pin]
         if not wrong:
             protocol.witness(keys if len(inserted) == len(documents) else named(guard.entry, inserted), seen)
@@ -99,6 +95,12 @@ async def insert(
         if sight.condemned:
             await protocol.wait(guard, sight.condemned, until, attempt)
         attempt += 1
+
+
+async def only_pins(protocol: Protocol, store: Store, keys: Iterable[Key]) -> bool:
+    """Whether one of the keys is condemned beside its document, so that writers who can pin do."""
+    beside = await protocol.notices.beside(store)
+    return bool(beside) and await protocol.transactional(store) and any(each.collection in beside for each in keys)
 
 
 async def take_back(guard: Guard, documents: Sequence[Document]) -> None:

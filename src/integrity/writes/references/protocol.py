@@ -9,16 +9,19 @@ every delete condemns first and seals the pins where there are any.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pymongo.results import InsertOneResult
 
 from integrity.declare.registry import Registry
 from integrity.errors import BeingDeleted, TransactionRequired
 from integrity.store.port import Document, Filter, Store
-from integrity.writes.references import condemned, deferred, inside, pins, recovery
+from integrity.writes.references import condemned, deferred, group_commit, inside, pins, recovery
 from integrity.writes.references.deleting import LIMIT, Deleted, Wish, delete
 from integrity.writes.references.existence import Sight, look, verify
 from integrity.writes.references.keys import Key, named
+from integrity.writes.references.lanes import Seat
 from integrity.writes.references.notices import Notices
 from integrity.writes.references.optimistic import insert
 from integrity.writes.references.plan import DeletePlan, collect, protecting
@@ -58,6 +61,7 @@ class Protocol:
         self.limit = limit
         self.notices = Notices(self.timing)
         self.columns = pins.Columns()
+        self.groups = group_commit.Groups()
         self._transactional: bool | None = None
         self._ready = False
         self._recovered = -math.inf
@@ -119,6 +123,29 @@ class Protocol:
                 "replica set (one member will do), or delete the document and insert it anew."
             )
         return await self._pinned(guard, documents, keys, act, session, ordered=ordered, work=work)
+
+    async def together(
+        self, guard: Guard, document: Document, alone: Callable[[], Awaitable[InsertOneResult | T]]
+    ) -> InsertOneResult | T:
+        """Insert a document with which nothing is wrong but, perhaps, its references; outside of any session.
+
+        Inserts of several callers share their commands.
+
+        Args:
+            guard: The model's guard.
+            document: The document.
+            alone: Inserts it by itself, through `store`: where it does not go as smoothly as it mostly does.
+        """
+        keys = named(guard.entry, [document])
+        store = guard.store
+        if not keys or store.hurried or "_id" not in document:
+            return await alone()
+        await self.prepare(store)
+        optimistic = await self._optimistic(store, keys.values())
+        if not optimistic and not await self.transactional(store):
+            return await alone()
+        outcome = await group_commit.insert(self, guard, Seat(document, keys), optimistic=optimistic)
+        return await alone() if outcome is None else outcome
 
     async def _optimistic(self, store: Store, keys: Iterable[Key]) -> bool:
         if self.mode == "pinned":

@@ -1,0 +1,94 @@
+"""Lanes: inserts that one process makes at the same time set out together, and share their commands.
+
+What an insert under a reference costs beside a bare one is round trips, and with many threads the time that two
+processes spend on them. So an insert sets out at once as long as there is a free lane; who comes while all of them are
+taken waits, and the first to find one free takes everybody along who is waiting by then: a group commit. Few threads
+never wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from integrity.store.port import Document, Store, Waiter
+from integrity.writes.references.keys import Key
+
+#: How many groups may be under way at once, for one collection of one process.
+LANES = 3
+
+#: How many documents set out together.
+MOST = 64
+
+
+class Seat:
+    """One document on its way.
+
+    Args:
+        document: The document, as it is to be stored.
+        keys: What it refers to.
+    """
+
+    __slots__ = ("document", "keys", "leads", "outcome", "sent", "waiter")
+
+    def __init__(self, document: Document, keys: Mapping[Hashable, Key]) -> None:
+        self.document = document
+        self.keys = keys
+        #: PyMongo's result, or the error to raise; None where it is to be inserted by itself.
+        self.outcome: Any = None
+        #: Whether it was sent, so that nobody knows what became of it until the answer is there.
+        self.sent = False
+        #: Whether it is to take the others along.
+        self.leads = False
+        self.waiter: Waiter | None = None
+
+
+class Lanes:
+    """The lanes of one collection."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._waiting: list[Seat] = []
+
+    def enter(self, seat: Seat, store: Store) -> bool:
+        """Take a lane, if one is free; otherwise `wait` is next."""
+        with self._lock:
+            if self._taken < LANES:
+                self._taken += 1
+                return True
+            seat.waiter = store.waiter()
+            self._waiting.append(seat)
+            return False
+
+    async def wait(self, seat: Seat) -> None:
+        """Wait until the document was sent by somebody else, or is to lead."""
+        assert seat.waiter is not None
+        try:
+            await seat.waiter.wait()
+        except BaseException:  # cancelled, or interrupted: nobody is to wait for who is gone
+            with self._lock:
+                if seat in self._waiting:
+                    self._waiting.remove(seat)
+            if seat.leads:
+                self.leave()
+            raise
+
+    def group(self, seat: Seat) -> list[Seat]:
+        """Return the group that a document leads, now that it sets out."""
+        with self._lock:
+            taken = [seat, *self._waiting[: MOST - 1]]
+            del self._waiting[: MOST - 1]
+            return taken
+
+    def leave(self) -> None:
+        """Give the lane to who waits, or free it."""
+        with self._lock:
+            if not self._waiting:
+                self._taken -= 1
+                return
+            following = self._waiting.pop(0)
+            following.leads = True
+        assert following.waiter is not None
+        following.waiter.open()
