@@ -21,7 +21,8 @@
     ├── UndeclaredFilter            a filter names what is not declared (also a UserWarning)
     ├── PoolTimeout                 no connection came free in time (also a TimeoutError and a PyMongoError)
     ├── EnforcementError            the server cannot be made to enforce what is declared
-    └── AuditError                  an audit could not do its job
+    ├── AuditError                  an audit could not do its job
+    └── RepairError                 a repair, or its undoing, could not do its job
 
 Every one carries `violations`, pickles, and has `redacted()`. Where PyMongo raises an error of its own for the
 same fault, ours is a subclass of it, so that handlers that exist keep working.
@@ -309,3 +310,7 @@ class EnforcementError(IntegrityError):
 
 class AuditError(IntegrityError):
     """An audit could not do its job, or did not see everything that it was asked to see."""
+
+
+class RepairError(IntegrityError):
+    """A repair, its undoing, or a release from quarantine could not do its job."""

@@ -12,7 +12,7 @@ NAMES = {
         Allow AsyncCollection AuditError BeingDeleted Collection CopyOf DanglingReference Database
         DeclarationError DuplicateValue EnforcementError Forbid ForeignWrite Immutable ImmutableField IndexRequired
         IntegrityError InvalidBulkWrite InvalidDocument Model Owner Policy Pool PoolTimeout Ref Registry
-        RestrictedDelete RestrictedUpdate Revision StaleDocument TransactionRequired UndeclaredFilter
+        RepairError RestrictedDelete RestrictedUpdate Revision StaleDocument TransactionRequired UndeclaredFilter
         UnguardedWrite Unique Violation aio connect
     """,
     "integrity.aio": "Database connect",
@@ -26,8 +26,8 @@ NAMES = {
     "integrity.errors": """
         AuditError BeingDeleted DanglingReference DeclarationError DuplicateValue EnforcementError ForeignWrite
         ImmutableField IndexRequired IntegrityError InvalidBulkWrite InvalidDocument PoolSettingError PoolTimeout
-        Referrers RestrictedDelete RestrictedUpdate StaleDocument TransactionRequired UndeclaredFilter UnguardedWrite
-        explain
+        Referrers RepairError RestrictedDelete RestrictedUpdate StaleDocument TransactionRequired UndeclaredFilter
+        UnguardedWrite explain
     """,
 }
 

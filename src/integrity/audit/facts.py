@@ -44,12 +44,15 @@ class Facts:
             at = (each.target.collection, each.field)
             self._keys.setdefault(at, Keys(store, each.target, each.field))
 
-    async def judge(self, documents: list[Document], *, again: bool = False) -> list[list[Violation]]:
+    async def judge(
+        self, documents: list[Document], *, again: bool = False, session: Any = None
+    ) -> list[list[Violation]]:
         """Return each document's violations, once a path: EMP and FRB, SCH, REF, OWN.
 
         Args:
             documents: Stored documents.
             again: Look up every key anew: this is a second reading.
+            session: The session of a transaction to look up in.
         """
         found = [list(self._judge.stored(each)) for each in documents]
         if not self._references:
@@ -60,7 +63,9 @@ class Facts:
             for each in self._references
         }
         await self._learn(
-            {each: [value for many in used for _, value in many] for each, used in uses.items()}, again=again
+            {each: [value for many in used for _, value in many] for each, used in uses.items()},
+            again=again,
+            session=session,
         )
         missing = {
             each: {key(value): value for many in used for _, value in many if not self._of(each).exists(value)}
@@ -71,7 +76,7 @@ class Facts:
             each: [other for value in values.values() for other in wrong_key_type.alternatives(value)]
             for each, values in missing.items()
         }
-        await self._learn(others, again=again)
+        await self._learn(others, again=again, session=session)
         for reference, used in uses.items():
             for index, many in enumerate(used):
                 for path, value in many:
@@ -86,13 +91,13 @@ class Facts:
     def _of(self, reference: Reference) -> Keys:
         return self._keys[reference.target.collection, reference.field]
 
-    async def _learn(self, values: dict[Reference, list[Any]], *, again: bool) -> None:
+    async def _learn(self, values: dict[Reference, list[Any]], *, again: bool, session: Any) -> None:
         """Look up the keys of all references; those to one field together."""
         together: dict[Keys, list[Any]] = {}
         for reference, some in values.items():
             together.setdefault(self._of(reference), []).extend(some)
         for keys, all_of_them in together.items():
-            await keys.learn(all_of_them, again=again)
+            await keys.learn(all_of_them, again=again, session=session)
 
     def _missing(self, reference: Reference, document: Document, path: Path, value: Any) -> Violation:
         keys = self._of(reference)

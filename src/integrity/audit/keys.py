@@ -36,12 +36,13 @@ class Keys:
         """What is referred to, as messages name it: ``"airports._id"``."""
         return f"{self.entry.collection}.{self.field}"
 
-    async def learn(self, keys: Iterable[Any], *, again: bool = False) -> None:
+    async def learn(self, keys: Iterable[Any], *, again: bool = False, session: Any = None) -> None:
         """Look up the keys that are not remembered.
 
         Args:
             keys: The keys that will be asked for next.
             again: Look up the remembered ones too: they may have changed since.
+            session: The session of a transaction to look up in; None for none.
         """
         wanted = {each: value for value in keys if (each := key(value)) not in self._known or again}
         if not wanted:
@@ -49,7 +50,8 @@ class Keys:
         if len(self._known) + len(wanted) > REMEMBERED:
             self._known = {}
             wanted = {key(value): value for value in keys}
-        found = await look_up(self._store, self.entry.collection, self.field, wanted.values(), self.copied)
+        options = {} if session is None else {"session": session}
+        found = await look_up(self._store, self.entry.collection, self.field, wanted.values(), self.copied, **options)
         steps = [tuple(name.split(".")) for name in self.copied]
         for each in wanted:
             document = found.get(each)

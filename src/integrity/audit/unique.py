@@ -66,6 +66,31 @@ class Duplicates:
         finally:
             await batches.close()
 
+    def value(self, document: Document, path: str) -> tuple[Any, ...] | None:
+        """Return the values of a document at a path, as a violation names it; None where nothing is compared."""
+        return next(
+            (
+                values
+                for paths, values in self._instances(document)
+                if ", ".join(map(dotted, paths)) == path and self._counts(values)
+            ),
+            None,
+        )
+
+    async def sharing(self, values: tuple[Any, ...]) -> AsyncIterator[list[Document]]:
+        """Yield the documents that have values of the constraint, a batch at a time."""
+        batches = self._read([values])
+        while batch := await batches.next(BATCH):
+            yield [each for each in batch if await self.has(each, values)]
+
+    async def has(self, document: Document, values: tuple[Any, ...]) -> bool:
+        """Whether a document has values of the constraint."""
+        if self._folding is not None:
+            await self._folding.begin(each for each in values if isinstance(each, str))
+            await self._learn([document])
+        sought = self._key(values)
+        return any(self._key(each) == sought for _, each in self._instances(document))
+
     async def _members(self, values: list[_Values]) -> AsyncIterator[list[Violation]]:
         """Yield the violations of every document that has one of these values, where another has it too."""
         if self._folding is not None:

@@ -33,7 +33,7 @@ FROM_OWNER = Remedy("from-owner", "the value is copied from its owner", safe=Tru
 RECOMPUTE = Remedy("recompute", "the value is computed anew from the document's own fields", safe=True)
 CONVERT = Remedy("convert", "the same value is stored in the right BSON type", safe=True)
 STRIP = Remedy("strip", "control and unassigned characters are taken out", safe=True)
-TRIM = Remedy("trim", "white space and letter case are brought to the declared form", safe=True)
+TRIM = Remedy("trim", "white space is taken off around one of the declared choices", safe=True)
 
 COERCE = Remedy("coerce", "what a write would make of the value is stored, although it is not exactly the same")
 NULL = Remedy("null", "null is stored, or the field taken out, where the model allows it; an element is taken out")
