@@ -95,6 +95,11 @@ class Guard:
         entry = self.entry
         return self.owned and not (entry.references or entry.copies or entry.revision or self.foreign or self.repeated)
 
+    @cached_property
+    def plain(self) -> bool:
+        """Whether an update is about the values that it writes, and nothing else that is kept."""
+        return self.simple and not (self.immutable or self.entry.copied or self.references.keyed(self))
+
     def trespass(self, act: Acts, id: Any = None) -> Violation | None:
         """Return what is wrong when the actor does not own the model, or None."""
         if self.owned:
@@ -109,7 +114,7 @@ def sendable(session: Any, comment: Any = None, **options: Any) -> dict[str, Any
         options["session"] = session
     if comment is not None:
         options["comment"] = comment
-    return {name: value for name, value in options.items() if value is not None}
+    return {name: value for name, value in options.items() if value is not None} if options else options
 
 
 def refuse_bypass(bypass: object) -> None:

@@ -80,7 +80,8 @@ async def update_documents(
     **options: Any,
 ) -> UpdateResult:
     """Update one document, or all that match; PyMongo's ``UpdateResult``."""
-    wish = Wish(filter, change, upsert, many, sendable(None, **options))
+    given = {name: value for name, value in options.items() if value is not None}
+    wish = Wish(filter, change, upsert, many, given)
     found: UpdateResult = await update(guard, wish, bypass=bypass, session=session)
     return found
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from integrity.writes.guard import Guard
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: making one would take as long as planning a simple update
 class Wish:
     """An update as the caller asks for it.
 
@@ -50,7 +50,7 @@ class Wish:
 
     def sent(self, **more: Any) -> dict[str, Any]:
         """The options that were given, and more."""
-        return sendable(None, **{**(self.options or {}), **more})
+        return {name: value for name, value in {**(self.options or {}), **more}.items() if value is not None}
 
 
 async def planned(guard: Guard, wish: Wish) -> UpdatePlan:
@@ -132,8 +132,10 @@ def _one(guard: Guard, wish: Wish, plan: UpdatePlan) -> Act:
     return act
 
 
-def _unproved(guard: Guard, wish: Wish, plan: UpdatePlan) -> list[str]:
+def _unproved(guard: Guard, wish: Wish, plan: UpdatePlan) -> Sequence[str]:
     """Return why only what the update leaves can be judged; empty where it can be sent as it is."""
+    if guard.plain and not (wish.many or plan.markers):
+        return plan.reasons
     reasons = list(plan.reasons)
     if wish.many:  # sent as it is, a refusal by the server would leave the documents before that one changed
         reasons += plan.stops
@@ -199,7 +201,7 @@ async def _sent(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> Any
 
 async def _run(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> Any:
     store, name = guard.store, guard.collection
-    options = wish.sent(upsert=wish.upsert or None) | sendable(session)
+    options = wish.sent(session=session, upsert=wish.upsert or None) if wish.options or session or wish.upsert else {}
     if wish.returning is not None:
         options |= {**wish.returning.options, "return_document": wish.returning.after}
         return await store.for_models().find_one_and_update(name, wish.filter, plan.update, **options)
