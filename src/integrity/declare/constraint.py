@@ -167,6 +167,17 @@ class Revision(Marker):
 
 
 @dataclass(frozen=True)
+class Derived(Marker):
+    """The value is computed from the document's own other fields; put there by `derived`.
+
+    Args:
+        function: Computes it of an instance of the model.
+    """
+
+    function: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
 class Allow(Marker):
     """These values are valid here although the policy refuses them elsewhere.
 

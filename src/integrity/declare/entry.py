@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import SchemaValidator
 
 from integrity.declare import shape
-from integrity.declare.constraint import Ref, Revision, Unique
+from integrity.declare.constraint import Derived, Ref, Revision, Unique
 from integrity.declare.model import Model
 from integrity.declare.policy import Policy
 from integrity.declare.shape import Node, Object, Place
@@ -184,6 +184,12 @@ class Entry:
             steps.append(found.name)
             fields = {k: v for each in found.node.objects for k, v in each.fields.items()}
         return Place(tuple(steps), found.node, found) if found else None
+
+    @cached_property
+    def derived(self) -> tuple[Place, ...]:
+        """The fields that are computed from others, those of embedded models before those of what holds them."""
+        found = [each for each in self.places if each.node.marker(Derived)]
+        return tuple(sorted(found, key=lambda each: -len(each.steps)))
 
     @cached_property
     def revision(self) -> Place | None:

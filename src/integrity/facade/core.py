@@ -17,6 +17,7 @@ from integrity.errors import DeclarationError, IntegrityError
 from integrity.facade.binding import Binding
 from integrity.rules.judge import Judge
 from integrity.store.port import Store
+from integrity.writes.copies import Keeper
 from integrity.writes.guard import Guard
 from integrity.writes.references import protocol
 from integrity.writes.unique import Indexes, UniqueMode
@@ -44,6 +45,7 @@ class Core:
         self.store = store
         self.registry = registry(models, policy)
         self.references = protocol(references, self.registry)
+        self.copies = Keeper(self.references)
         self.indexes = Indexes(unique)
         self.binding = Binding()
         self._judges: dict[type[Model], Judge] = {}
@@ -62,7 +64,7 @@ class Core:
         judge = self._judges.get(model)
         if judge is None:
             judge = self._judges[model] = Judge(entry)
-        return Guard(self.store, self.registry, entry, judge, actor, self.references, self.indexes)
+        return Guard(self.store, self.registry, entry, judge, actor, self.references, self.indexes, self.copies)
 
 
 def registry(models: Given, policy: Policy | None) -> Registry:

@@ -101,7 +101,9 @@ class _Open:
                 else:
                     await settled(self._core, session)
                     await commit(store, session, time.monotonic() + LIMIT, again=False)
+                    await self._core.copies.committed(store, session)
         finally:
+            self._core.copies.aborted(session)
             deferred.end(session)
             await store.end_session(session)
 
@@ -156,7 +158,11 @@ async def repeated(core: Core, kind: type[_Open], body: Callable[[Any], Awaitabl
     await _prepare(core)
     puts_off = bool(options.pop("deferred", False))
 
+    sessions: list[Any] = []
+
     async def bound(session: Any) -> T:
+        sessions[:] = [session]
+        core.copies.aborted(session)  # what an attempt before this one recorded is gone with it
         core.binding.bind(session)
         if puts_off:
             deferred.begin(session)
@@ -169,4 +175,6 @@ async def repeated(core: Core, kind: type[_Open], body: Callable[[Any], Awaitabl
             deferred.end(session)
             core.binding.bind(None)
 
-    return await transact(core.store, bound, **options)
+    outcome = await transact(core.store, bound, **options)
+    await core.copies.committed(core.store, sessions[0])
+    return outcome

@@ -15,6 +15,7 @@ from integrity.rules.ownership import foreign_write
 from integrity.rules.rule import At
 from integrity.store.port import Store
 from integrity.violation import Violation
+from integrity.writes.copies.keeping import Keeper
 from integrity.writes.references import References
 from integrity.writes.staging import Staging
 from integrity.writes.unique import Indexes
@@ -37,6 +38,7 @@ class Guard:
         actor: Who writes; ``"*"`` is not restricted, None owns nothing.
         references: How references are kept from dangling.
         indexes: What is known of the unique indexes.
+        keeper: How copies are kept equal to their owners; None for a keeper of the guard's own.
     """
 
     store: Store
@@ -46,6 +48,12 @@ class Guard:
     actor: str | None
     references: References
     indexes: Indexes
+    keeper: Keeper | None = None
+
+    @cached_property
+    def copies(self) -> Keeper:
+        """How copies are kept equal to their owners."""
+        return self.keeper or Keeper(self.references)
 
     @property
     def staging(self) -> Staging:
@@ -93,7 +101,9 @@ class Guard:
     def simple(self) -> bool:
         """Whether the judge alone decides: nothing to look up, to fill in or to keep from other actors."""
         entry = self.entry
-        return self.owned and not (entry.references or entry.copies or entry.revision or self.foreign or self.repeated)
+        return self.owned and not (
+            entry.references or entry.copies or entry.revision or entry.derived or self.foreign or self.repeated
+        )
 
     @cached_property
     def plain(self) -> bool:

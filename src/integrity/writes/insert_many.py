@@ -16,6 +16,7 @@ from pymongo.results import InsertManyResult
 from integrity.rules.judge import Verdict
 from integrity.store.port import Document, Store
 from integrity.writes.candidate import Offered, candidates, named, settled
+from integrity.writes.copies import current
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.insert_plain import insert_plain
 from integrity.writes.outcome import Outcome
@@ -178,7 +179,8 @@ class _Piece:
         outcome, guard = self.outcome, self.guard
         self._sent = []
         indexes, documents, refused, rejected = [], [], [], []
-        for (index, verdict), faulty in zip(self.left, faults, strict=True):
+        now = await current(guard, [verdict for _, verdict in self.left], session)
+        for (index, _), verdict, faulty in zip(self.left, now, faults, strict=True):
             found = await tolerated(guard, settled(guard, verdict, faulty))
             if found.violations:
                 refused.append((index, found))

@@ -9,6 +9,7 @@ from pymongo.results import InsertOneResult
 from integrity.errors import InvalidDocument
 from integrity.store.port import Store
 from integrity.writes.candidate import Offered, candidates, named, settled
+from integrity.writes.copies import current
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.references import Faults, Whole
 from integrity.writes.refusal import from_driver, refusal
@@ -42,7 +43,8 @@ async def insert_one(
     (verdict,) = await candidates(guard, (document,), session)
 
     async def act(faults: Faults, session: Any, store: Store | None = None) -> InsertOneResult | InvalidDocument:
-        found = settled(guard, verdict, faults[0])
+        (now,) = await current(guard, [verdict], session)
+        found = settled(guard, now, faults[0])
         found = await tolerated(guard, found)
         if found.violations:
             return refusal(found.violations, model=entry.name)
@@ -55,7 +57,7 @@ async def insert_one(
     try:
         if guard.simple or not entry.references:
             outcome = await act([()], session)
-        elif session is None and comment is None and not verdict.violations:
+        elif session is None and comment is None and not entry.copies and not verdict.violations:
             named(document, verdict.document)
             outcome = await guard.references.together(guard, verdict.document, alone)
         else:

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from integrity.declare.equality import key, same
 from integrity.declare.extract import Path, value_at, values_at
+from integrity.declare.registry import Copy
 from integrity.declare.shape import Place
 from integrity.rules.judge import Verdict, dotted
 from integrity.rules.ownership import changed_immutable, foreign_write
 from integrity.rules.rule import At
-from integrity.store.port import Document, Store
+from integrity.store.port import Store
 from integrity.violation import Violation
+from integrity.writes import derived
 from integrity.writes.candidate import once, settled
-from integrity.writes.copies import faults, fill, originals
+from integrity.writes.change import Change
+from integrity.writes.copies import Originals, Pair, faults, fill, originals, pairs
 from integrity.writes.references import Faults
 from integrity.writes.unique import repeated
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
 
-
-@dataclass(frozen=True)
-class Change:
-    """A document before and after a write.
-
-    Args:
-        before: None where the write inserted it.
-        after: As it stands in the transaction.
-    """
-
-    before: Document | None
-    after: Document
+__all__ = ["Change", "judged", "kept"]
 
 
 async def judged(guard: Guard, changes: Sequence[Change], session: Any) -> list[Violation]:
@@ -49,13 +40,16 @@ async def judged(guard: Guard, changes: Sequence[Change], session: Any) -> list[
     found: list[Violation] = []
     referring = await guard.references.rekeyed(guard, changes, session)
     dangling = await _references(guard, changes, session)
+    copies = bool(guard.entry.copies)
+    known = await originals(guard, [each.after for each in changes], session) if copies else {}
     for change, references, rekeyed in zip(changes, dangling, referring, strict=True):
-        await _refill(guard, change, session)
-        own = [*kept(guard, change), *guard.judge.stored(change.after)]
+        alone = pairs(guard, change.before) if copies and change.before is not None else frozenset()
+        by_hand = await _kept_up(guard, change, known, alone, session)
+        own = [*kept(guard, change), *guard.judge.stored(change.after), *by_hand]
         if guard.repeated:
             own += repeated(guard.entry, change.after)
-        if guard.entry.copies:
-            own += faults(guard, change.after, await originals(guard, [change.after], session))
+        if copies:
+            own += faults(guard, change.after, known, alone)
         verdict = settled(guard, Verdict(change.after, tuple(once(own))), references)
         found += [*verdict.violations, *rekeyed]
     return found
@@ -119,27 +113,35 @@ def _new(guard: Guard, change: Change, violations: Sequence[Violation]) -> Itera
             yield each
 
 
-async def _refill(guard: Guard, change: Change, session: Any) -> None:
-    """Give the copies whose reference changed their new owner's value."""
+async def _kept_up(
+    guard: Guard, change: Change, known: Originals, alone: frozenset[tuple[Copy, Pair]], session: Any
+) -> list[Violation]:
+    """Give copies whose reference changed their new owner's value, and derived fields what they are computed to be.
+
+    Returns:
+        What is wrong with values of derived fields that the write has set.
+    """
     entry = guard.entry
-    moved = {
-        copy
-        for copy in entry.copies
-        if change.before is None
-        or guard.entry.policy.copies == "fill"
-        or (_differs(copy.via.place, change) and not _differs(copy.place, change))
-    }
-    if not moved:
-        return
-    known = await originals(guard, [change.after], session)
-    chosen = {copy: owners for copy, owners in known.items() if copy in moved}
-    before = {copy: list(values_at(change.after, copy.place.steps)) for copy in chosen}
-    fill(guard, change.after, chosen, always=change.before is not None)
-    filled = {
-        dotted(path): value
-        for copy in chosen
-        for path, value in values_at(change.after, copy.place.steps)
-        if (path, value) not in before[copy]
-    }
-    if filled:
-        await guard.store.update_one(entry.collection, {"_id": change.after["_id"]}, {"$set": filled}, session=session)
+    places = [*(each.place for each in entry.copies), *entry.derived]
+    if not places:
+        return []
+    before = [dict(values_at(change.after, place.steps)) for place in places]
+    if known:
+        moved = {
+            copy
+            for copy in known
+            if change.before is not None and _differs(copy.via.place, change) and not _differs(copy.place, change)
+        }
+        fill(guard, change.after, known, moved=moved, alone=alone)
+    by_hand = derived.settle(entry, change.after, change.before) if entry.derived else []
+    update: dict[str, dict[str, Any]] = {}
+    for place, old in zip(places, before, strict=True):
+        new = dict(values_at(change.after, place.steps))
+        for path, value in new.items():
+            if path not in old or not same(old[path], value):
+                update.setdefault("$set", {})[dotted(path)] = value
+        for path in old.keys() - new.keys():
+            update.setdefault("$unset", {})[dotted(path)] = ""
+    if update:
+        await guard.store.update_one(entry.collection, {"_id": change.after["_id"]}, update, session=session)
+    return by_hand

@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pymongo.errors import OperationFailure
 from pymongo.results import UpdateResult
 
-from integrity.declare.extract import ABSENT
+from integrity.declare import codec
+from integrity.declare.equality import same
+from integrity.declare.extract import ABSENT, value_at, values_at
 from integrity.errors import InvalidDocument
 from integrity.rules.judge import Verdict
 from integrity.rules.ownership import changed_immutable, stale_revision
 from integrity.rules.rule import At, Fault
 from integrity.store.port import Document, Filter, Store
 from integrity.writes.candidate import Offered, candidates, given, settled
+from integrity.writes.change import Change
+from integrity.writes.copies import current
 from integrity.writes.guard import refuse_bypass, sendable
-from integrity.writes.post_image import Change, kept
+from integrity.writes.post_image import kept
 from integrity.writes.references import Faults
 from integrity.writes.refusal import from_driver, refusal
 from integrity.writes.staging import tolerated
@@ -108,7 +112,9 @@ def _refuse_operators(replacement: Any) -> None:
 async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
     document = given(swap.replacement)
     key = _id(document, swap.filter)
-    careful = bool(guard.immutable or guard.foreign or guard.entry.revision is not None)
+    entry = guard.entry
+    careful = bool(guard.immutable or guard.foreign or entry.revision is not None)
+    careful = careful or bool(entry.copies or entry.copied or entry.derived)
     stored: Document | None = None
     if careful or key is ABSENT:
         stored = await guard.store.find_one(guard.collection, _any_revision(guard, swap), **_choosing(swap, session))
@@ -127,6 +133,7 @@ async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
         document = {"_id": key, **document}
     if stored is not None:
         _carry(guard, document, stored)
+        _drop_kept(guard, document, stored)
     count = 0 if stored is None or revision is None else revision + 1
     (verdict,) = await candidates(guard, [document], session, revisions=[count], foreign=stored is None)
     if stored is not None:
@@ -136,7 +143,8 @@ async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
 
 async def _store(guard: Guard, swap: Swap, verdict: Verdict, stored: Document | None, session: Any) -> Any:
     async def act(faults: Faults, session: Any, _: Store | None = None, /) -> Any:
-        found = await tolerated(guard, settled(guard, verdict, faults[0]))
+        (now,) = await current(guard, [verdict], session)
+        found = await tolerated(guard, settled(guard, now, faults[0]))
         if found.violations:
             return refusal(found.violations, model=guard.entry.name)
         if stored is None:
@@ -151,15 +159,17 @@ async def _store(guard: Guard, swap: Swap, verdict: Verdict, stored: Document | 
             return await guard.references.store(guard, [verdict.document], act, session)
         return await act([()], session)
 
-    if guard.references.keyed(guard):
+    if guard.references.keyed(guard) or await _refreshes(guard, verdict.document, stored):
         return await _rekeyed(guard, swap, stores, session)
     return await stores(session)
 
 
 async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[Any]], session: Any) -> Any:
-    """Replace a document that is referred to by a field that may change with it."""
+    """Replace a document that is referred to by a field that may change with it, or that others copy from."""
+    rest: list[str] = []
 
     async def body(session: Any) -> Any:
+        rest.clear()
         before = await guard.store.find_one(guard.collection, swap.filter, **_choosing(swap, session))
         outcome = await stores(session)
         if before is None or outcome is _AGAIN or isinstance(outcome, InvalidDocument):
@@ -168,16 +178,42 @@ async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[A
         after = await guard.store.find_one(guard.collection, named, session=session)
         if after is None:
             return outcome
-        (found,) = await guard.references.rekeyed(guard, [Change(before, after)], session)
+        changes = [Change(before, after)]
+        (found,) = await guard.references.rekeyed(guard, changes, session)
+        refresh = await guard.copies.plan(guard.store, guard.entry, changes, session)
+        found = [*found, *refresh.violations]
         if found:
             if joined:  # the caller's transaction goes on
                 await guard.store.replace_one(guard.collection, named, before, session=session)
             raise refusal(found, model=guard.entry.name)
+        rest.extend(await guard.copies.carry_out(guard.store, refresh, session))
         return outcome
 
     joined = joins(session)
-    why = f"{guard.collection}: a replacement of what others refer to by a field that can change"
-    return await (body(session) if joined else transact(guard.store, body, session, why=why))
+    if joined:
+        outcome = await body(session)
+        guard.copies.later(session, rest)
+        return outcome
+    why = f"{guard.collection}: a replacement of what others copy, or refer to by a field that can change"
+    outcome = await transact(guard.store, body, session, why=why)
+    await guard.copies.finish(guard.store, rest)
+    return outcome
+
+
+async def _refreshes(guard: Guard, document: Document, stored: Document | None) -> bool:
+    """Whether copies may have to follow a replacement: not where what they copy is as it was, and stays so."""
+    copied = guard.entry.copied
+    if not copied:
+        return False
+    if stored is None:  # an upsert: nothing copies yet what it inserts, but another may insert it first
+        return await guard.references.transactional(guard.store)
+    return any(not _alike(document, stored, field) for each in copied for field in (each.field, each.via.field))
+
+
+def _alike(first: Document, second: Document, field: str) -> bool:
+    steps = tuple(field.split("."))
+    one, other = value_at(first, steps), value_at(second, steps)
+    return same(one, other) or (one in (None, ABSENT) and other in (None, ABSENT))
 
 
 async def _inserted(guard: Guard, swap: Swap, document: Document, session: Any) -> Any:
@@ -257,12 +293,26 @@ def _carry(guard: Guard, document: Document, stored: Document) -> None:
             document[name] = stored[name]
 
 
+def _drop_kept(guard: Guard, document: Document, stored: Document) -> None:
+    """Take copies and derived fields out of the replacement that it has as they are stored: they are made anew.
+
+    Who reads a document, changes a field and replaces it hands back what the library has put there.
+    """
+    for place in (*(each.place for each in guard.entry.copies), *guard.entry.derived):
+        for path, value in list(values_at(document, place.steps)):
+            holder = value_at(document, path[:-1])
+            if isinstance(holder, dict) and same(value_at(stored, path), codec.plain(value)):
+                del holder[path[-1]]
+
+
 def _unchanged(guard: Guard, stored: Document) -> list[Filter]:
     """Return conditions that hold as long as nobody has changed what this replacement was judged by."""
     places = [*guard.immutable, *(place for place, _ in guard.foreign)]
     if guard.entry.revision is not None:
         places.append(guard.entry.revision)
-    names = dict.fromkeys(place.steps[0] for place in places if place.steps[0] != "_id")
+    tops = [place.steps[0] for place in places]
+    tops += [field.split(".")[0] for each in guard.entry.copied for field in (each.field, each.via.field)]
+    names = dict.fromkeys(each for each in tops if each != "_id")
     return [{name: {"$eq": stored[name]} if name in stored else {"$exists": False}} for name in names]
 
 

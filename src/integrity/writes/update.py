@@ -146,6 +146,10 @@ def _unproved(guard: Guard, wish: Wish, plan: UpdatePlan) -> Sequence[str]:
         reasons.append("it touches an immutable field")
     if guard.entry.copies and (CopyOf in markers or _moves_copies(guard, plan)):
         reasons.append("it touches a copy or the reference that it follows")
+    if any(plan.touches(tuple(each.field.split("."))) for each in guard.entry.copied):
+        reasons.append("it touches what others copy")
+    if guard.entry.derived:
+        reasons.append("fields are derived from others")
     if guard.repeated and Unique in markers:
         reasons.append("it touches an array of unique values")
     if Ref in markers and any(plan.values(each.place) is None for each in guard.entry.references):

@@ -14,8 +14,9 @@ from pymongo.results import UpdateResult
 
 from integrity.declare import equality
 from integrity.store.port import Batches, Document, Filter
+from integrity.writes.change import Change
 from integrity.writes.guard import sendable
-from integrity.writes.post_image import Change, judged
+from integrity.writes.post_image import judged
 from integrity.writes.refusal import refusal
 from integrity.writes.staging import tolerate
 from integrity.writes.transaction import joins, transact
@@ -93,8 +94,10 @@ async def verify_one(
         TransactionRequired: The server has no transactions.
     """
     joined = joins(session)
+    rest: list[str] = []
 
     async def body(session: Any) -> Any:
+        rest.clear()
         chosen = aim.choosing(sorted_too=True)
         before = await guard.store.find_one(guard.collection, aim.filter, session=session, **chosen)
         shown = None
@@ -108,12 +111,16 @@ async def verify_one(
         result = await act(named, session)
         key = result.upserted_id if before is None else before["_id"]
         after = await guard.store.find_one(guard.collection, {"_id": key}, session=session)
-        await _accept(guard, [] if after is None else [Change(before, after)], session, joined=joined)
+        rest.extend(await _accept(guard, [] if after is None else [Change(before, after)], session, joined=joined))
         if returning is None:
             return result
         return await returning.read(guard, key, session) if returning.after else shown
 
-    return await (body(session) if joined else transact(guard.store, body, session, why=aim.why))
+    if joined:
+        return await body(session)
+    found = await transact(guard.store, body, session, why=aim.why)
+    await guard.copies.finish(guard.store, rest)
+    return found
 
 
 async def verify_many(guard: Guard, aim: Aim, update: Any, session: Any = None) -> UpdateResult:
@@ -174,17 +181,21 @@ class _DryRun(Exception):
 async def _batch(
     guard: Guard, aim: Aim, update: Any, ids: Sequence[Any], session: Any, *, keep: bool = True
 ) -> UpdateResult:
+    rest: list[str] = []
+
     async def body(session: Any) -> UpdateResult:
         result, changes = await _update(guard, aim, update, ids, session)
-        await _accept(guard, changes, session, joined=False)
+        rest[:] = await _accept(guard, changes, session, joined=False, keep=keep)
         if not keep:
             raise _DryRun
         return result
 
     try:
-        return await transact(guard.store, body, session, why=aim.why)
+        found = await transact(guard.store, body, session, why=aim.why)
     except _DryRun:
         return _Sum().result()
+    await guard.copies.finish(guard.store, rest)
+    return found
 
 
 async def _joined(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateResult:
@@ -220,15 +231,28 @@ async def _update(
     return result, [Change(befores[equality.key(each["_id"])], each) for each in afters]
 
 
-async def _accept(guard: Guard, changes: Sequence[Change], session: Any, *, joined: bool) -> None:
+async def _accept(
+    guard: Guard, changes: Sequence[Change], session: Any, *, joined: bool, keep: bool = True
+) -> list[str]:
     """Raise what is wrong with the changes; in a transaction that goes on, put back what was there.
+
+    Copies of what changed are refreshed with it, unless the transaction is not to be kept.
+
+    Returns:
+        What is left to be refreshed when the transaction is committed; a transaction that goes on knows it itself.
 
     Raises:
         InvalidDocument: Something is.
     """
-    violations = await tolerate(guard, await judged(guard, changes, session))
+    found = await judged(guard, changes, session)
+    refresh = await guard.copies.plan(guard.store, guard.entry, changes, session)
+    violations = await tolerate(guard, [*found, *refresh.violations])
     if not violations:
-        return
+        rest = await guard.copies.carry_out(guard.store, refresh, session) if keep else []
+        if not joined:
+            return rest
+        guard.copies.later(session, rest)
+        return []
     if joined:
         for each in changes:
             named = {"_id": each.after["_id"]}

@@ -57,10 +57,11 @@ def protected(reference: Reference) -> bool:
 
 
 def named(entry: Entry, documents: Sequence[Document]) -> dict[Hashable, Key]:
-    """Return the distinct keys that the protected references of documents name."""
+    """Return the distinct keys that documents name, by references that are protected or that copies follow."""
     found: dict[Hashable, Key] = {}
     for reference in entry.references:
-        if protected(reference):
+        # What copies follow is pinned even if it may dangle: a pin orders the copy's writer and its owner's.
+        if protected(reference) or any(each.via is reference for each in entry.copies):
             collection, field = reference.target.collection, reference.field
             for at, value in distinct(reference, documents).items():
                 name = (collection, field, at)

@@ -115,7 +115,9 @@ class Protocol:
         if not keys:
             return await act(await verify(guard, documents, session, ordered=ordered), session)
         await self.prepare(guard.store)
-        if work is not None and await self._optimistic(guard.store, keys.values()):
+        # Copies are written beside a pin wherever there are any: their owner's writer changes it, and condemns nothing.
+        copies = bool(guard.entry.copies) and await self.transactional(guard.store)
+        if work is not None and not copies and await self._optimistic(guard.store, keys.values()):
             return await insert(self, guard, act, work, keys, session, ordered=ordered)
         if self.mode != "pinned" and work is None and not await self.transactional(guard.store):
             raise TransactionRequired(

@@ -1,0 +1,213 @@
+"""Finishing what is recorded: the copies of one owner, a batch at a time, each batch a transaction of its own.
+
+Each batch reads what the owner says, pins it, and writes. A change of the owner that overlaps conflicts with the
+pin, one that came between two batches has renamed the record, and the copies are gone through once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pymongo.read_preferences import ReadPreference
+
+from integrity.declare.equality import key, same
+from integrity.declare.extract import ABSENT, value_at
+from integrity.declare.registry import Copy
+from integrity.store.lookup import look_up
+from integrity.store.port import Document, Store
+from integrity.writes.change import Change
+from integrity.writes.copies import recording
+from integrity.writes.copies.fitting import as_copy, misfits
+from integrity.writes.copies.planning import RefreshPlan, many, plan, single
+from integrity.writes.copies.recording import Record
+from integrity.writes.copies.spots import spots
+from integrity.writes.references import pins
+from integrity.writes.references.keys import Key
+from integrity.writes.references.plan import naming
+from integrity.writes.transaction import transact
+
+if TYPE_CHECKING:
+    from integrity.writes.copies.keeping import Keeper
+
+
+@dataclass
+class Synced:
+    """What a synchronisation did.
+
+    Args:
+        finished: Changes of owners whose copies are all refreshed now.
+        documents: How many documents were looked at for that.
+        unknown: Copies with records that the given models do not declare; their records are left.
+        misfits: Copies that cannot hold what their owner holds, with the reason; they are left as they are.
+    """
+
+    finished: int = 0
+    documents: int = 0
+    unknown: set[str] = field(default_factory=set)
+    misfits: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON-ready dict."""
+        return {
+            "finished": self.finished,
+            "documents": self.documents,
+            "unknown": sorted(self.unknown),
+            "misfits": self.misfits,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"finished {self.finished} changes of owners, with {self.documents} documents that copy them."]
+        lines += [f"left: {copy} cannot hold what its owner holds: it {why}" for copy, why in self.misfits.items()]
+        return "\n".join(lines)
+
+
+async def sync(keeper: Keeper, store: Store, *, progress: Callable[[str], None] | None = None) -> Synced:
+    """Refresh every copy that is recorded as possibly stale, also where somebody else is at it.
+
+    Args:
+        keeper: Keeps the copies; its registry knows the models.
+        store: The database.
+        progress: Called with a line about each record.
+    """
+    done = Synced()
+    passed: set[str] = set()
+    # Copies of what was refreshed may be recorded meanwhile.
+    while records := [each for each in await recording.due(store) if each.id not in passed]:
+        for each in records:
+            before = done.documents
+            await finish(keeper, store, each.id, done)
+            passed.add(each.id)
+            if progress is not None:
+                progress(f"{each.collection}.{each.path}: {done.documents - before} documents")
+    return done
+
+
+async def finish(keeper: Keeper, store: Store, name: str, done: Synced | None = None) -> None:
+    """Finish one record, and what its batches record in turn.
+
+    Args:
+        keeper: Keeps the copies.
+        store: The database.
+        name: The record's id.
+        done: Where what was done is noted.
+    """
+    done = Synced() if done is None else done
+    names = [name]
+    while names:
+        name = names.pop()
+        found = await store.find_one(recording.COLLECTION, {"_id": name})
+        if found is None:
+            continue
+        record = recording.read(found)
+        copy = record.copy(keeper.registry)
+        if copy is None:
+            done.unknown.add(f"{record.collection}.{record.path}")
+            continue
+        names += await _pass(keeper, store, record, copy, done)
+        # After the pass: the record is what tells of copies that this process had no time for.
+        if await recording.forget(store, record):
+            done.finished += 1
+        else:
+            names.append(name)
+
+
+async def _pass(keeper: Keeper, store: Store, record: Record, copy: Copy, done: Synced) -> list[str]:
+    """Go through the copies of an owner once; return the ids of what was recorded on the way."""
+    await keeper.protocol.prepare(store)
+    recorded: list[str] = []
+    # What a secondary has not heard of yet would be passed over, and forgotten with the record.
+    store = store.with_options(read_preference=ReadPreference.PRIMARY)
+    owner = await _owner(store, record, copy)
+    if owner is None:
+        return []  # deleted: what happened to its copies, its deletion has decided
+    value = _said(copy, owner)
+    # Without a session, and projected: ids are few bytes, and a document that comes to name the owner meanwhile is
+    # filled by its own writer.
+    top = copy.place.steps[0], copy.via.place.steps[0]
+    batches = store.find(record.collection, naming(copy.via, [record.key]), projection=dict.fromkeys(("_id", *top), 1))
+    try:
+        while batch := await batches.next(keeper.limit):
+            ids = [each["_id"] for each in batch if _stale(copy, record, each, value)]
+            done.documents += len(batch)
+            if ids:
+                await recording.renew(store, record, keeper.timing)
+                recorded += await _batch(keeper, store, record, copy, ids, done)
+    finally:
+        await batches.close()
+    return recorded
+
+
+async def _batch(
+    keeper: Keeper, store: Store, record: Record, copy: Copy, ids: Sequence[Any], done: Synced
+) -> list[str]:
+    mine = {"_id": {"$in": list(ids)}}
+    named = Key(copy.via.target.collection, copy.via.field, record.key)
+
+    async def body(session: Any) -> list[str]:
+        # The owner as it is now, pinned in the same snapshot: who changes it meanwhile conflicts with this batch.
+        owner = await _owner(store, record, copy, session)
+        with keeper.protocol.columns.one() as column:
+            await pins.touch(store, [named], column, session)
+        if owner is None:
+            return []
+        value = _said(copy, owner)
+        wrong = misfits(copy, value)
+        if wrong:
+            done.misfits[f"{record.collection}.{record.path}"] = wrong[0].message
+            return []
+        made = RefreshPlan()
+        command = many(copy.via, record.key, [(copy, value)])
+        if command is not None:
+            filters = {"array_filters": list(command.array_filters)} if command.array_filters else {}
+            both = {"$and": [mine, command.filter]}
+            await store.update_many(command.collection, both, command.update, session=session, **filters)
+            return []
+        return await _singly(keeper, store, copy, made, (record, value), mine, session)
+
+    return await transact(store, body, why="refreshing copies")
+
+
+async def _singly(
+    keeper: Keeper,
+    store: Store,
+    copy: Copy,
+    made: RefreshPlan,
+    wanted: tuple[Record, Any],
+    mine: Document,
+    session: Any,
+) -> list[str]:
+    """Refresh documents that have copies of their own, or are derived from: read, changed, written."""
+    record, value = wanted
+    batches = store.find(record.collection, mine, session=session)
+    while batch := await batches.next():
+        for each in batch:
+            single(made, copy.via, record.key, [(copy, value)], each)
+    # The owner has changed already: what is wrong with a document now is told by the audit.
+    changes = [Change(each.before, each.after) for each in made.singles.values()]
+    below = await plan(store, copy.entry, changes, keeper.limit, session)
+    recorded = await keeper.carry_out(store, below, session)
+    await keeper.write(store, made, session)
+    return recorded
+
+
+async def _owner(store: Store, record: Record, copy: Copy, session: Any = None) -> Document | None:
+    """Return the owner, or None when it is not there."""
+    options = {} if session is None else {"session": session}
+    target = copy.via.target.collection
+    found = await look_up(store, target, copy.via.field, [record.key], [copy.field], **options)
+    return found.get(key(record.key))
+
+
+def _said(copy: Copy, owner: Document) -> Any:
+    return as_copy(copy, value_at(owner, tuple(copy.field.split("."))))
+
+
+def _stale(copy: Copy, record: Record, document: Document, value: Any) -> bool:
+    return any(
+        key(spot.via) == key(record.key)
+        and not same(spot.value, value)
+        and not (spot.value in (None, ABSENT) and value in (None, ABSENT))
+        for spot in spots(copy, document)
+    )

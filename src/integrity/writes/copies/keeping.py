@@ -1,0 +1,149 @@
+"""Keeping copies: what is planned is done in the owner's transaction, what is too much for one is recorded in it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from pymongo.errors import PyMongoError
+from pymongo.operations import UpdateOne
+
+from integrity.declare.extract import ABSENT, value_at, values_at
+from integrity.declare.registry import Entry
+from integrity.rules.judge import dotted
+from integrity.store.port import Document, Store
+from integrity.writes.change import Change
+from integrity.writes.copies import finishing, recording
+from integrity.writes.copies.planning import RefreshPlan, Single, plan
+from integrity.writes.references import pins
+
+if TYPE_CHECKING:
+    from integrity.writes.references import Protocol
+
+#: Documents that one transaction refreshes. MongoDB's advice is 1,000.
+#: Source: https://www.mongodb.com/docs/manual/core/transactions-production-consideration/#oplog-size-limit
+LIMIT = 1000
+
+#: How many records are finished by the way.
+BY_THE_WAY = 3
+
+_LOGGER = logging.getLogger("integrity.writes")
+
+
+class Keeper:
+    """Keeps the copies of one database.
+
+    Args:
+        protocol: The references' protocol: its pins order the writers of copies and of their owners.
+        limit: How many documents an owner's transaction refreshes; the others are refreshed in batches after it.
+    """
+
+    def __init__(self, protocol: Protocol, limit: int = LIMIT) -> None:
+        self.protocol = protocol
+        self.registry = protocol.registry
+        self.timing = protocol.timing
+        self.limit = limit
+        self._looked = -math.inf
+        self._after: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
+
+    async def plan(self, store: Store, entry: Entry, changes: Sequence[Change], session: Any) -> RefreshPlan:
+        """Return what a change of owners does to their copies, to be done in the same transaction.
+
+        Args:
+            store: The database.
+            entry: The owners' model.
+            changes: The owners, before and after.
+            session: The session of the transaction.
+        """
+        if not entry.copied:
+            return RefreshPlan()
+        return await plan(store, entry, changes, self.limit, session)
+
+    async def carry_out(self, store: Store, plan: RefreshPlan, session: Any) -> list[str]:
+        """Refresh copies in their owners' transaction; return the ids of the records of what is left.
+
+        Args:
+            store: The database.
+            plan: From `plan`, in the same transaction.
+            session: The session.
+        """
+        if not plan:
+            return []
+        await self.protocol.prepare(store)
+        # Every pin of every owner: who copies one of them in a transaction that overlaps with this one touches a pin
+        # of it, and only one of the two commits. Without this, a copy of the old value could be written beside it.
+        await pins.seal(store, plan.keys, session)
+        await self.write(store, plan, session)
+        return await recording.write(store, plan.rests, self.timing, session)
+
+    async def write(self, store: Store, plan: RefreshPlan, session: Any) -> None:
+        """Write what a plan refreshes, and nothing of what it is ordered by."""
+        for each in plan.many:
+            filters = {"array_filters": list(each.array_filters)} if each.array_filters else {}
+            await store.update_many(each.collection, each.filter, each.update, session=session, **filters)
+        by_collection: dict[str, list[UpdateOne]] = {}
+        for single in plan.singles.values():
+            by_collection.setdefault(single.entry.collection, []).append(_update(single))
+        for collection, requests in by_collection.items():
+            await store.bulk_write(collection, requests, ordered=False, session=session)
+
+    async def finish(self, store: Store, names: Sequence[str]) -> None:
+        """Finish what a write of this process has recorded, after its transaction has been committed.
+
+        What fails is left to whoever comes next: the change itself is committed, and no error of it.
+        """
+        for name in names:
+            try:
+                await finishing.finish(self, store, name)
+            except PyMongoError as error:
+                _LOGGER.warning("copies are left to be refreshed, run `integrity sync` (%s): %s", name, error)
+
+    def later(self, session: Any, names: Sequence[str]) -> None:
+        """Remember what is to be finished when the caller's transaction is committed."""
+        if names:
+            self._after.setdefault(_plain(session), []).extend(names)
+
+    async def committed(self, store: Store, session: Any) -> None:
+        """Finish what a transaction of the caller's has recorded."""
+        if self._after:
+            await self.finish(store, self._after.pop(_plain(session), ()))
+
+    def aborted(self, session: Any) -> None:
+        """Forget what a transaction of the caller's has recorded: it is gone with it."""
+        self._after.pop(_plain(session), None)
+
+    async def lazily(self, store: Store) -> None:
+        """Finish a few records of processes that died, now and then."""
+        now = self.timing.monotonic()
+        if now - self._looked < self.timing.lease / 2:
+            return
+        self._looked = now
+        await self.finish(store, [each.id for each in await recording.due(store, self.timing, BY_THE_WAY)])
+
+
+def _update(single: Single) -> UpdateOne:
+    """Return the update of one document: of the copies, and of what is derived from them."""
+    sets: Document = {}
+    unsets: Document = {}
+    entry = single.entry
+    places = [*(each.place for each in entry.copies), *entry.derived]
+    if entry.revision is not None:
+        places.append(entry.revision)
+    for place in places:
+        for path, value in values_at(single.after, place.steps):
+            before = value_at(single.before, path)
+            if before is ABSENT or before is not value:
+                sets[dotted(path)] = value
+        for path, _ in values_at(single.before, place.steps):
+            if value_at(single.after, path) is ABSENT:
+                unsets[dotted(path)] = ""
+    update = {operator: paths for operator, paths in (("$set", sets), ("$unset", unsets)) if paths}
+    return UpdateOne({"_id": single.before["_id"]}, update)
+
+
+def _plain(session: Any) -> Any:
+    """Return PyMongo's session: Motor's wraps it, and cannot be a key."""
+    return getattr(session, "delegate", session)

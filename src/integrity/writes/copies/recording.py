@@ -1,0 +1,97 @@
+"""What is left of a refresh, in `integrity.refreshes`: written in the transaction that changed the owner.
+
+A record says that copies of one owner may be stale, and no more. It holds no value: who finishes it reads what the
+owner says by then. So a record may be finished by anybody, twice, or after another change.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from integrity.declare.registry import Copy, Registry
+from integrity.store.port import Document, Store
+from integrity.writes.references.durable import durable
+from integrity.writes.references.keys import Key
+from integrity.writes.references.timing import Timing
+
+COLLECTION = "integrity.refreshes"
+
+
+@dataclass(frozen=True)
+class Record:
+    """Copies of one owner that may be stale.
+
+    Args:
+        id: Of the record: the copy, and the name of the owner's key.
+        collection: The collection of the copies.
+        path: The declared path of the copy.
+        key: The value that names the owner.
+        change: Names the owner's last change.
+        until: When its writer is taken for dead.
+    """
+
+    id: str
+    collection: str
+    path: str
+    key: Any
+    change: Any
+    until: dt.datetime
+
+    def copy(self, registry: Registry) -> Copy | None:
+        """Return the copy, or None where the models do not declare it."""
+        entry = registry.by_collection(self.collection)
+        return None if entry is None else next((each for each in entry.copies if each.path == self.path), None)
+
+
+def read(document: Document) -> Record:
+    """Return a record as it is stored."""
+    return Record(
+        document["_id"],
+        document["collection"],
+        document["path"],
+        document["key"],
+        document["change"],
+        document["until"].replace(tzinfo=None),
+    )
+
+
+async def write(store: Store, rests: Sequence[tuple[Copy, Key]], timing: Timing, session: Any) -> list[str]:
+    """Record what is left of a refresh, in its transaction; return the records' ids.
+
+    The change's name is what tells a finisher that its first batches may be out of date. It is no count: a record that
+    was forgotten and written anew would count from the beginning, and pass for the one before it.
+    """
+    names = []
+    for copy, key in rests:
+        name = f"{copy.entry.collection}:{copy.path}:{key.name}"
+        said = {"collection": copy.entry.collection, "path": copy.path, "key": key.value}
+        update = {"$set": {**said, "until": timing.until(timing.lease), "change": timing.token()}}
+        await store.update_one(COLLECTION, {"_id": name}, update, upsert=True, session=session)
+        names.append(name)
+    return names
+
+
+async def renew(store: Store, record: Record, timing: Timing) -> None:
+    """Say that somebody is at it, for another lease."""
+    await store.update_one(COLLECTION, {"_id": record.id}, {"$set": {"until": timing.until(timing.lease)}})
+
+
+async def forget(store: Store, record: Record) -> bool:
+    """Delete a record whose copies are refreshed; return False where the owner has changed again since it was read."""
+    named = {"_id": record.id, "change": record.change}
+    if (await durable(store).delete_one(COLLECTION, named)).deleted_count:
+        return True
+    return await store.find_one(COLLECTION, {"_id": record.id}) is None
+
+
+async def due(store: Store, timing: Timing | None = None, limit: int = 0) -> list[Record]:
+    """Return the records; those whose writer is taken for dead, where `timing` is given."""
+    wanted = {} if timing is None else {"until": {"$lte": timing.now()}}
+    batches = store.find(COLLECTION, wanted, sort=[("until", 1)], limit=limit)
+    found: list[Record] = []
+    while batch := await batches.next():
+        found += map(read, batch)
+    return found

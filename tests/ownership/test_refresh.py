@@ -1,0 +1,150 @@
+"""Copies follow their owner: in its transaction, beyond a bound in batches, whatever wrote it."""
+
+from typing import Any
+
+import pytest
+from pymongo import ReplaceOne, UpdateOne
+from pymongo.database import Database
+
+import integrity
+from integrity import InvalidDocument, TransactionRequired
+from integrity.embedded import Mongod
+from tests.ownership.library import MODELS, Author, Award, Book, Loan
+from tests.writes.handles import Awaited, Handle
+
+Raw = Database[dict[str, Any]]
+
+ADA = {"_id": 1, "name": "Ada", "handle": "ada", "born": 1815}
+
+
+async def stocked(db: Handle) -> None:
+    await db[Author].insert_one(dict(ADA))
+    await db[Author].insert_one({"_id": 2, "name": "Bob"})
+    await db[Book].insert_many([{"_id": 1, "title": "One", "author_id": 1}, {"_id": 2, "title": "Two", "author_id": 2}])
+    await db[Loan].insert_one({"_id": 1, "book_id": 1, "items": [{"book_id": 1}, {"book_id": 2}, {"book_id": 1}]})
+    await db[Loan].insert_one({"_id": 2, "book_id": 2})
+    await db[Award].insert_one({"_id": 1, "handle": "ada"})
+
+
+async def test_copies_follow_their_owner_through_arrays_and_copies_of_copies(db: Handle, raw: Raw) -> None:
+    await stocked(db)
+    await db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+    assert [each["author"] for each in raw["books"].find().sort("_id")] == ["Ada L.", "Bob"]
+    assert [each["author"] for each in raw["loans"].find().sort("_id")] == ["Ada L.", "Bob"]
+    award = raw["awards"].find_one()
+    assert award is not None
+    assert (award["winner"], award["revision"]) == ("Ada L.", 1)
+    await db[Book].update_one({"_id": 1}, {"$set": {"title": "Uno"}})
+    loan = raw["loans"].find_one({"_id": 1})
+    assert loan is not None
+    assert [each["title"] for each in loan["items"]] == ["Uno", "Two", "Uno"]
+    assert loan["title"] == "Uno"
+    # Another owner of the copied fields, by the reference: the copies of the copies follow.
+    await db[Book].update_one({"_id": 1}, {"$set": {"author_id": 2}})
+    assert [each["author"] for each in raw["loans"].find().sort("_id")] == ["Bob", "Bob"]
+
+
+@pytest.mark.parametrize("way", ["update_many", "find_one_and_update", "replace", "find_one_and_replace", "bulk"])
+async def test_every_way_of_writing_an_owner_refreshes(db: Handle, raw: Raw, way: str) -> None:
+    await stocked(db)
+    ada = {**ADA, "name": "Ada L.", "rating": 0}
+    if way == "update_many":
+        await db[Author].update_many({}, [{"$set": {"name": "Ada L."}}])
+    elif way == "find_one_and_update":
+        await db[Author].find_one_and_update({"_id": 1}, {"$set": {"name": "Ada L."}})
+    elif way == "replace":
+        await db[Author].replace_one({"_id": 1}, ada)
+    elif way == "find_one_and_replace":
+        await db[Author].find_one_and_replace({"name": "Ada"}, ada)
+    else:
+        requests = [UpdateOne({"_id": 2}, {"$set": {"name": "Ada L."}}), ReplaceOne({"_id": 1}, ada)]
+        await db[Author].bulk_write(requests)
+    assert raw["books"].find_one({"_id": 1}, {"author": 1}) == {"_id": 1, "author": "Ada L."}
+    assert raw["loans"].count_documents({"book_id": 1, "author": {"$ne": "Ada L."}}) == 0
+    assert raw["awards"].find_one({}, {"winner": 1, "_id": 0}) == {"winner": "Ada L."}
+
+
+async def test_a_renamed_owner_is_followed_by_its_new_key(db: Handle, raw: Raw) -> None:
+    await stocked(db)
+    await db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L.", "handle": "adal"}})
+    assert raw["awards"].find_one() == {"_id": 1, "handle": "adal", "winner": "Ada L.", "born": 1815, "revision": 2}
+
+
+async def test_a_value_that_a_copy_cannot_hold_is_refused(db: Handle, raw: Raw) -> None:
+    await stocked(db)
+    for change in ({"$set": {"born": None}}, {"$unset": {"born": ""}}):
+        with pytest.raises(InvalidDocument, match=r"its copy awards\.born cannot") as caught:
+            await db[Author].update_one({"_id": 1}, change)
+        assert [each.code for each in caught.value.violations] == ["OWN006"]
+        with pytest.raises(InvalidDocument, match=r"its copy awards\.born cannot"):
+            async with db.transaction():
+                await db[Author].update_one({"_id": 1}, change)
+    assert raw["authors"].find_one({"_id": 1}, {"born": 1}) == {"_id": 1, "born": 1815}
+    await db[Author].update_one({"_id": 2}, {"$set": {"born": None}})  # nobody copies that one
+
+
+async def test_a_refused_change_in_a_transaction_that_goes_on_leaves_all_as_it_was(db: Handle, raw: Raw) -> None:
+    await stocked(db)
+    async with db.transaction():
+        with pytest.raises(InvalidDocument):
+            await db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L.", "born": None}})
+        await db[Book].update_one({"_id": 2}, {"$set": {"title": "Zwei"}})
+    assert raw["books"].distinct("author") == ["Ada", "Bob"]
+    assert raw["loans"].find_one({"_id": 2}, {"title": 1}) == {"_id": 2, "title": "Zwei"}
+
+
+async def test_a_copy_that_a_write_leaves_alone_is_not_its_fault(db: Handle, raw: Raw) -> None:
+    await stocked(db)
+    raw["books"].update_one({"_id": 1}, {"$set": {"author": "stale"}})
+    await db[Book].update_one({"_id": 1}, [{"$set": {"title": "Uno"}}])
+    assert raw["books"].find_one({"_id": 1}, {"author": 1}) == {"_id": 1, "author": "stale"}
+    with pytest.raises(InvalidDocument, match="OWN001"):
+        await db[Book].update_one({"_id": 1}, {"$set": {"author": "by hand"}})
+    with pytest.raises(InvalidDocument, match="OWN001"):
+        await db[Book].replace_one({"_id": 1}, {"title": "Uno", "author_id": 1, "author": "by hand"})
+    # Read, changed, replaced: the copy comes back as it was read, and is made anew.
+    read = await db[Book].find_one({"_id": 1})
+    await db[Book].replace_one({"_id": 1}, {**read, "title": "Eins"})
+    assert raw["books"].find_one({"_id": 1}, {"author": 1}) == {"_id": 1, "author": "Ada"}
+
+
+async def test_a_reference_set_to_null_leaves_the_last_value_to_its_document(db: Handle, raw: Raw) -> None:
+    await stocked(db)
+    await db[Author].delete_one({"_id": 2})
+    assert raw["books"].find_one({"_id": 2}) == {"_id": 2, "title": "Two", "author_id": None, "author": "Bob"}
+    await db[Book].update_one({"_id": 2}, {"$set": {"author": "Robert"}})  # nobody's copy: its own now
+    assert raw["loans"].find_one({"_id": 2}, {"author": 1}) == {"_id": 2, "author": "Robert"}
+
+
+async def test_beyond_the_bound_the_writer_goes_on_in_batches(db: Handle, raw: Raw) -> None:
+    await stocked(db)
+    await db[Book].insert_many([{"_id": 10 + each, "title": "More", "author_id": 1} for each in range(25)])
+    await db[Loan].insert_many([{"_id": 10 + each, "book_id": 10 + each % 25} for each in range(60)])
+    db.db._core.copies.limit = 7
+    await db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+    assert raw["books"].count_documents({"author_id": 1, "author": {"$ne": "Ada L."}}) == 0
+    assert raw["loans"].count_documents({"_id": {"$gte": 10}, "author": {"$ne": "Ada L."}}) == 0
+    assert raw["integrity.refreshes"].count_documents({}) == 0
+    async with db.transaction():
+        await db[Author].update_one({"_id": 1}, {"$set": {"name": "A."}})
+        assert raw["books"].count_documents({"author": "A."}) == 0
+    assert raw["books"].count_documents({"author_id": 1, "author": {"$ne": "A."}}) == 0
+    async with db.transaction() as tx:
+        await db[Author].update_one({"_id": 1}, {"$set": {"name": "B."}})
+        await Awaited(tx).rollback()
+    assert raw["books"].count_documents({"author_id": 1, "author": {"$ne": "A."}}) == 0
+    assert raw["integrity.refreshes"].count_documents({}) == 0
+
+
+def test_without_transactions_what_others_copy_does_not_change(standalone: Mongod, database_name: str) -> None:
+    with integrity.connect(standalone.uri, database=database_name, models=MODELS, actor="*") as db:
+        try:
+            db[Author].insert_one(dict(ADA))
+            db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+            with pytest.raises(TransactionRequired, match="others copy"):
+                db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+            with pytest.raises(TransactionRequired, match="others copy"):
+                db[Author].replace_one({"_id": 1}, {"name": "Ada L."})
+            db[Author].update_one({"_id": 1}, {"$set": {"rating": 3}})
+        finally:
+            db.client.drop_database(database_name)
