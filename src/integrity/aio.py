@@ -6,10 +6,12 @@ The same names as the blocking one, over PyMongo's ``AsyncMongoClient`` or Motor
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Executor
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from integrity.client import AsyncClientPool, Pool, open_async_client
+from integrity.client.motor import open_motor_client
 from integrity.declare import warnings
 from integrity.declare.model import Model
 from integrity.declare.policy import Policy
@@ -22,6 +24,7 @@ from integrity.server import apply as server
 from integrity.server.apply import Applied
 from integrity.store.asynchronous import AsyncStore
 from integrity.store.motor import MotorStore
+from integrity.writes.copies import Synced, sync
 from integrity.writes.references import Recovered, recover
 from integrity.writes.unique import UniqueMode
 
@@ -41,6 +44,8 @@ class Database:
         policy: The guardrails of the models that name none.
         unique: What is done, at the first write to a collection, about a unique index that is not there:
             ``"apply"`` creates it, ``"require"`` refuses the write, ``"trust"`` does not look.
+        executor: Judges the documents of large ``insert_many`` in other processes, which import the models by name:
+            a ``ProcessPoolExecutor``, for validators that take long. None: in the event loop, in small pieces.
 
     Raises:
         DeclarationError: The declarations contradict each other.
@@ -55,6 +60,7 @@ class Database:
         references: str = "auto",
         policy: Policy | None = None,
         unique: UniqueMode = "apply",
+        executor: Executor | None = None,
         _opened: AsyncClientPool | None = None,
     ) -> None:
         if not ("async" in type(database).__module__ or type(database).__module__.startswith("motor")):
@@ -67,6 +73,8 @@ class Database:
             store = MotorStore(database, gate=_opened.gate if _opened else None)
         else:
             store = AsyncStore(database, gate=_opened.gate if _opened else None)
+        store.streams = _opened.streams if _opened else None
+        store.executor = executor
         self._core = Core(store, models, references=references, policy=policy, unique=unique)
         self._collections: dict[type[Model], AsyncCollection[Any]] = {}
 
@@ -157,6 +165,14 @@ class Database:
         """
         return await recover(self._core.references, self._core.store)
 
+    async def sync(self) -> Synced:
+        """Refresh every copy that a change of its owner has left to batches, and that nobody has finished.
+
+        A writer finishes what it leaves; this is for after a crash. ``integrity sync`` does it from the command line,
+        and writes to models with copies do it by the way, a little at a time.
+        """
+        return await sync(self._core.copies, self._core.store)
+
     async def apply(self, *, dry_run: bool = False, prune: bool = False) -> Applied:
         """Make the server enforce what is declared: create collections, validators and indexes, mend different ones.
 
@@ -208,6 +224,8 @@ def connect(
     references: str = "auto",
     policy: Policy | None = None,
     unique: UniqueMode = "apply",
+    executor: Executor | None = None,
+    driver: Literal["pymongo", "motor"] = "pymongo",
     **options: Any,
 ) -> Database:
     """Open a database whose writes are judged.
@@ -224,15 +242,30 @@ def connect(
         references: How references are kept from dangling: ``"auto"``, ``"pinned"`` or ``"optimistic"``.
         policy: The guardrails of the models that name none.
         unique: What is done about a unique index that is not there, see `Database`.
+        executor: Judges the documents of large ``insert_many`` in other processes, see `Database`.
+        driver: ``"pymongo"`` for PyMongo's own ``AsyncMongoClient``; ``"motor"`` for applications that still have
+            Motor, behind the same pool.
         options: PyMongo's options of ``AsyncMongoClient``, such as ``tz_aware=True``.
 
     Raises:
+        ValueError: There is no such driver.
         DeclarationError: The declarations contradict each other.
         IntegrityError: The URI is not valid, or no database is named.
     """
+    if driver not in {"pymongo", "motor"}:
+        raise ValueError(f'driver={driver!r}; choose "pymongo" or "motor".')
     declared = registry(models, policy)
     with clear_of_credentials():
-        opened = open_async_client(uri, pool or Pool(), **options)
+        open_it = open_motor_client if driver == "motor" else open_async_client
+        opened = open_it(uri, pool or Pool(), **options)
     # What fails here leaves no connection and no task behind: nothing was sent yet.
     raw = named(opened.client, database)
-    return Database(raw, models=declared, actor=actor, references=references, unique=unique, _opened=opened)
+    return Database(
+        raw,
+        models=declared,
+        actor=actor,
+        references=references,
+        unique=unique,
+        executor=executor,
+        _opened=opened,
+    )

@@ -23,6 +23,7 @@ from integrity.server.apply import Applied
 from integrity.store.blocking import BlockingStore
 from integrity.store.port import Document
 from integrity.store.run import run
+from integrity.writes.copies import Synced, sync
 from integrity.writes.references import Recovered, recover
 from integrity.writes.unique import UniqueMode
 
@@ -64,6 +65,7 @@ class Database:
         self._actor = actor
         self._opened = _opened
         store = BlockingStore(database, gate=_opened.gate if _opened else None)
+        store.streams = _opened.streams if _opened else None
         self._core = Core(store, models, references=references, policy=policy, unique=unique)
         self._collections: dict[type[Model], Collection[Any]] = {}
 
@@ -157,6 +159,14 @@ class Database:
         The next delete does so too, a little at a time; ``integrity recover`` does it from the command line.
         """
         return run(recover(self._core.references, self._core.store))
+
+    def sync(self) -> Synced:
+        """Refresh every copy that a change of its owner has left to batches, and that nobody has finished.
+
+        A writer finishes what it leaves; this is for after a crash. ``integrity sync`` does it from the command line,
+        and writes to models with copies do it by the way, a little at a time.
+        """
+        return run(sync(self._core.copies, self._core.store))
 
     def apply(self, *, dry_run: bool = False, prune: bool = False) -> Applied:
         """Make the server enforce what is declared: create collections, validators and indexes, mend different ones.

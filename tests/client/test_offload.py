@@ -1,20 +1,27 @@
-"""Judging in pieces or in other processes says the same as judging inline, and does not hold up the loop."""
+"""Judging in other processes stores the same, reports the same, and happens there."""
 
-import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
+from pymongo.errors import BulkWriteError
 
+import integrity
+from integrity import InvalidBulkWrite, Model
 from integrity.client import offload
+from tests.client.warehouse import Part
 
-MODELS = "tests.client.warehouse"
+Document = dict[str, Any]
+MANY = 2500  # more than one portion
 
 
-def documents(number: int) -> list[dict[str, Any]]:
+def documents(number: int) -> list[Document]:
     """Valid ones, and of each seven one that is empty, one that is out of range, one to be coerced."""
-    made: list[dict[str, Any]] = [
+    made: list[Document] = [
         {"_id": each, "name": f"part {each}", "price": 1.5, "tags": ["a"]} for each in range(number)
     ]
     for each in range(0, number, 7):
@@ -26,51 +33,90 @@ def documents(number: int) -> list[dict[str, Any]]:
     return made
 
 
-def inline(given: list[dict[str, Any]]) -> list[Any]:
-    judge = offload.judge_of(MODELS, "parts")
-    return [judge.offered(each) for each in given]
-
-
-async def test_other_processes_give_the_same_verdicts_in_the_same_order() -> None:
-    given = documents(offload.MANY + 123)
+@pytest.fixture(scope="module")
+def executor() -> Iterator[ProcessPoolExecutor]:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
-        verdicts = await offload.judge(MODELS, "parts", given, executor)
-    expected = inline(given)
-    assert [each.violations for each in verdicts] == [each.violations for each in expected]
-    assert [each.document for each in verdicts if not each.violations] == [
-        each.document for each in expected if not each.violations
-    ]
-    assert {each.violations[0].code for each in verdicts if each.violations} == {"EMP002", "SCH003"}
-    assert verdicts[2].document["price"] == 2.5
+        yield executor
 
 
-@pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 1000])
-async def test_pieces_give_the_same_verdicts(number: int) -> None:
-    given = documents(number)
-    assert await offload.judge(MODELS, "parts", given) == inline(given)
+@pytest.fixture
+async def db(uri: str, database_name: str, executor: ProcessPoolExecutor) -> AsyncIterator[integrity.aio.Database]:
+    async with integrity.aio.connect(uri, models=[Part], database=database_name, executor=executor) as db:
+        yield db
 
 
-async def test_between_two_pieces_others_have_their_turn() -> None:
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(other())
-    await offload.judge(MODELS, "parts", documents(offload.PIECE * 10))
-    task.cancel()
-    assert turns >= 10
+@pytest.fixture
+def stored(client: MongoClient[Document], database_name: str) -> Any:
+    return client[database_name].parts
 
 
-async def test_few_are_not_sent_anywhere() -> None:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        executor.shutdown()  # it would refuse
-        assert await offload.judge(MODELS, "parts", documents(5), executor) == inline(documents(5))
+async def test_what_is_valid_is_judged_and_encoded_elsewhere(db: integrity.aio.Database, stored: Any) -> None:
+    given = [each for each in documents(MANY) if each["_id"] % 7 > 1]
+    for each in given[::2]:
+        del each["_id"]
+    found = await db[Part].insert_many(given)
+    assert found.inserted_ids == [each["_id"] for each in given], "who left an _id out is told it"
+    assert [each["_id"] for each in stored.find()] == found.inserted_ids
+    assert {each["price"] for each in stored.find()} == {1.5, 2.5}
+    assert os.getpid() not in stored.distinct("judged_by")
+    assert set(stored.distinct("judged_by"))
 
 
-async def test_a_collection_without_a_model_is_refused_by_name() -> None:
-    with pytest.raises(LookupError, match="no model with the collection lorries"):
-        await offload.judge(MODELS, "lorries", documents(1))
+async def test_a_few_are_judged_here(db: integrity.aio.Database, stored: Any) -> None:
+    await db[Part].insert_many([each for each in documents(offload.FEW - 1) if each["_id"] % 7 > 1])
+    assert stored.distinct("judged_by") == [os.getpid()]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("first", [0, 1500])
+async def test_what_is_refused_is_reported_as_if_it_were_judged_here(
+    uri: str, db: integrity.aio.Database, stored: Any, ordered: bool, first: int
+) -> None:
+    given = [each for each in documents(MANY) if each["_id"] >= first or each["_id"] % 7 > 1]
+    with pytest.raises(InvalidBulkWrite) as elsewhere:
+        await db[Part].insert_many([dict(each) for each in given], ordered=ordered)
+    kept = [each["_id"] for each in stored.find()]
+    stored.drop()
+    async with integrity.aio.connect(uri, models=[Part], database=db.name) as inline:
+        with pytest.raises(InvalidBulkWrite) as here:
+            await inline[Part].insert_many([dict(each) for each in given], ordered=ordered)
+    assert elsewhere.value.violations == here.value.violations
+    assert str(elsewhere.value) == str(here.value)
+    assert kept == [each["_id"] for each in stored.find()]
+
+
+async def test_what_the_server_refuses_has_its_index(db: integrity.aio.Database, stored: Any) -> None:
+    stored.insert_one({"_id": 1203, "name": "there already"})
+    given = [each for each in documents(MANY) if each["_id"] % 7 > 1]
+    with pytest.raises(BulkWriteError) as caught:
+        await db[Part].insert_many(given)
+    (error,) = caught.value.details["writeErrors"]
+    assert given[error["index"]]["_id"] == 1203
+    assert error["op"]["name"] == "part 1203"
+    assert stored.count_documents({}) == error["index"] + 1
+
+
+def nested() -> type[Model]:
+    class Inside(Model, collection="parts"):
+        id: int
+        name: str
+
+    return Inside
+
+
+async def test_what_no_other_process_can_do_is_done_here_and_said(
+    uri: str, database_name: str, stored: Any, executor: ProcessPoolExecutor
+) -> None:
+    model = nested()
+    given = [{"_id": each, "name": "x"} for each in range(offload.FEW)]
+    async with integrity.aio.connect(uri, models=[model], database=database_name, executor=executor) as db:
+        with pytest.warns(RuntimeWarning, match="cannot import Inside"):
+            await db[model].insert_many(given)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as shut:
+        shut.shutdown()
+    async with integrity.aio.connect(uri, models=[Part], database=database_name, executor=shut) as db:
+        with pytest.warns(RuntimeWarning, match="the executor is broken"):
+            await db[Part].insert_many(
+                [{"_id": 1000 + each, "name": "y", "price": 1, "tags": ["b"]} for each in range(offload.FEW)]
+            )
+    assert stored.count_documents({}) == 2 * offload.FEW

@@ -1,14 +1,17 @@
 """Models that another process can import."""
 
+import os
 from typing import Annotated
 
+from bson import ObjectId
 from pydantic import Field
 
 from integrity import Model
 
 
 class Part(Model, collection="parts"):
-    id: int
+    id: ObjectId | int = Field(default_factory=ObjectId)
     name: str
     price: Annotated[float, Field(gt=0)]
     tags: list[str]
+    judged_by: int = Field(default_factory=os.getpid)

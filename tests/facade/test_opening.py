@@ -110,3 +110,22 @@ def test_mongomock_serves_quick_unit_tests() -> None:
     assert [each.name for each in db[Customer].find(as_model=True)] == ["Ada L."]
     db[Customer].delete_one({"_id": 1})
     assert db[Customer].count_documents({}) == 0
+
+
+async def test_motor_stands_behind_the_same_pool(uri: str, database_name: str) -> None:
+    pool = integrity.Pool(size=3, max_overflow=2)
+    async with integrity.aio.connect(uri, database=database_name, models=MODELS, pool=pool, driver="motor") as db:
+        assert type(db.client).__name__ == "AsyncIOMotorClient"
+        assert db.pool is not None
+        await db[Customer].insert_one(dict(CUSTOMER))
+        found = await db[Customer].find_one({"_id": 1}, as_model=True)
+        assert isinstance(found, Customer)
+        stats = db.pool.stats()
+        assert (stats.size, stats.max_overflow, stats.in_use) == (3, 2, 0)
+        assert stats.requests > 0
+
+
+def test_there_is_no_third_driver(uri: str) -> None:
+    unknown: Any = "asyncpg"
+    with pytest.raises(ValueError, match='choose "pymongo" or "motor"'):
+        integrity.aio.connect(uri, database="x", models=MODELS, driver=unknown)

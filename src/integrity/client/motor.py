@@ -21,7 +21,12 @@ from integrity.client.streams import Streams
 
 def open_motor_client(uri: str, pool: Pool | None = None, **options: Any) -> AsyncClientPool:
     """Open a ``motor.motor_asyncio.AsyncIOMotorClient`` for the running loop; `open_client` says the rest."""
-    from motor.motor_asyncio import AsyncIOMotorClient  # noqa: PLC0415 - an extra
+    try:
+        from motor.motor_asyncio import AsyncIOMotorClient  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'Motor is not installed: pip install "mongo-integrity[motor]", or leave driver="motor" out.', name="motor"
+        ) from error
 
     settings = settle(uri, pool or Pool(), options)
 

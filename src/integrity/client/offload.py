@@ -1,104 +1,125 @@
-"""Judging documents without holding up an event loop: inline, in pieces, or in other processes.
+"""Judging documents in other processes, where computing would hold up an event loop.
 
-Validating 50,000 documents in a loop stalls it for a third of a second. Threads hardly help, since they share the
-interpreter's lock. So a few are judged inline; more in pieces, with a pause after each (what ``insert_many`` does by
-itself); very many in a process pool, which is sent raw BSON: encoding costs a third of what validating does, and what
-comes back is BSON again.
+What ``insert_many`` judges in a loop it judges in pieces, with a pause after each. Where validating one document is
+work - a validator that parses, hashes, compares - a piece is still too long. Threads hardly help, since they share
+the interpreter's lock. So documents go to a process pool, and come back as the BSON that is sent: the loop neither
+validates nor encodes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from pydantic import BaseModel
 
-from integrity.declare import codec
+from integrity.declare.entry import Entry
+from integrity.declare.model import Model
+from integrity.declare.policy import Policy
 from integrity.declare.registry import Registry
 from integrity.rules.judge import Judge, Verdict
 from integrity.store.port import CODEC
-from integrity.violation import Violation
 
-#: Documents judged without a pause: 1 to 30 ms, by their size.
-PIECE = 100
-#: Documents sent to a process at once: encoding them stalls the loop for 2 to 4 ms.
-SENT = 500
-#: From how many on another process is worth the way there.
-MANY = 2000
+#: From how many documents on the way to another process is worth it.
+FEW = 100
+#: Documents sent to a process at once, so that the processes share what is judged together.
+SENT = 250
 
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
 
 
-async def judge(
-    models: str,
-    collection: str,
-    documents: Iterable[Mapping[str, Any] | BaseModel],
-    executor: Executor | None = None,
-) -> list[Verdict]:
-    """Judge documents by the rules that need no database, without holding up the running loop.
-
-    References, uniqueness and ownership are not judged: they are what the write itself looks at.
+class Encoded(NamedTuple):
+    """A document that is clean, as it is stored.
 
     Args:
-        models: The dotted name of the module with the models, which the other processes import.
-        collection: The name of the collection that the documents are for.
+        id: Its ``_id``.
+        raw: The document, as BSON.
+    """
+
+    id: Any
+    raw: bytes
+
+
+async def judged(
+    executor: Executor, entry: Entry, documents: Sequence[Mapping[str, Any] | BaseModel]
+) -> list[Encoded | Verdict] | None:
+    """Judge documents by the rules that need no database, in the processes of an executor.
+
+    Args:
+        executor: A ``ProcessPoolExecutor``, or another that pickles what it is given.
+        entry: The model's entry.
         documents: Mappings, or instances of the model.
-        executor: A ``ProcessPoolExecutor`` for `MANY` documents or more; None: never.
 
     Returns:
-        A verdict for each, in their order: the document as it would be stored, and what is wrong with it.
+        For each, in their order, what is stored, or what is wrong with it. None where the processes cannot do it,
+        after a warning that says why: then it is to be done here.
     """
-    offered = list(documents)
-    if executor is None or len(offered) < MANY:
-        judges = judge_of(models, collection)
-        verdicts: list[Verdict] = []
-        for start in range(0, len(offered), PIECE):
-            verdicts += [judges.offered(each) for each in offered[start : start + PIECE]]
-            await asyncio.sleep(0)
-        return verdicts
+    model = entry.model
+    if not _importable(model):
+        _warn(f"other processes cannot import {entry.name}; define it at the top of a module that is imported by name")
+        return None
     loop = asyncio.get_running_loop()
-    under_way = []
-    for start in range(0, len(offered), SENT):
-        raw = [bson.encode(_plain(each), codec_options=OPTIONS) for each in offered[start : start + SENT]]
-        under_way.append(loop.run_in_executor(executor, judge_raw, models, collection, raw))
-        await asyncio.sleep(0)
-    made: list[Verdict] = []
-    for reply in await asyncio.gather(*under_way):
-        for start in range(0, len(reply), PIECE):
-            made += [Verdict(bson.decode(raw, OPTIONS), found) for raw, found in reply[start : start + PIECE]]
-            await asyncio.sleep(0)
-    return made
+    name = (model.__module__, model.__qualname__, entry.policy)
+    try:
+        replies = [
+            loop.run_in_executor(executor, judge_here, *name, documents[start : start + SENT])
+            for start in range(0, len(documents), SENT)
+        ]
+        found = [each for reply in await asyncio.gather(*replies) for each in reply]
+    except (BrokenExecutor, RuntimeError) as error:  # a process was killed; the executor was shut down
+        _warn(f"the executor is broken ({error})")
+        return None
+    except (TypeError, AttributeError) as error:  # a pickler's words for what it cannot pickle
+        _warn(f"a document cannot be sent to another process ({error})")
+        return None
+    return found
 
 
-def judge_raw(models: str, collection: str, raw: Sequence[bytes]) -> list[tuple[bytes, tuple[Violation, ...]]]:
-    """Judge raw BSON documents; what runs in the other process, and returns as little as it was given."""
-    judges = judge_of(models, collection)
-    verdicts = [judges.offered(bson.decode(each, OPTIONS)) for each in raw]
-    # What is refused may be what BSON cannot hold once it is coerced: it returns as it came.
-    return [
-        (bson.encode(each.document, codec_options=OPTIONS) if not each.violations else given, each.violations)
-        for each, given in zip(verdicts, raw, strict=True)
-    ]
+def judge_here(
+    module: str, name: str, policy: Policy, documents: Sequence[Mapping[str, Any] | BaseModel]
+) -> list[Encoded | Verdict]:
+    """Judge documents: what runs in the other process.
+
+    Args:
+        module: The name of the model's module.
+        name: The model's name in it.
+        policy: The policy in force.
+        documents: What is offered.
+    """
+    judge = _judge(module, name, policy)
+    return [_encoded(judge.offered(each)) for each in documents]
+
+
+def _encoded(verdict: Verdict) -> Encoded | Verdict:
+    if verdict.violations:
+        return verdict
+    try:
+        return Encoded(verdict.document.get("_id"), bson.encode(verdict.document, codec_options=OPTIONS))
+    except (BSONError, OverflowError, UnicodeError):
+        return verdict  # the driver says what is wrong with it
 
 
 @lru_cache
-def judge_of(models: str, collection: str) -> Judge:
-    """Return the judge of a collection, made once a process.
-
-    Raises:
-        LookupError: No model of the module has this collection.
-    """
-    entry = Registry(importlib.import_module(models)).by_collection(collection)
-    if entry is None:
-        raise LookupError(f"{models} has no model with the collection {collection}.")
-    return Judge(entry)
+def _judge(module: str, name: str, policy: Policy) -> Judge:
+    """Return the judge of a model, made once a process."""
+    model: type[Model] = getattr(importlib.import_module(module), name)
+    return Judge(Registry([model], policy=policy).entry(model))
 
 
-def _plain(document: Mapping[str, Any] | BaseModel) -> dict[str, Any]:
-    return document if type(document) is dict else codec.plain(document)
+def _importable(model: type[Model]) -> bool:
+    """Whether another process finds the same class under its name."""
+    module = sys.modules.get(model.__module__)
+    return model.__module__ != "__main__" and getattr(module, model.__qualname__, None) is model
+
+
+def _warn(why: str) -> None:
+    warnings.warn(f"Documents are judged in the event loop: {why}.", RuntimeWarning, stacklevel=3)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import isawaitable
 from typing import Any, Literal, TypeVar, overload
 
 from integrity.declare.model import Model
 from integrity.facade.cursor import AsyncCommandCursor, AsyncCursor
 from integrity.facade.handle import Handle, refuse_writing, whole
+from integrity.facade.watch import AsyncChangeStream
 from integrity.store.port import Document, Filter
 from integrity.writes.guard import sendable
 
@@ -166,3 +168,30 @@ class AsyncReads(Handle[M]):
         """Return the distinct values of a field among the documents that match."""
         asked = sendable(self._in(session), comment, **options)
         return await self._reader.distinct(self.name, key, self._asked(filter), **asked)
+
+    async def watch(
+        self, pipeline: Sequence[Mapping[str, Any]] | None = None, *, session: Any = None, **options: Any
+    ) -> AsyncChangeStream:
+        """Open a change stream of the collection.
+
+        A stream holds a connection as long as it is open, so a pool of ours counts it apart, by
+        ``Pool(change_streams=...)``. Events are PyMongo's, of documents as the application reads them.
+
+        Args:
+            pipeline: Stages that choose and shape the events.
+            session: PyMongo's session.
+            options: PyMongo's options of ``watch``: ``full_document``, ``resume_after``, ``max_await_time_ms``, ...
+
+        Raises:
+            PoolTimeout: As many are open as are budgeted.
+        """
+        streams = self._guard.store.streams
+        if streams is not None:
+            streams.enter()
+        try:
+            opening = self._raw.watch(pipeline, **sendable(self._in(session), **options))
+            return AsyncChangeStream(await opening if isawaitable(opening) else opening, streams)  # Motor's opens later
+        except BaseException:
+            if streams is not None:
+                streams.leave()
+            raise

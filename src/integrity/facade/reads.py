@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, overload
 from integrity.declare.model import Model
 from integrity.facade.cursor import CommandCursor, Cursor
 from integrity.facade.handle import Handle, refuse_writing, whole
+from integrity.facade.watch import ChangeStream
 from integrity.store.port import Document, Filter
 from integrity.store.run import run
 from integrity.writes.guard import sendable
@@ -167,3 +168,29 @@ class Reads(Handle[M]):
         """Return the distinct values of a field among the documents that match."""
         asked = sendable(self._in(session), comment, **options)
         return run(self._reader.distinct(self.name, key, self._asked(filter), **asked))
+
+    def watch(
+        self, pipeline: Sequence[Mapping[str, Any]] | None = None, *, session: Any = None, **options: Any
+    ) -> ChangeStream:
+        """Open a change stream of the collection.
+
+        A stream holds a connection as long as it is open, so a pool of ours counts it apart, by
+        ``Pool(change_streams=...)``. Events are PyMongo's, of documents as the application reads them.
+
+        Args:
+            pipeline: Stages that choose and shape the events.
+            session: PyMongo's session.
+            options: PyMongo's options of ``watch``: ``full_document``, ``resume_after``, ``max_await_time_ms``, ...
+
+        Raises:
+            PoolTimeout: As many are open as are budgeted.
+        """
+        streams = self._guard.store.streams
+        if streams is not None:
+            streams.enter()
+        try:
+            return ChangeStream(self._raw.watch(pipeline, **sendable(self._in(session), **options)), streams)
+        except BaseException:
+            if streams is not None:
+                streams.leave()
+            raise

@@ -96,16 +96,16 @@ class AsyncStore(Store):
         self._known: dict[str, Any] = {}
 
     def with_options(self, **options: Any) -> Self:
-        return type(self)(self._given.with_options(**options), gate=self._gate)
+        return self._like(type(self)(self._given.with_options(**options), gate=self._gate))
 
     def for_reader(self) -> Self:
-        return type(self)(self._given, reader_codec, gate=self._gate)
+        return self._like(type(self)(self._given, reader_codec, gate=self._gate))
 
     def for_models(self) -> Self:
-        return type(self)(self._given, model_codec, gate=self._gate)
+        return self._like(type(self)(self._given, model_codec, gate=self._gate))
 
     def for_bytes(self) -> Self:
-        return type(self)(self._given, raw_codec, gate=self._gate)
+        return self._like(type(self)(self._given, raw_codec, gate=self._gate))
 
     def _of(self, collection: str) -> Any:
         """Return the driver's collection; making one takes as long as judging a document."""

@@ -96,18 +96,18 @@ class BlockingStore(Store):
 
     def with_options(self, **options: Any) -> Self:
         try:
-            return type(self)(self._given.with_options(**options), gate=self._gate)
+            return self._like(type(self)(self._given.with_options(**options), gate=self._gate))
         except NotImplementedError:  # mongomock has no concerns, and no servers to be concerned about
             return self
 
     def for_reader(self) -> Self:
-        return type(self)(self._given, reader_codec, gate=self._gate)
+        return self._like(type(self)(self._given, reader_codec, gate=self._gate))
 
     def for_models(self) -> Self:
-        return type(self)(self._given, model_codec, gate=self._gate)
+        return self._like(type(self)(self._given, model_codec, gate=self._gate))
 
     def for_bytes(self) -> Self:
-        return type(self)(self._given, raw_codec, gate=self._gate)
+        return self._like(type(self)(self._given, raw_codec, gate=self._gate))
 
     def _of(self, collection: str) -> Any:
         """Return the driver's collection; making one takes as long as judging a document."""

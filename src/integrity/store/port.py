@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 from bson.binary import UuidRepresentation
@@ -21,6 +22,8 @@ from pymongo.results import (
     InsertOneResult,
     UpdateResult,
 )
+
+from integrity.client.streams import Streams
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -115,8 +118,19 @@ class Store(ABC):
     #: The database's name.
     name: str
 
+    #: Judges documents in other processes; None: they are judged here.
+    executor: Executor | None = None
+
+    #: How many change streams may be open; None: nobody counts them.
+    streams: Streams | None = None
+
     #: Documents to hand to the driver at once: encoding more of them would hold an event loop up.
     portion: int = 1000
+
+    def _like(self, other: Self) -> Self:
+        """Return another store of the same client, with what this one was given."""
+        other.executor, other.streams = self.executor, self.streams
+        return other
 
     @abstractmethod
     def with_options(self, **options: Any) -> Self:

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError
 from pymongo.results import InsertManyResult
 
+from integrity.client import offload
+from integrity.client.offload import Encoded
 from integrity.rules.judge import Verdict
-from integrity.store.port import Document
 from integrity.writes.candidate import Offered, named, offerable
 from integrity.writes.guard import sendable
 from integrity.writes.outcome import Outcome
@@ -62,7 +65,7 @@ async def insert_plain(
             outcome.failed(result, this.indexes, requests)
         elif result is not None:
             outcome.counts["nInserted"] += len(this.documents)
-            ids += result.inserted_ids
+            ids += this.ids or result.inserted_ids
             acknowledged = result.acknowledged
         # An invalid document comes after what was sent: an ordered insert that failed before never came to it.
         for index, verdict in this.refused if not outcome.over else ():
@@ -74,15 +77,16 @@ async def insert_plain(
 
 @dataclass
 class _Chosen:
-    """What is valid of a portion with its indexes, and what is not."""
+    """What is valid of a portion with its indexes, and what is not; with the ``_id``s of what is encoded already."""
 
-    documents: list[Document] = field(default_factory=list)
+    documents: list[Any] = field(default_factory=list)
+    ids: list[Any] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
     refused: list[tuple[int, Verdict]] = field(default_factory=list)
 
 
 async def _sent(
-    guard: Guard, documents: list[Document], options: dict[str, Any]
+    guard: Guard, documents: list[Any], options: dict[str, Any]
 ) -> InsertManyResult | BulkWriteError | None:
     """Store documents; return the driver's result, or what the server has against some of them."""
     if not documents:
@@ -90,6 +94,9 @@ async def _sent(
     try:
         return await guard.store.insert_many(guard.collection, documents, **options)
     except BulkWriteError as error:
+        for each in error.details.get("writeErrors", ()):
+            if isinstance(each.get("op"), RawBSONDocument):
+                each["op"] = dict(each["op"])  # as it would be, judged here
         return error
     except ENCODING_ERRORS as error:
         raise unencodable(guard.entry, error) from error
@@ -97,6 +104,11 @@ async def _sent(
 
 async def _judged(guard: Guard, portion: Sequence[Offered], start: int, *, ordered: bool) -> _Chosen:
     """Choose what is valid of a portion; up to the first that is not, where it is ordered."""
+    executor = guard.store.executor
+    if executor is not None and len(portion) >= offload.FEW:
+        elsewhere = await offload.judged(executor, guard.entry, portion)
+        if elsewhere is not None:
+            return await _taken(guard, portion, elsewhere, start, ordered=ordered)
     offered, pause = guard.judge.offered, guard.store.sleep
     chosen = _Chosen()
     for begin in range(0, len(portion), PIECE):
@@ -123,4 +135,29 @@ async def _judged(guard: Guard, portion: Sequence[Offered], start: int, *, order
             chosen.documents.append(document)
             chosen.indexes.append(index)
         await pause(0)
+    return chosen
+
+
+async def _taken(
+    guard: Guard, portion: Sequence[Offered], elsewhere: Sequence[Encoded | Verdict], start: int, *, ordered: bool
+) -> _Chosen:
+    """Choose from what other processes have judged."""
+    chosen = _Chosen()
+    for index, (request, each) in enumerate(zip(portion, elsewhere, strict=True), start):
+        if isinstance(each, Encoded):
+            if type(request) is not dict or "_id" not in request:
+                named(request, {"_id": each.id})
+            chosen.documents.append(RawBSONDocument(each.raw))
+            chosen.ids.append(each.id)
+        else:
+            verdict = await tolerated(guard, each)
+            if verdict.violations:
+                chosen.refused.append((index, verdict))
+                if ordered:
+                    return chosen
+                continue
+            named(request, verdict.document)
+            chosen.documents.append(verdict.document)
+            chosen.ids.append(verdict.document.setdefault("_id", ObjectId()))
+        chosen.indexes.append(index)
     return chosen

@@ -1,0 +1,109 @@
+"""Change streams of a guarded collection: PyMongo's, counted by the pool as long as they are open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from integrity.client.streams import Streams
+
+Event = dict[str, Any]
+
+
+class _Counted:
+    """A driver's change stream, and its place in the budget."""
+
+    def __init__(self, stream: Any, streams: Streams | None) -> None:
+        self._stream = stream
+        self._streams = streams
+
+    @property
+    def alive(self) -> bool:
+        """Whether there may be more events."""
+        return bool(self._stream.alive)
+
+    @property
+    def resume_token(self) -> Mapping[str, Any] | None:
+        """Where another stream may go on, by ``resume_after``."""
+        return self._stream.resume_token  # type: ignore[no-any-return]  # the driver's
+
+    def _leave(self) -> None:
+        """Give the place back, once."""
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams.leave()
+
+
+class ChangeStream(_Counted):
+    """PyMongo's ``ChangeStream``: it holds a connection until it is closed, at the end of a ``with`` block."""
+
+    def next(self) -> Event:
+        """Return the next event; it waits for one.
+
+        Raises:
+            StopIteration: The stream is closed.
+        """
+        return self._stream.next()  # type: ignore[no-any-return]  # the driver's
+
+    def try_next(self) -> Event | None:
+        """Return the next event, or None when the server has none for now."""
+        return self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+
+    def close(self) -> None:
+        """Close it, and give its connection back."""
+        try:
+            self._stream.close()
+        finally:
+            self._leave()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        return self.next()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncChangeStream(_Counted):
+    """PyMongo's ``AsyncChangeStream``, or Motor's; as `ChangeStream`, for ``async with`` and ``async for``."""
+
+    async def next(self) -> Event:
+        """Return the next event; it waits for one.
+
+        Raises:
+            StopAsyncIteration: The stream is closed.
+        """
+        return await self._stream.next()  # type: ignore[no-any-return]  # the driver's
+
+    async def try_next(self) -> Event | None:
+        """Return the next event, or None when the server has none for now."""
+        return await self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+
+    async def close(self) -> None:
+        """Close it, and give its connection back."""
+        try:
+            await self._stream.close()
+        finally:
+            self._leave()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self.next()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,68 @@
+"""Change streams of a guarded collection: PyMongo's events, within the pool's budget."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import integrity
+from integrity import Pool, PoolTimeout
+from tests.client.warehouse import Part
+
+BUDGET = Pool(size=2, max_overflow=1, change_streams=1)
+PART = {"_id": 1, "name": "bolt", "price": 1.0, "tags": ["a"]}
+
+
+def test_a_stream_is_counted_as_long_as_it_is_open(uri: str, database_name: str) -> None:
+    with integrity.connect(uri, models=[Part], database=database_name, pool=BUDGET) as db:
+        assert db.pool is not None
+        with db[Part].watch([{"$match": {"operationType": "insert"}}], max_await_time_ms=100) as stream:
+            assert db.pool.stats().streams == 1
+            with pytest.raises(PoolTimeout, match="1 change streams are open, as many as are budgeted"):
+                db[Part].watch()
+            db[Part].insert_one(dict(PART))
+            event = next(stream)
+            assert event["fullDocument"]["name"] == "bolt"
+            assert stream.try_next() is None
+            assert stream.alive
+            token = stream.resume_token
+        assert not stream.alive
+        stream.close()  # again: its place is given back once
+        assert db.pool.stats().streams == 0
+        with pytest.raises(Exception, match="resume"):
+            db[Part].watch(resume_after={"_data": "no token"})
+        assert db.pool.stats().streams == 0, "one that could not be opened takes no place"
+        with db[Part].watch(resume_after=token) as again:
+            assert again.try_next() is None
+
+
+def test_none_is_budgeted_unless_the_pool_says_so(uri: str, database_name: str) -> None:
+    with (
+        integrity.connect(uri, models=[Part], database=database_name) as db,
+        pytest.raises(PoolTimeout, match="none is budgeted"),
+    ):
+        db[Part].watch()
+
+
+def test_over_a_client_of_the_application_nobody_counts(client: Any, database_name: str) -> None:
+    db = integrity.Database(client[database_name], models=[Part])
+    with db[Part].watch(max_await_time_ms=50) as one, db[Part].watch(max_await_time_ms=50) as other:
+        assert (one.try_next(), other.try_next()) == (None, None)
+
+
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_asynchronously(driver: Any, uri: str, database_name: str) -> None:
+    async with integrity.aio.connect(uri, models=[Part], database=database_name, pool=BUDGET, driver=driver) as db:
+        assert db.pool is not None
+        async with await db[Part].watch(max_await_time_ms=100) as stream:
+            assert db.pool.stats().streams == 1
+            with pytest.raises(PoolTimeout, match="as many as are budgeted"):
+                await db[Part].watch()
+            assert await stream.try_next() is None
+            await db[Part].insert_one(dict(PART))
+            async with asyncio.timeout(30):
+                async for event in stream:
+                    assert event["documentKey"] == {"_id": 1}
+                    break
+            assert stream.resume_token is not None
+        assert db.pool.stats().streams == 0
