@@ -27,7 +27,7 @@ __all__ = ["Judge", "Verdict", "dotted", "policy_fault"]
 _OFFERED, _STORED = Walk(stored=False), Walk(stored=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What is known of one document.
 

@@ -15,6 +15,9 @@ from integrity.store.port import Document, Store
 
 #: Keys in one ``$in``: as many as keep a reply in few batches.
 CHUNK = 5000
+#: Documents in the first batch of a reply.
+#: Source: https://www.mongodb.com/docs/manual/reference/command/find/#std-label-find-cmd-batchSize
+FIRST_BATCH = 101
 #: Bytes of long keys in one ``$in``: half of what a command holds.
 BYTES = 8_000_000
 _LONG = (str, bytes, dict, list)
@@ -40,7 +43,9 @@ async def look_up(
     steps = tuple(field.split("."))
     found: dict[Hashable, Document] = {}
     for values in _chunks(wanted.values()):
-        batches = store.find(collection, _filter(field, values), projection=projection, **options)
+        # One reply where it fits: a server's first batch is 101 documents otherwise.
+        sized = {"batch_size": len(values) + 1, **options} if len(values) > FIRST_BATCH else options
+        batches = store.find(collection, _filter(field, values), projection=projection, **sized)
         while batch := await batches.next(CHUNK):
             for document in batch:
                 value = value_at(document, steps)

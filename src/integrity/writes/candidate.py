@@ -49,8 +49,9 @@ async def candidates(
         if type(each) is not dict:
             offerable(guard, each)
     trespass = guard.trespass("inserted" if revisions is None else "replaced")
-    if guard.simple and trespass is None:
-        return [guard.judge.offered(each) for each in offered]
+    if guard.judged and trespass is None:
+        clean = guard.judge.clean(offered) if len(offered) > 1 else None
+        return [guard.judge.offered(each) for each in offered] if clean is None else list(map(Verdict, clean))
     documents = [given(each) for each in offered]
     trespasses = [_trespasses(guard, each, trespass, foreign=foreign) for each in documents]
     known = await originals(guard, documents, session) if guard.entry.copies else {}

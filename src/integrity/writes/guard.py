@@ -100,10 +100,13 @@ class Guard:
     @cached_property
     def simple(self) -> bool:
         """Whether the judge alone decides: nothing to look up, to fill in or to keep from other actors."""
+        return self.judged and not self.entry.references
+
+    @cached_property
+    def judged(self) -> bool:
+        """Whether the judge decides about everything but references."""
         entry = self.entry
-        return self.owned and not (
-            entry.references or entry.copies or entry.revision or entry.derived or self.foreign or self.repeated
-        )
+        return self.owned and not (entry.copies or entry.revision or entry.derived or self.foreign or self.repeated)
 
     @cached_property
     def plain(self) -> bool:

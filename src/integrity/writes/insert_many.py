@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import bson
+from bson.codec_options import CodecOptions
 from pymongo.errors import BulkWriteError
 from pymongo.results import InsertManyResult
 
 from integrity.rules.judge import Verdict
-from integrity.store.port import Document, Store
+from integrity.store.port import CODEC, Document, Store
 from integrity.writes.candidate import Offered, candidates, named, settled
 from integrity.writes.copies import current
 from integrity.writes.guard import refuse_bypass, sendable
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
 CHUNK = 1000
 
 #: Documents in one transaction, where references are to be kept: what they name is looked up once for all of them.
-REFERRING = 5000
+REFERRING = 10_000
+
+#: Bytes in one transaction, by the size of a few of its documents.
+BYTES = 32_000_000
+
+_OPTIONS: CodecOptions[Any] = CodecOptions(**CODEC)
 
 #: Documents that are judged without a pause.
 PIECE = 100
@@ -77,21 +84,27 @@ async def insert_many(
     options.pop("session", None)
     ids, acknowledged = [], True
     size = REFERRING if guard.entry.references else CHUNK
+    verdicts = await _judged(guard, requests[:size], session)
     for start in range(0, len(requests), size):
-        chunk = requests[start : start + size]
-        verdicts = await _judged(guard, chunk, session)
-        piece = _Piece(guard, requests, list(enumerate(verdicts, start)), outcome, options)
-        while piece.left:
-            piece.mark()
-            if not guard.entry.references:
-                await piece.act([()] * len(piece.left), session)
-                continue
-            with suppress(_RejectedError):  # the server refused a document: again, without it
-                await guard.references.store(guard, piece.documents, piece.act, session, ordered=ordered, work=piece)
-        ids += piece.ids
-        acknowledged = acknowledged and piece.acknowledged
+        numbered = list(enumerate(verdicts, start))
+        width = _width(verdicts) if guard.entry.references else size
+        pieces = [
+            _Piece(guard, requests, numbered[at : at + width], outcome, options)
+            for at in range(0, len(numbered), width)
+        ]
+        storing, until = _stored(guard, pieces, session), start + size
+        if guard.judged and until < len(requests):
+            # The next ones are judged while the server stores these: half of what a bulk takes is its time.
+            _, verdicts = await guard.store.overlapped(storing, _judged(guard, requests[until : until + size], None))
+        else:
+            await storing
+        for piece in pieces:
+            ids += piece.ids
+            acknowledged = acknowledged and piece.acknowledged
         if outcome.over:
             break
+        if not guard.judged:
+            verdicts = await _judged(guard, requests[until : until + size], session)
     outcome.raise_failures()
     return InsertManyResult(ids, acknowledged)
 
@@ -102,6 +115,36 @@ async def _judged(guard: Guard, documents: Sequence[Offered], session: Any) -> l
         verdicts += await candidates(guard, documents[start : start + PIECE], session)
         await guard.store.sleep(0)
     return verdicts
+
+
+def _width(verdicts: Sequence[Verdict]) -> int:
+    """Return how many documents one transaction holds."""
+    sample = [each.document for each in verdicts[:: max(len(verdicts) // 20, 1)] if not each.violations]
+    try:
+        size = sum(len(bson.encode(each, codec_options=_OPTIONS)) for each in sample) // max(len(sample), 1)
+    except ENCODING_ERRORS:  # it is said where they are sent
+        return len(verdicts)
+    return max(min(BYTES // max(size, 1), REFERRING), 1)
+
+
+async def _stored(guard: Guard, pieces: Sequence[_Piece], session: Any) -> None:
+    """Store what is valid of pieces, one after the other."""
+    for piece in pieces:
+        if piece.outcome.over:
+            return
+        await _store(guard, piece, session)
+
+
+async def _store(guard: Guard, piece: _Piece, session: Any) -> None:
+    while piece.left:
+        piece.mark()
+        if not guard.entry.references:
+            await piece.act([()] * len(piece.left), session)
+            continue
+        with suppress(_RejectedError):  # the server refused a document: again, without it
+            await guard.references.store(
+                guard, piece.documents, piece.act, session, ordered=piece.outcome.ordered, work=piece
+            )
 
 
 class _RejectedError(Exception):
@@ -178,6 +221,10 @@ class _Piece:
         """Store what is valid; note what is not."""
         outcome, guard = self.outcome, self.guard
         self._sent = []
+        clean = not (self._rejected or any(faults) or any(each.violations for _, each in self.left))
+        if guard.judged and clean:
+            await self._act_on_all(session, store or guard.store)
+            return
         indexes, documents, refused, rejected = [], [], [], []
         now = await current(guard, [verdict for _, verdict in self.left], session)
         for (index, _), verdict, faulty in zip(self.left, now, faults, strict=True):
@@ -194,10 +241,7 @@ class _Piece:
             if outcome.ordered:
                 break
         before = outcome.counts["nInserted"]
-        for start in range(0, len(documents), CHUNK):
-            until = start + CHUNK
-            if not await self._send(indexes[start:until], documents[start:until], session, store or guard.store):
-                break
+        await self._send(indexes, documents, session, store or guard.store)
         if not outcome.over:
             for index in rejected:
                 outcome.failed(BulkWriteError({"writeErrors": [self._rejected[index]]}), [index], self.requests)
@@ -208,6 +252,18 @@ class _Piece:
             for index, found in refused:
                 outcome.refused(index, refusal(found.violations, model=guard.entry.name), found.document)
 
+    async def _act_on_all(self, session: Any, store: Store) -> None:
+        """Store all that is left: nothing is wrong with any of it."""
+        indexes, documents = [], []
+        for index, verdict in self.left:
+            request, document = self.requests[index], verdict.document
+            if type(request) is not dict or "_id" not in request:
+                named(request, document)
+            indexes.append(index)
+            documents.append(document)
+        self.left = []
+        await self._send(indexes, documents, session, store)
+
     def _again(self, refused: list[tuple[int, Verdict]]) -> list[tuple[int, Verdict]]:
         """Return what is to be tried again: unordered documents that may refer to those just stored."""
         entry = self.guard.entry
@@ -216,7 +272,15 @@ class _Piece:
         waiting = {index for index, found in refused if {each.code[:3] for each in found.violations} == {"REF"}}
         return [each for each in self.left if each[0] in waiting]
 
-    async def _send(self, indexes: list[int], documents: list[Document], session: Any, store: Store) -> bool:
+    async def _send(self, indexes: list[int], documents: list[Document], session: Any, store: Store) -> None:
+        """Send documents, a portion at a time; up to the first that the server refuses, where they are ordered."""
+        portion = store.portion
+        for start in range(0, len(documents), portion):
+            until = start + portion
+            if not await self._portion(indexes[start:until], documents[start:until], session, store):
+                break
+
+    async def _portion(self, indexes: list[int], documents: list[Document], session: Any, store: Store) -> bool:
         """Send a command; return whether the next one is to be sent."""
         guard, outcome = self.guard, self.outcome
         options = {**self.options, **sendable(session)}
