@@ -127,9 +127,19 @@ def _action(database: Raw) -> None:
     database.command({"collMod": "orders", "validationAction": "warn"})
 
 
+def _drop_own_index(database: Raw) -> None:
+    database["integrity.condemned"].drop_indexes()
+
+
+def _drop_own_collection(database: Raw) -> None:
+    database["integrity.condemned"].drop()
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [
+        (_drop_own_index, ("DRF001", "missing", "integrity.condemned", "keys.n_1")),
+        (_drop_own_collection, ("DRF001", "missing", "integrity.condemned", "keys.n_1")),
         (_drop_index, ("DRF001", "missing", "customers", "integrity_unique_email")),
         (_hide_index, ("DRF003", "different", "orders", "integrity_reference_customer_id")),
         (_other_collation, ("DRF001", "different", "countries", "integrity_unique_name")),

@@ -18,7 +18,7 @@ from integrity.audit.engine import OnProgress
 from integrity.declare.registry import Registry
 from integrity.declare.stage import Constraint, Stage, Stages
 from integrity.server import actual as server
-from integrity.server import state
+from integrity.server import side, state
 from integrity.server.apply import failed
 from integrity.server.drift import drift
 from integrity.server.plan import plan
@@ -112,6 +112,8 @@ class _Enforcing:
                 why = f"{each.collection} is a {views[each.collection]}; enforce it where its documents are stored"
                 self.advances[each] = replace(self.advances[each], reason=why)
         everything, constraints = constraints, [each for each in constraints if each.collection not in views]
+        if self.to is not Stage.DECLARED:
+            await side.create(self.store, self.registry)
         lowered = [each for each in constraints if now[each].rank > self.to.rank]
         await self._move(lowered, self.to)
         raised = [each for each in constraints if each not in lowered]

@@ -12,8 +12,10 @@ from integrity.declare.registry import Registry
 from integrity.store.port import Store
 
 _NO_SUCH_NAMESPACE = 26
-#: How the names of the library's own collections begin, and MongoDB's.
-_OWN = ("integrity.", "system.")
+#: How the names of the library's own collections begin.
+OWN = "integrity."
+#: How those of MongoDB's begin.
+_SYSTEM = "system."
 #: How the name of a collection of set-aside documents ends.
 _SET_ASIDE = ".quarantine"
 
@@ -50,23 +52,28 @@ class Actual:
     Args:
         declared: The collections that a registry declares and that exist, by name.
         undeclared: The names of the others.
+        own: The library's own collections that exist, by name.
     """
 
     declared: Mapping[str, Collection]
     undeclared: tuple[str, ...] = ()
+    own: Mapping[str, Collection] = field(default_factory=dict)
 
 
 async def read(store: Store, registry: Registry) -> Actual:
     """Return the database as the server reports it."""
     declared: dict[str, Collection] = {}
+    own: dict[str, Collection] = {}
     others = []
     for each in await store.collections():
         name = each["name"]
         if registry.by_collection(name) is not None:
             declared[name] = await _collection(store, each)
-        elif not name.startswith(_OWN) and registry.by_collection(name.removesuffix(_SET_ASIDE)) is None:
+        elif name.startswith(OWN):
+            own[name] = await _collection(store, each)
+        elif not name.startswith(_SYSTEM) and registry.by_collection(name.removesuffix(_SET_ASIDE)) is None:
             others.append(name)
-    return Actual(declared, tuple(sorted(others)))
+    return Actual(declared, tuple(sorted(others)), own)
 
 
 async def _collection(store: Store, listed: Mapping[str, Any]) -> Collection:

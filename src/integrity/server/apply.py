@@ -133,7 +133,10 @@ async def _found_out(
 async def _act(store: Store, registry: Registry, made: Plan, actual: Actual) -> Applied:
     done: list[Step] = []
     blocked: list[tuple[Step, str]] = []
+    own = [step for step in made.steps if step.collection.startswith(server.OWN)]
     for step in made.steps:
+        if step in own:
+            continue
         entry = registry.by_collection(step.collection)
         assert entry is not None
         reason = await take(store, entry, step, actual.declared.get(step.collection))
@@ -142,7 +145,7 @@ async def _act(store: Store, registry: Registry, made: Plan, actual: Actual) -> 
         else:
             blocked.append((step, reason))
     await side.create(store, registry)
-    return Applied(made, tuple(done), tuple(blocked))
+    return Applied(made, (*done, *own), tuple(blocked))
 
 
 def failed(error: PyMongoError, store: Store) -> EnforcementError:

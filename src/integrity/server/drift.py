@@ -17,6 +17,7 @@ from integrity.declare.registry import Entry, Registry
 from integrity.declare.stage import Constraint, Stage, Stages
 from integrity.rules.drift import missing_index, missing_validator, undeclared_collection, unindexed_reference
 from integrity.rules.rule import At, Fault, Rule
+from integrity.server import side
 from integrity.server.actual import Actual, Collection
 from integrity.server.indexes import Index, indexes, unindexable
 from integrity.server.validator import validator
@@ -110,6 +111,10 @@ def drift(registry: Registry, stages: Stages, actual: Actual) -> tuple[Drift, ..
             continue  # a view has neither; what it shows is enforced where it is stored
         found += _validator(entry, stages, collection)
         found += _indexes(entry, stages, collection)
+    found += [
+        Drift(missing_index.RULE, "missing", collection, index, missing_index.OWN)
+        for collection, index in side.missing(registry, actual.own)
+    ]
     found += [
         Drift(undeclared_collection.RULE, "extra", name, "collection", undeclared_collection.FAULT)
         for name in actual.undeclared

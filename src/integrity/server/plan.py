@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from integrity.declare.registry import Registry
 from integrity.declare.stage import Constraint, Stage, Stages
-from integrity.server.actual import Actual, Collection
+from integrity.server.actual import OWN, Actual, Collection
 from integrity.server.drift import Drift, drift, ours, stage_of
 from integrity.server.indexes import Index
 
@@ -125,6 +125,9 @@ def plan(
                 "what it shows is enforced where it is stored."
             )
     for each in drift(registry, stages, actual):
+        if each.collection.startswith(OWN):
+            steps.append(Step("create index", each.collection, each.what, "the collection is small"))
+            continue
         collection = actual.declared.get(each.collection)
         if collection is None and each.what == "validator":
             continue  # created with it

@@ -47,6 +47,10 @@ RULE = Rule("DRF001", "index-drift", __doc__, repair="safe")
 EXTRA = Fault("is declared by nothing.", "`integrity apply --prune` hides and drops it; keep it if somebody needs it.")
 
 
+#: Of a collection of this library's own.
+OWN = Fault("is missing: a reference is then looked up among all deletions.", "`integrity apply` creates it.")
+
+
 def missing(keys: Sequence[str]) -> Fault:
     """Return the fault of a unique index that is not there."""
     return Fault(f"is missing: nothing keeps {', '.join(keys)} unique.", "`integrity apply` creates it.")

@@ -34,6 +34,8 @@ from integrity.writes.references.notices import Notices
 from integrity.writes.references.timing import Timing
 
 COLLECTION = "integrity.condemned"
+#: The path that its index is on.
+INDEXED = "keys.n"
 FLAG = reserved.CONDEMNED
 
 CONDEMNED, ACTING, GONE = "condemned", "acting", "gone"
@@ -237,7 +239,7 @@ async def beside(store: Store, names: Sequence[str], session: Any = None) -> dic
 
 async def create(store: Store) -> None:
     """Create the index by which a key's records are found."""
-    await store.call(COLLECTION, "create_index", "keys.n")
+    await store.call(COLLECTION, "create_index", INDEXED)
 
 
 def expired(until: dt.datetime | None, timing: Timing) -> bool:
