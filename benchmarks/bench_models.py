@@ -268,8 +268,9 @@ def plot(results: list[Result], path: Path) -> None:
     for axis, title in zip(axes, ("requests a second", "99th percentile, ms"), strict=True):
         axis.set(xscale="log", yscale="log", xlabel="requests at once", title=title)
         axis.grid(visible=True, alpha=0.3)
-    axes[0].legend(fontsize=8)
-    figure.tight_layout()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=4, fontsize=9, frameon=False)
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(path, format="svg", metadata={"Date": None})
 
 
