@@ -127,7 +127,7 @@ def test_what_was_not_seen_is_never_clean(name: str, result: AuditResult) -> Non
     assert "NOT COMPLETE" in text.replace("\\", "") or '"complete": false' in text
 
 
-@pytest.mark.parametrize("name", ["text", "concise", "markdown", "github", "statistics"])
+@pytest.mark.parametrize("name", ["text", "concise", "markdown", "github", "statistics", "html"])
 def test_a_baseline_is_told(name: str, result: AuditResult) -> None:
     result.compared = Compared(known=7, gone=2)
     assert "0 new, 7 known, 2 gone" in written(name, result)

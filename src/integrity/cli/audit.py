@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,12 +13,12 @@ from integrity.cli import server
 from integrity.cli.failure import Failure
 
 if TYPE_CHECKING:
-    from integrity.audit import AuditResult, Baseline, Options, Workers
+    from integrity.audit import AuditResult, Baseline, Options, State, Workers
     from integrity.declare.registry import Registry
     from integrity.store.blocking import BlockingStore
 
 VIOLATIONS = 1
-FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitlab", "markdown")
+FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitlab", "markdown", "html")
 
 
 @click.command(epilog="Exit status: 0 nothing found, 1 violations found, 2 not done or not everything seen.")
@@ -108,6 +108,7 @@ def audit(
     from integrity.audit import baseline as files
     from integrity.cli import models as declared
     from integrity.cli.output import writing
+    from integrity.cli.reports import Reports, with_full_lists
 
     registry = declared.registry(models)
     with _told():
@@ -116,10 +117,10 @@ def audit(
         )
         options.entries(registry)
         known = None if baseline is None else files.read(baseline)
-    targets = [("statistics" if statistics else output_format, output_file), *map(_output, outputs)]
+    targets = with_full_lists([("statistics" if statistics else output_format, output_file), *map(_output, outputs)])
     # Opened before the work: what cannot be written is known now, and not after an hour.
     with ExitStack() as stack:
-        writers = [(name, stack.enter_context(writing(file))) for name, file in targets]
+        reports = Reports([(each, stack.enter_context(writing(each.file, private=True))) for each in targets])
         with _told():
             kept = stack.enter_context(_state(state))
             store, address = stack.enter_context(server.opened_at(uri, embedded, database))
@@ -133,7 +134,9 @@ def audit(
         with result:
             if write_baseline is not None:
                 _write_baseline(write_baseline, result, known)
-            _report(result, writers, max_examples, redact=redact)
+            reports.write(
+                result, store, registry, options, models=models, state=kept, limit=max_examples, redact=redact
+            )
             incomplete, found, failure = not result.complete, result.total, result.failure
     if incomplete:
         raise Failure(f"the audit is incomplete. {failure or 'Not everything was seen.'}")
@@ -174,16 +177,6 @@ def _plan(store: BlockingStore, registry: Registry, options: Options) -> int:
     return 0
 
 
-def _report(result: AuditResult, writers: list[tuple[str, TextIO]], max_examples: int | None, *, redact: bool) -> None:
-    from integrity.report import WRITERS
-    from integrity.report.redacted import Redacted
-
-    if redact:
-        result.violations = Redacted(result.violations)
-    for name, out in writers:
-        WRITERS[name](result, out, max_examples)
-
-
 def _output(given: str) -> tuple[str, str | None]:
     name, equals, file = given.partition("=")
     if not equals or not file or name not in FORMATS:
@@ -192,7 +185,7 @@ def _output(given: str) -> tuple[str, str | None]:
 
 
 @contextmanager
-def _state(path: Path | None) -> Iterator[object]:
+def _state(path: Path | None) -> Iterator[State | None]:
     from integrity.audit import State
 
     if path is None:

@@ -15,7 +15,7 @@ from integrity.cli.failure import Failure
 
 
 @contextmanager
-def writing(name: str | None) -> Iterator[TextIO]:
+def writing(name: str | None, *, private: bool = False) -> Iterator[TextIO]:
     """Yield what a report is written to.
 
     A file is written beside its place and moved there at the end, so that a run that fails leaves neither half
@@ -23,6 +23,7 @@ def writing(name: str | None) -> Iterator[TextIO]:
 
     Args:
         name: The file's name; None or ``"-"`` for stdout.
+        private: Nobody but the owner may read the file: what it holds is what the database holds.
 
     Raises:
         Failure: The file cannot be written.
@@ -40,7 +41,7 @@ def writing(name: str | None) -> Iterator[TextIO]:
             with path.open("w", encoding="utf-8", errors="backslashreplace") as device:
                 yield device
             return
-        with _beside(path) as (draft, out):
+        with _beside(path, private=private) as (draft, out):
             yield out
             out.close()
             draft.replace(path)
@@ -49,12 +50,13 @@ def writing(name: str | None) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[tuple[Path, TextIO]]:
+def _beside(path: Path, *, private: bool) -> Iterator[tuple[Path, TextIO]]:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as out:
-            draft.chmod(0o666 & ~_umask())  # mkstemp's are for the owner alone; a report is like any file
+            if not private:
+                draft.chmod(0o666 & ~_umask())  # mkstemp's are for the owner alone
             yield draft, out
     finally:
         with contextlib.suppress(FileNotFoundError):

@@ -10,6 +10,7 @@ from integrity.report import (
     as_concise,
     as_github,
     as_gitlab,
+    as_html,
     as_json,
     as_jsonl,
     as_junit,
@@ -33,6 +34,7 @@ WRITERS: dict[str, Writer] = {
     "github": as_github.write,
     "gitlab": as_gitlab.write,
     "markdown": as_markdown.write,
+    "html": as_html.write,
     "statistics": as_statistics.write,
 }
 
