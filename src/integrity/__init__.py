@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from integrity.client import Pool
     from integrity.database import Database, connect
     from integrity.declare.constraint import Allow, CopyOf, Forbid, Immutable, Owner, Ref, Revision, Unique
+    from integrity.declare.derived import derived
     from integrity.declare.model import Model
     from integrity.declare.policy import Policy
     from integrity.declare.registry import Registry
@@ -79,6 +80,7 @@ __all__ = [
     "Violation",
     "aio",
     "connect",
+    "derived",
 ]
 
 #: Where the public names live.
@@ -86,6 +88,7 @@ _HOMES = {
     "integrity.client": ("Pool",),
     "integrity.database": ("Database", "connect"),
     "integrity.declare.constraint": ("Allow", "CopyOf", "Forbid", "Immutable", "Owner", "Ref", "Revision", "Unique"),
+    "integrity.declare.derived": ("derived",),
     "integrity.declare.model": ("Model",),
     "integrity.declare.policy": ("Policy",),
     "integrity.declare.registry": ("Registry",),

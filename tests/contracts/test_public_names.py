@@ -13,7 +13,7 @@ NAMES = {
         DeclarationError DuplicateValue EnforcementError Forbid ForeignWrite Immutable ImmutableField IndexRequired
         IntegrityError InvalidBulkWrite InvalidDocument Model Owner Policy Pool PoolTimeout Ref Registry
         RepairError RestrictedDelete RestrictedUpdate Revision StaleDocument TransactionRequired UndeclaredFilter
-        UnguardedWrite Unique Violation aio connect
+        UnguardedWrite Unique Violation aio connect derived
     """,
     "integrity.aio": "Database connect",
     "integrity.audit": """

@@ -21,6 +21,7 @@ from integrity.store.run import run
 from integrity.writes import delete as deletes
 from integrity.writes import insert_many as inserts
 from integrity.writes import update as updates
+from integrity.writes.copies import Keeper
 from integrity.writes.guard import Guard
 from integrity.writes.insert_one import insert_one
 from integrity.writes.references import Protocol, recover
@@ -71,6 +72,8 @@ def registry_of(*models: type[Model]) -> Registry:
 def core(store: Store, registry: Registry, mode: str, clock: Clock, actor: int, limit: int = 1000) -> Core:
     made = Core(store, registry, references=mode, policy=None, unique="trust")
     made.references = Protocol(made.registry, mode, timing=clock.timing(actor), limit=limit)  # type: ignore[arg-type]
+    made.copies = Keeper(made.references)
+    made.copies._looked = 0.0
     return made
 
 

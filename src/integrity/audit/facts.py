@@ -9,6 +9,7 @@ from integrity.audit.keys import Keys
 from integrity.declare.equality import key, same
 from integrity.declare.extract import ABSENT, Path, value_at, values_at
 from integrity.declare.registry import Copy, Entry, Reference
+from integrity.rules.derivation import derivations
 from integrity.rules.judge import Judge, dotted
 from integrity.rules.ownership import stale_copy
 from integrity.rules.reference import dangling, wrong_key_type
@@ -55,6 +56,8 @@ class Facts:
             session: The session of a transaction to look up in.
         """
         found = [list(self._judge.stored(each)) for each in documents]
+        for own, document in zip(found, documents, strict=True):
+            own.extend(self._miscomputed(document, faults(own)))
         if not self._references:
             return found
         faulty = [faults(each) for each in found]
@@ -87,6 +90,12 @@ class Facts:
             for index, document in enumerate(documents):
                 found[index] += self._stale(copy, document, faulty[index])
         return found
+
+    def _miscomputed(self, document: Document, faulty: set[str]) -> Iterator[Violation]:
+        """Yield the derived values that differ from what is computed."""
+        for each in derivations(self.entry, document) if self.entry.derived else ():
+            if not each.agrees and not touched(each.path, faulty):
+                yield each.violation(self.entry.collection, document)
 
     def _of(self, reference: Reference) -> Keys:
         return self._keys[reference.target.collection, reference.field]

@@ -127,6 +127,8 @@ def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, 
         reads = "the server was not to decide anything (--no-pushdown)"
     elif not source.partitionable:
         reads = f"it is a {source.kind}"
+    elif entry.derived and options.wants("OWN002"):
+        reads = "its derived fields are computed again"
     elif any("*" in each.place.steps for each in references) or any("*" in each.place.steps for each in copies):
         reads = "a reference or copy stands under the keys of a mapping"
     elif not all(map(_listable, copies)):

@@ -26,6 +26,7 @@ from integrity.cli.pool import pool
 from integrity.cli.recover import recover
 from integrity.cli.rule import rule
 from integrity.cli.status import status
+from integrity.cli.sync import sync
 
 INTERRUPTED = 130
 
@@ -54,6 +55,7 @@ integrity.add_command(rule)
 integrity.add_command(check)
 integrity.add_command(plan_delete)
 integrity.add_command(recover)
+integrity.add_command(sync)
 integrity.add_command(pool)
 integrity.add_command(demo)
 integrity.add_command(diff)

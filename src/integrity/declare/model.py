@@ -11,6 +11,7 @@ from bson import ObjectId
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
+from integrity.declare import derived
 from integrity.declare.coercion import coerce
 from integrity.declare.constraint import Unique
 from integrity.declare.policy import Policy
@@ -59,9 +60,12 @@ class Model(BaseModel):
         DeclarationError: The class line, or a field, declares what cannot be kept.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, extra="forbid", validate_default=True, ignored_types=(derived.derived,)
+    )
 
     __integrity__: ClassVar[Declared] = Declared()
+    __integrity_derived__: ClassVar[dict[str, derived.derived[Any]]] = {}
 
     def __init_subclass__(
         cls,
@@ -82,10 +86,12 @@ class Model(BaseModel):
         )
         if cls.__integrity__.collection is not None:
             _give_id(cls)
+        derived.declare(cls)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse what pydantic would let pass and a document database would lose."""
+        derived.restore(cls)
         if cls.model_config.get("extra") == "ignore":
             raise DeclarationError(
                 f'{cls.__name__}: extra="ignore" would drop unknown fields in silence; '

@@ -5,7 +5,14 @@ from __future__ import annotations
 from integrity.rules.drift import missing_index, missing_validator, undeclared_collection, unindexed_reference
 from integrity.rules.empty import empty_container, empty_string, not_a_number, undeclared_null, white_space
 from integrity.rules.forbidden import control_character, forbidden_value, placeholder
-from integrity.rules.ownership import changed_immutable, foreign_write, stale_copy, stale_revision, unfit_copy
+from integrity.rules.ownership import (
+    changed_immutable,
+    foreign_write,
+    stale_copy,
+    stale_revision,
+    unfit_copy,
+    wrong_derivation,
+)
 from integrity.rules.reference import dangling, restricted_delete, restricted_update, wrong_key_type
 from integrity.rules.rule import At, Fault, Rule
 from integrity.rules.schema import constraint_not_met, missing_field, own_validator, unknown_field, wrong_type
@@ -36,6 +43,7 @@ RULES: tuple[Rule, ...] = tuple(
                 restricted_update,
                 duplicate_value,
                 stale_copy,
+                wrong_derivation,
                 foreign_write,
                 changed_immutable,
                 stale_revision,

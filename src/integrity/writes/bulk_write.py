@@ -127,7 +127,7 @@ class _Bulk:
             return InsertOne(verdict.document)
         if isinstance(request, UpdateOne | UpdateMany):
             wish = _wish(request, self.options)
-            plan = await planned(guard, wish)
+            plan = await planned(guard, wish, self.session)
             if not alone(guard, wish, plan):
                 return _updating(request, plan.update)
         return None

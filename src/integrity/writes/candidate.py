@@ -16,7 +16,9 @@ from integrity.rules.rule import At
 from integrity.rules.schema import missing_field
 from integrity.store.port import Document
 from integrity.violation import Violation
+from integrity.writes import derived
 from integrity.writes.copies import faults, fill, originals
+from integrity.writes.transaction import joins
 from integrity.writes.unique import repeated
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ async def candidates(
     if guard.judged and trespass is None:
         clean = guard.judge.clean(offered) if len(offered) > 1 else None
         return [guard.judge.offered(each) for each in offered] if clean is None else list(map(Verdict, clean))
+    if guard.entry.copies and not joins(session):
+        await guard.copies.lazily(guard.store)
     documents = [given(each) for each in offered]
     trespasses = [_trespasses(guard, each, trespass, foreign=foreign) for each in documents]
     known = await originals(guard, documents, session) if guard.entry.copies else {}
@@ -60,8 +64,17 @@ async def candidates(
         if guard.entry.revision is not None:
             document[guard.entry.revision.steps[-1]] = 0 if revisions is None else revisions[index]
         fill(guard, document, known)
+        computed = []
+        if guard.entry.derived:
+            if isinstance(offered[index], BaseModel):
+                derived.strip(guard.entry, document)
+            computed = derived.settle(guard.entry, document)
         verdict = guard.judge.offered(document)
-        found = [*trespasses[index], *verdict.violations, *faults(guard, verdict.document, known)]
+        found = [
+            *trespasses[index],
+            *_but(computed, derived.without_echo(guard.entry, verdict.violations)),
+            *faults(guard, verdict.document, known),
+        ]
         if guard.repeated:
             found += repeated(guard.entry, verdict.document)
         verdicts.append(Verdict(verdict.document, tuple(once(found))))
@@ -119,6 +132,12 @@ def given(offered: Offered) -> Document:
         left = {names[each] for each in unset} - {"_id"}
         return {name: value for name, value in codec.plain(offered).items() if name not in left}
     return {name: codec.plain(value) for name, value in offered.items()}
+
+
+def _but(computed: Sequence[Violation], violations: Sequence[Violation]) -> list[Violation]:
+    """Return what is wrong with derived values before what is wrong with the rest, once a path."""
+    paths = {each.path for each in computed}
+    return [*computed, *(each for each in violations if each.path not in paths)]
 
 
 def _trespasses(guard: Guard, document: Document, whole: Violation | None, *, foreign: bool) -> list[Violation]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import BaseModel
 from pymongo.errors import OperationFailure
 from pymongo.results import UpdateResult
 
@@ -22,6 +23,7 @@ from integrity.rules.judge import Verdict
 from integrity.rules.ownership import changed_immutable, stale_revision
 from integrity.rules.rule import At, Fault
 from integrity.store.port import Document, Filter, Store
+from integrity.writes import derived
 from integrity.writes.candidate import Offered, candidates, given, settled
 from integrity.writes.change import Change
 from integrity.writes.copies import current
@@ -111,6 +113,8 @@ def _refuse_operators(replacement: Any) -> None:
 
 async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
     document = given(swap.replacement)
+    if isinstance(swap.replacement, BaseModel):
+        derived.strip(guard.entry, document)
     key = _id(document, swap.filter)
     entry = guard.entry
     careful = bool(guard.immutable or guard.foreign or entry.revision is not None)

@@ -15,10 +15,13 @@ from integrity.rules.ownership import stale_revision
 from integrity.rules.rule import At
 from integrity.store.port import Document, Filter, Store
 from integrity.violation import Violation
+from integrity.writes.copies.prefilling import prefilled
+from integrity.writes.derived import without_echo
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.references import Faults
 from integrity.writes.refusal import from_driver, refusal
 from integrity.writes.staging import tolerate
+from integrity.writes.transaction import joins
 from integrity.writes.update_plan import plan_update
 from integrity.writes.update_rights import Update, revised, trespasses
 from integrity.writes.updates.plan import UNKNOWN, Touched, UpdatePlan
@@ -53,16 +56,18 @@ class Wish:
         return {name: value for name, value in {**(self.options or {}), **more}.items() if value is not None}
 
 
-async def planned(guard: Guard, wish: Wish) -> UpdatePlan:
+async def planned(guard: Guard, wish: Wish, session: Any = None) -> UpdatePlan:
     """Return the plan of an update.
 
     Raises:
         InvalidDocument: It is wrong whatever the documents are, or touches what the actor may not.
     """
     update = revised(guard, wish.update)
+    if guard.entry.copies:
+        update = await prefilled(guard, update, session)
     filters = (wish.options or {}).get("array_filters")
     plan = plan_update(guard.entry, update, filter=wish.filter, array_filters=filters, upsert=wish.upsert)
-    found: list[Violation] = list(plan.violations)
+    found: list[Violation] = without_echo(guard.entry, plan.violations)
     if not guard.owned or guard.foreign or guard.entry.revision is not None:
         found = [*trespasses(guard, plan, wish.update), *found]
     if await tolerate(guard, found):
@@ -87,7 +92,7 @@ async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: An
         TransactionRequired: Only the outcome can be judged, and the server has no transactions.
     """
     refuse_bypass(bypass)
-    plan = await planned(guard, wish)
+    plan = await planned(guard, wish, session)
     if wish.upsert or Unique in plan.markers:
         await guard.indexes.ensure(guard.store, guard.entry, session)
     try:
@@ -105,6 +110,8 @@ async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: An
 
 async def _updated(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> Any:
     why = _unproved(guard, wish, plan)
+    if why and (guard.entry.copied or guard.entry.copies) and not joins(session):
+        await guard.copies.lazily(guard.store)
     if not why and (plan.proved or not wish.upsert):
         return await _sent(guard, wish, plan, session)
     if not why and not (guard.entry.references or guard.entry.copies):

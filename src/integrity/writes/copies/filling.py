@@ -14,6 +14,7 @@ from integrity.rules.rule import At
 from integrity.store.lookup import look_up
 from integrity.store.port import Document
 from integrity.violation import Violation
+from integrity.writes import derived
 from integrity.writes.copies.spots import Spot, spots
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ def _filled(guard: Guard, verdict: Verdict, known: Originals) -> Verdict:
     if next(faults(guard, document, known), None) is None:
         return verdict
     fill(guard, document, known, always=True)
+    computed = derived.recompute(guard.entry, document)
     left = [each for each in verdict.violations if each.code[:3] in {"OWN", "UNQ"}]
-    return Verdict(document, (*guard.judge.stored(document), *left))
+    return Verdict(document, (*computed, *guard.judge.stored(document), *left))
 
 
 def pairs(guard: Guard, document: Document) -> frozenset[tuple[Copy, Pair]]:

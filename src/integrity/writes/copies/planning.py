@@ -270,14 +270,13 @@ def single(
                 spot.parent[spot.name] = value
     if not changed:
         return []
-    if entry.derived:
-        derived.recompute(entry, after)
+    failed = derived.recompute(entry, after) if entry.derived else []
     if known is None:
         if entry.revision is not None:
             counted = entry.revision.steps[-1]
             after[counted] = after.get(counted, 0) + 1
         known = made.singles[at] = Single(entry, document, after)
-    made.violations += _new_faults(known)
+    made.violations += [*failed, *_new_faults(known)]
     return [known]
 
 
