@@ -1,12 +1,13 @@
 r"""Loads OpenFlights' raw files as a naive importer would, and so makes an existing, dirty database.
 
-python examples/openflights/load.py DIR [URI]     (URI: mongodb://127.0.0.1/openflights)
+python examples/openflights/load.py DIR [URI]     (URI: MONGODB_URI, or mongodb://127.0.0.1/openflights)
 
 A ``\N`` stays the two-character string, an empty field stays ``""``, and a numeric column that does not parse stays
 the string that it was. Nothing is guarded here: this is what the audit is for.
 """
 
 import csv
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 Convert = Callable[[str], object]
 
@@ -63,9 +65,14 @@ def load(folder: Path, database: Database[dict[str, Any]]) -> None:
 def main() -> None:
     if not 2 <= len(sys.argv) <= 3:  # noqa: PLR2004 - DIR [URI]
         sys.exit(__doc__)
-    uri = sys.argv[2] if len(sys.argv) > 2 else "mongodb://127.0.0.1/openflights"  # noqa: PLR2004 - DIR [URI]
-    with MongoClient[dict[str, Any]](uri) as client:
-        load(Path(sys.argv[1]), client.get_default_database("openflights"))
+    given = sys.argv[2:] or [os.environ.get("MONGODB_URI", "mongodb://127.0.0.1/openflights")]
+    try:
+        with MongoClient[dict[str, Any]](given[0], serverSelectionTimeoutMS=5000) as client:
+            load(Path(sys.argv[1]), client.get_default_database("openflights"))
+    except OSError as error:
+        sys.exit(f"{error.filename} cannot be read: {error.strerror}. DIR is the folder with OpenFlights' .dat files.")
+    except PyMongoError as error:
+        sys.exit(f"The server cannot be used ({type(error).__name__}). Start one, or name it as the second argument.")
 
 
 if __name__ == "__main__":
