@@ -112,9 +112,7 @@ def _evidence(
     *,
     redact: bool,
 ) -> Evidence:
-    from integrity.report.evidence import gather, judged
+    from integrity.report.evidence import gather
     from integrity.store.run import run
 
-    evidence = run(gather(store, registry, result, limit, redacted=redact))
-    evidence.judged = judged(options)
-    return evidence
+    return run(gather(store, registry, result, limit, options=options, redacted=redact))

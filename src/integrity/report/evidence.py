@@ -145,6 +145,7 @@ async def gather(
     result: AuditResult,
     limit: int | None = None,
     *,
+    options: Options | None = None,
     redacted: bool = False,
 ) -> Evidence:
     """Return what the violations and the database tell. Nothing is written.
@@ -154,11 +155,13 @@ async def gather(
         registry: The declarations.
         result: What the audit found.
         limit: Examples of each rule at each declared path; None for 3.
+        options: What the audit was asked for; everything without.
         redacted: Show no value of a document, and read none.
     """
     evidence = survey(result, limit)
     evidence.redacted = redacted
-    evidence.references = tuple(_edges(registry, result))
+    evidence.judged = judged(options or Options())
+    evidence.references = tuple(_edges(registry, result, evidence.judged))
     try:
         await _date(store, registry, result, evidence)
         if not redacted:
@@ -203,7 +206,7 @@ def judged(options: Options) -> frozenset[str]:
     )
 
 
-def _edges(registry: Registry, result: AuditResult) -> Iterator[Edge]:
+def _edges(registry: Registry, result: AuditResult, codes: frozenset[str]) -> Iterator[Edge]:
     results = {each.name: each for each in result.collections}
     for entry in registry:
         found = results.get(entry.collection)
@@ -217,7 +220,8 @@ def _edges(registry: Registry, result: AuditResult) -> Iterator[Edge]:
                 found.documents if found is not None else 0,
                 counts.get(f"REF001 {each.path}", 0),
                 counts.get(f"REF002 {each.path}", 0),
-                found is not None and found.complete,
+                # What was not asked for, and what was not seen, does not count as none.
+                found is not None and found.complete and "REF001" in codes,
             )
 
 

@@ -122,7 +122,7 @@ class Findings:
             hint,
             element("div", *(self._example(each) for each in examples), class_="examples") if examples else None,
             element("p", f"{rest:,} more of this kind.", class_="quiet") if rest > 0 and examples else None,
-            _copied(found.text, f"In mongosh, {found.meaning}") if found is not None else None,
+            _copied(found.text, f"In mongosh: {found.meaning}") if found is not None else None,
             class_="kind",
             open=first,
             data_collection=collection[:LENGTH],
@@ -213,6 +213,8 @@ def _repair(rule: Rule, models: str) -> Html | None:
     )
     words = "; ".join(each.does for each in safe) if safe else "one of: " + ", ".join(map(str, rule.remedies))
     command = f"integrity repair {shlex.quote(models)} --plan --select {rule.code}"
+    if not safe:
+        command += f" --unsafe {rule.code}={rule.remedies[0]}"
     return element("div", element("p", badge, f" {words}."), _copied(command, "Shows what it would change"),
                    class_="repair")  # fmt: skip
 

@@ -66,13 +66,11 @@ def _of_the_rule(code: str, collection: str, path: str, edges: Iterable[Edge]) -
         "EMP005": f"{{{field}: {{$in: [NaN, Infinity, -Infinity]}}}}",
     }
     if not inside:
-        simple |= {
-            "EMP002": f"{{{field}: /^\\s+$/}}",
-            "EMP003": f"{{{field}: {{$in: [[], {{}}]}}}}",
-            "SCH002": f"{{{field}: {{$exists: false}}}}",
-        }
+        simple["EMP003"] = f"{{{field}: {{$in: [[], {{}}]}}}}"
+        if "." not in name:  # where the object around it is missing, nothing is wrong with the field
+            simple["SCH002"] = f"{{{field}: {{$exists: false}}}}"
     if code in simple:
-        return Query(f"{_collection(collection)}.find({simple[code]})", "all of them")
+        return Query(f"{_collection(collection)}.find({simple[code]})", "all of these")
     if code == "REF001":
         for each in edges:
             if (each.source, each.path) == (collection, path):

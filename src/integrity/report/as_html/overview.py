@@ -73,9 +73,11 @@ def _figures(result: AuditResult, evidence: Evidence) -> Iterator[Html]:
     scanned = sum(each.scanned for each in result.collections)
     whole = sum(each.complete for each in result.collections)
     share = 1.0 if result.complete else min(scanned / documents, 0.999) if documents else 0.0
+    # Where documents were read and it is not complete all the same, nobody knows how much is missing.
+    said = f"{100 * share:.3g} %" if result.complete or scanned < documents else "Not complete"
     coverage = joined(
         [
-            element("strong", f"{100 * share:.3g} %"),
+            element("strong", said),
             _meter(share, complete=result.complete),
             element("span", f"{scanned:,} of {documents:,} documents read"),
             element("span", f"{whole:,} of {many(len(result.collections), 'collection')} seen whole"),
@@ -171,7 +173,7 @@ def _row(result: CollectionResult, codes: list[str]) -> Html:
         _number(result.documents),
         read,
         *(_cell(result, code) for code in codes),
-        _number(result.counts.total()),
+        _all(result),
     )
 
 
@@ -182,6 +184,13 @@ def _cell(result: CollectionResult, code: str) -> Html:
         return element("td", link, class_=f"number h{heat(count, result.documents)}")
     # Of what was not seen, nothing is known.
     return element("td", "0" if result.complete else "?", class_=f"number {'h0' if result.complete else 'unseen'}")
+
+
+def _all(result: CollectionResult) -> Html:
+    total = result.counts.total()
+    if total or result.complete:
+        return _number(total)
+    return element("td", "?", class_="number unseen")
 
 
 def _number(count: int) -> Html:
