@@ -24,6 +24,7 @@ from integrity.cli.infer import infer
 from integrity.cli.plan_delete import plan_delete
 from integrity.cli.pool import pool
 from integrity.cli.recover import recover
+from integrity.cli.roles import roles
 from integrity.cli.rule import rule
 from integrity.cli.status import status
 from integrity.cli.sync import sync
@@ -56,6 +57,7 @@ integrity.add_command(check)
 integrity.add_command(plan_delete)
 integrity.add_command(recover)
 integrity.add_command(sync)
+integrity.add_command(roles)
 integrity.add_command(pool)
 integrity.add_command(demo)
 integrity.add_command(diff)
