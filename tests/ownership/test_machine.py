@@ -184,7 +184,7 @@ def tried(client: MongoClient[dict[str, Any]], *, examples: int, steps: int) -> 
         suppress_health_check=list(HealthCheck),
         deadline=None,
     )
-    run_state_machine_as_test(found, settings=chosen)  # type: ignore[no-untyped-call]  # hypothesis's
+    run_state_machine_as_test(found, settings=chosen)
 
 
 @pytest.mark.slow

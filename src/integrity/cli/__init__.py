@@ -19,6 +19,7 @@ from integrity.cli.demo import demo
 from integrity.cli.diff import diff
 from integrity.cli.enforce import enforce
 from integrity.cli.export import export
+from integrity.cli.facts import facts
 from integrity.cli.failure import Failure, told
 from integrity.cli.infer import infer
 from integrity.cli.plan_delete import plan_delete
@@ -58,6 +59,7 @@ integrity.add_command(plan_delete)
 integrity.add_command(recover)
 integrity.add_command(sync)
 integrity.add_command(roles)
+integrity.add_command(facts)
 integrity.add_command(pool)
 integrity.add_command(demo)
 integrity.add_command(diff)
