@@ -15,7 +15,7 @@ from integrity.declare.registry import Registry
 from integrity.declare.reserved import CONDEMNED
 from integrity.errors import BeingDeleted, InvalidBulkWrite, RestrictedUpdate
 from integrity.facade.core import Core
-from integrity.store.blocking import BlockingStore
+from integrity.store.blocking import BlockingStore, BlockingWaiter
 from integrity.store.port import Document, Store
 from integrity.store.run import run
 from integrity.writes import delete as deletes
@@ -24,8 +24,9 @@ from integrity.writes import update as updates
 from integrity.writes.copies import Keeper
 from integrity.writes.guard import Guard
 from integrity.writes.insert_one import insert_one
-from integrity.writes.references import Protocol, recover
-from integrity.writes.references.keys import protected
+from integrity.writes.references import Protocol, group_commit, notices, recover
+from integrity.writes.references.keys import named, protected
+from integrity.writes.references.lanes import Seat
 from tests.references.scheduler import Actor, Clock, Scene, Stepping
 
 
@@ -93,6 +94,8 @@ def scene(
     first = core(prepared, registry, "auto", Clock(), 9)
     run(first.references.prepare(prepared))
     watched = [each.collection for each in registry]
+    if "optimistic" in modes:  # as its first write has said
+        start = {**start, notices.COLLECTION: [{"_id": notices.OPTIMISTIC}]}
 
     def build(one: Stepping, two: Stepping, clock: Clock) -> tuple[Coroutine[Any, Any, Any], Coroutine[Any, Any, Any]]:
         made = []
@@ -207,6 +210,34 @@ def insert_many(model: type[Model], documents: Sequence[Document], *, ordered: b
     return operation
 
 
+def insert_together(model: type[Model], documents: Sequence[Document]) -> Operation:
+    """Inserts of several callers at once, which share their commands: as `insert_one` does when there is no lane."""
+
+    async def operation(guard: Callable[[type[Model]], Guard]) -> Promise:
+        of = guard(model)
+        protocol = of.references
+        seats = [Seat(each, named(of.entry, [each])) for each in documents]
+        for each in seats[1:]:
+            each.waiter = BlockingWaiter()
+        optimistic = await protocol._optimistic(of.store, seats[0].keys.values())
+        lanes = protocol.groups.lanes(of, optimistic=optimistic)
+        lanes.enter(seats[0], of.store)
+        await group_commit.set_out(protocol, of, lanes, seats, optimistic=optimistic)
+        stored = []
+        for each in seats:
+            if isinstance(each.outcome, Exception):
+                raise each.outcome
+            if each.outcome is None:  # its caller inserts it by itself
+                try:
+                    await insert_one(of, each.document)
+                except DanglingReference:
+                    continue
+            stored.append((of.collection, each.document["_id"], None))
+        return Promise(stored)
+
+    return operation
+
+
 def delete(model: type[Model], filter_: Document, *, many: bool = False) -> Operation:
     async def operation(guard: Callable[[type[Model]], Guard]) -> Promise | int:
         result = await (deletes.delete_many if many else deletes.delete_one)(guard(model), filter_)
@@ -224,4 +255,7 @@ def update(model: type[Model], filter_: Document, change: Document) -> Operation
     return operation
 
 
-__all__ = ["BeingDeleted", "Child", "Parent", "Part", "Piece", "delete", "insert", "insert_many", "scene", "update"]
+__all__ = [
+    "BeingDeleted", "Child", "Label", "Parent", "Part", "Piece", "delete", "insert", "insert_many", "insert_together",
+    "scene", "update",
+]  # fmt: skip

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import random
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,8 @@ from integrity.writes.references import Timing
 FAST = WriteConcern(1, j=False)
 START = dt.datetime(2026, 1, 1)  # noqa: DTZ001 - as BSON stores it
 STEPS = 400
+#: Seconds of a sleep that is no pause between attempts: the time must really have passed.
+LONG = 1.0
 
 
 class CrashedError(BaseException):
@@ -86,6 +89,9 @@ class Actor:
     dead: bool = False
     #: It waits until the other one has gone on: since it had made so many steps.
     waits: int | None = None
+    #: The time at which a long sleep is over: one that others count on having passed.
+    wakes: float | None = None
+    clock: Clock = field(default_factory=Clock)
     #: Where the open transaction began in the history, and what the other had done by then.
     began: int | None = None
     snapshot: int | None = None
@@ -98,17 +104,25 @@ class Actor:
         """Where it stands, beside its history."""
         assert self.other is not None
         since = None if self.snapshot is None else self.other.steps - self.snapshot
-        return f"{self.ready()} {self.over} {self.began is None} {since} {self.waits is None}"
+        return f"{self.ready()} {self.over} {self.began is None} {since} {self.waits is None} {self.wakes}"
+
+    @property
+    def sleeps(self) -> bool:
+        return not self.over and self.wakes is not None and self.clock.seconds < self.wakes
 
     def ready(self) -> bool:
         assert self.other is not None
-        return not self.over and (self.waits is None or self.other.over or self.other.steps > self.waits)
+        return (
+            not self.over
+            and not self.sleeps
+            and (self.waits is None or self.other.over or self.other.steps > self.waits)
+        )
 
     def step(self) -> None:
         """Run up to the next command."""
         assert self.coroutine is not None
         assert self.other is not None
-        self.waits = None
+        self.waits = self.wakes = None
         try:
             self.coroutine.send(None)
         except StopIteration as stop:
@@ -269,9 +283,12 @@ class Stepping(Store):
         del self._actor.history[self._actor.began :]
         self._actor.snapshot = self._actor.began = None
 
-    async def sleep(self, seconds: float) -> None:  # noqa: ARG002 - how long is the scheduler's
+    async def sleep(self, seconds: float) -> None:
         assert self._actor.other is not None
-        self._actor.waits = self._actor.other.steps
+        if seconds >= LONG:
+            self._actor.wakes = self._actor.clock.seconds + seconds
+        else:  # how long is the scheduler's
+            self._actor.waits = self._actor.other.steps
         await self._suspend()
 
 
@@ -349,34 +366,55 @@ class Explored:
         crashes: How many states were crashed in, each with one of the operations.
         runs: How often operations were run.
         states: How many different states there were.
+        whole: Whether everything was tried, every crash included.
     """
 
     schedules: int = 0
     crashes: int = 0
     runs: int = 0
     states: int = 0
+    whole: bool = True
+
+    def __str__(self) -> str:
+        how = "every order and every crash" if self.whole else "a sample"
+        return (
+            f"{how}: {self.schedules:,} schedules through {self.states:,} states, {self.crashes:,} crashes, "
+            f"{self.runs:,} runs"
+        )
 
 
 class Violated(AssertionError):
     """The invariant does not hold after this order of commands."""
 
 
-def explore(scene: Scene, *, crashes: bool = True) -> Explored:
-    """Try every order of the two operations, and every crash.
+def explore(scene: Scene, *, crashes: bool = True, runs: int | None = None, part: int = 1) -> Explored:
+    """Try every order of the two operations, and every crash; or a sample of both.
+
+    A sample takes, of what is left to try, what its seed picks: orders of all lengths and places, the same in every
+    run. `Explored.whole` says whether anything was left.
+
+    Args:
+        scene: The operations.
+        crashes: Whether there are crashes.
+        runs: How many runs at most, crashes not counted; None for all.
+        part: One crash of so many is tried.
 
     Raises:
         Violated: Something is wrong after one of them; the text holds the order.
     """
     found = Explored()
+    pick = random.Random(0)
     edges: dict[str, list[str | None]] = {}
     stack: list[tuple[str, ...]] = [()]
-    while stack:
+    while stack and (runs is None or found.runs - found.crashes < runs):
+        at = -1 if runs is None else pick.randrange(len(stack))
         # Two runs are never open at once: the one would lock what the other needs.
-        for path, name in _one_run(scene, stack.pop(), edges, stack, found):
-            if crashes:
+        for path, name in _one_run(scene, stack.pop(at), edges, stack, found):
+            if crashes and pick.randrange(part) == 0:
                 _crash(scene, path, name, found)
     found.states = len(edges)
     found.schedules = _paths(edges)
+    found.whole = not stack and crashes and part == 1
     return found
 
 
@@ -460,6 +498,7 @@ class _Run:
         self.actors = (Actor("A"), Actor("B"))
         first, second = self.actors
         first.other, second.other = second, first
+        first.clock = second.clock = self.clock
         self._reset()
         stores = [Stepping(scene.database, each, transactional=scene.transactional) for each in self.actors]
         first.coroutine, second.coroutine = scene.build(stores[0], stores[1], self.clock)
@@ -489,13 +528,16 @@ class _Run:
 
     def choices(self) -> list[str]:
         ready = [each.name for each in self.actors if each.ready()]
+        if any(each.sleeps for each in self.actors):
+            return [*ready, "tick"]
         if not ready and not all(each.over for each in self.actors):
             return ["tick"]
         return ready
 
     def take(self, choice: str) -> None:
-        if choice == "tick":  # both wait: time goes by
-            self.clock.seconds += 1
+        if choice == "tick":  # time goes by: both wait, or one sleeps while the other is slow
+            sleeping = [each.wakes for each in self.actors if each.sleeps and each.wakes is not None]
+            self.clock.seconds = min(sleeping, default=self.clock.seconds + 1)
             for each in self.actors:
                 each.waits = None
             return
@@ -510,7 +552,7 @@ class _Run:
             choices = self.choices()
             if not choices:
                 return
-            if self.actors[0].dead or self.actors[1].dead:
+            if (self.actors[0].dead or self.actors[1].dead) and "tick" not in choices:
                 self.clock.seconds += 5  # who waits for the dead waits for the lease
             self.take(choices[0])
         raise Violated(f"no end after a crash:\n{self.story()}")

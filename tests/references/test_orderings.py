@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from integrity import Model
 from integrity.writes.guard import Guard
 from integrity.writes.insert_one import insert_one
-from integrity.writes.references import carry_out, existence, optimistic, pins, recovery
+from integrity.writes.references import carry_out, existence, group_commit, optimistic, pins, recovery
 from integrity.writes.references.condemned import COLLECTION, Condemnation
 from integrity.writes.references.durable import durable
 from integrity.writes.references.existence import Sight
@@ -59,7 +59,16 @@ def finds(client: MongoClient[dict[str, Any]], database_name: str) -> Explore:
 INSERT_DELETE = (insert(Child, {"_id": 1, "parent": 1}), delete(Parent, {"_id": 1}))
 
 
-def test_the_optimistic_writer_looks_after_it_has_inserted(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["together", "alone"])
+def test_the_optimistic_writer_looks_after_it_has_inserted(
+    finds: Explore, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "alone":
+
+        async def at_once(*args: Any) -> Any:
+            return await args[-1]()
+
+        monkeypatch.setattr(Protocol, "together", at_once)
     real = existence.look
 
     async def before_only(*args: Any, **options: Any) -> Sight:
@@ -70,7 +79,7 @@ def test_the_optimistic_writer_looks_after_it_has_inserted(finds: Explore, monke
         guard, documents = args[0], args[1]
         return bool(await guard.store._inner.count_documents(guard.collection, {"_id": documents[0]["_id"]}))
 
-    monkeypatch.setattr(optimistic, "look", before_only)
+    monkeypatch.setattr(group_commit if way == "together" else optimistic, "look", before_only)
     finds(INSERT_DELETE, "optimistic", [Parent, Child])
 
 

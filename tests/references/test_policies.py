@@ -11,7 +11,7 @@ from pymongo import MongoClient
 
 import integrity
 from integrity import DanglingReference, Database, Model, Ref, RestrictedDelete, RestrictedUpdate, Unique
-from integrity.errors import UnguardedWrite
+from integrity.errors import Referrers, UnguardedWrite
 
 
 class City(Model, collection="cities"):
@@ -223,10 +223,13 @@ def test_a_key_changes_with_its_references_or_not_at_all(
     db[Law].insert_one({"_id": 1, "land": "b"})
     db[Land].update_one({"_id": 1}, {"$set": {"code": "x"}})
     assert db[Town].find_one({"_id": 1}) == {"_id": 1, "land": "x"}
-    with pytest.raises(RestrictedUpdate):
+    with pytest.raises(RestrictedUpdate) as updated:
         db[Land].update_one({"_id": 2}, {"$set": {"code": "y"}})
-    with pytest.raises(RestrictedUpdate):
+    with pytest.raises(RestrictedUpdate) as replaced:
         db[Land].replace_one({"_id": 2}, {"_id": 2, "code": "y"})
+    for caught in (updated, replaced):
+        assert caught.value.referrers == (Referrers("laws", "land", 1, (1,)),)
+        assert pickle.loads(pickle.dumps(caught.value)).referrers == caught.value.referrers  # noqa: S301 - our own
     assert db[Land].find_one({"_id": 2}) == {"_id": 2, "code": "b"}
 
 

@@ -27,6 +27,7 @@ from integrity.rules.rule import At, Fault
 from integrity.rules.schema import constraint_not_met, wrong_type
 from integrity.rules.unique import duplicate_value
 from integrity.violation import Violation
+from integrity.writes.references.restricted import Referred
 
 #: What PyMongo raises while it encodes a document.
 ENCODING_ERRORS = (bson.errors.BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError)
@@ -53,7 +54,12 @@ def refusal(violations: Sequence[Violation], *, model: str = "") -> InvalidDocum
         model: The model's name, to stand in the text.
     """
     text = explain(violations)
-    return _class({each.code for each in violations})(violations, f"{model}, collection {text}" if model else text)
+    text = f"{model}, collection {text}" if model else text
+    found = _class({each.code for each in violations})
+    if found is RestrictedUpdate:
+        referrers = [each.referrers for each in violations if isinstance(each, Referred) and each.referrers]
+        return RestrictedUpdate(violations, text, referrers)
+    return found(violations, text)
 
 
 def _class(codes: set[str]) -> type[InvalidDocument]:

@@ -207,6 +207,23 @@ class Condemnation:
         await durable(store).delete_many(COLLECTION, {"op": self.token, "owner": self.owner})
 
 
+async def remember(store: Store, timing: Timing, collection: str, keys: Sequence[Key], session: Any) -> None:
+    """Remember keys that go away in a transaction, as after a delete that was condemned: for the sweep.
+
+    Args:
+        store: The database.
+        timing: The grace.
+        collection: The collection of what was asked to be deleted, or whose key changed.
+        keys: The keys.
+        session: The session of the transaction.
+    """
+    condemnation = Condemnation(timing.token(), collection, timing, timing.token())
+    for record in list(condemnation._records({}, keys, ())):  # noqa: SLF001 - this file's own
+        await store.insert_one(
+            COLLECTION, {**record, "state": GONE, "until": timing.until(timing.grace)}, session=session
+        )
+
+
 async def unflag(store: Store, token: Any, documents: Mapping[str, Sequence[Any]]) -> None:
     """Take a deletion's flags off its documents."""
     majority = durable(store)

@@ -14,16 +14,14 @@ from integrity.declare.equality import equal
 from integrity.declare.extract import ABSENT, value_at
 from integrity.declare.registry import Entry, Reference
 from integrity.errors import BeingDeleted
-from integrity.rules.reference import restricted_update
-from integrity.rules.rule import At
 from integrity.store.port import Store
 from integrity.violation import Violation
-from integrity.writes.references import deferred, pins
+from integrity.writes.references import condemned, deferred, pins
 from integrity.writes.references.carry_out import carry_out, rename
 from integrity.writes.references.deleting import Deleted, Wish
 from integrity.writes.references.keys import Key, protected
-from integrity.writes.references.plan import EXAMPLES, children
-from integrity.writes.references.restricted import refuse
+from integrity.writes.references.plan import children
+from integrity.writes.references.restricted import refuse, refused_change
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
@@ -49,6 +47,9 @@ async def delete(protocol: Protocol, store: Store, wish: Wish, session: Any) -> 
     # The pins of what is deleted, in the snapshot in which references were looked for: a writer that pinned one of
     # them meanwhile, and was not seen, conflicts.
     await pins.seal(store, keys, session)
+    if any(map(protocol.notices.recent, documents)):
+        # A writer that began before the notice, and dies before it looks: the sweep finds what it leaves.
+        await condemned.remember(store, protocol.timing, wish.entry.collection, keys, session)
     fetched = await wish.read(store, plan, session=session)
     if later is not None:
         later.deleted(keys)
@@ -90,17 +91,21 @@ async def rekey(protocol: Protocol, guard: Guard, changes: Sequence[Change], ses
     store = guard.store
     await protocol.prepare(store)
     await _only_pins(protocol, store, guard.collection)
-    await pins.seal(store, [Key(guard.collection, reference.field, old) for _, reference, old, _ in moved], session)
+    keys = list({each.at: each for each in (Key(guard.collection, by.field, old) for _, by, old, _ in moved)}.values())
+    await pins.seal(store, keys, session)
+    # What may keep an old key is no stray, and the sweep knows fields only.
+    kept = {each.field for each in guard.entry.referrers if each.ref.on_update == "no_action"}
+    swept = [each for each in keys if each.field not in kept]
+    if swept and protocol.notices.recent(guard.collection):
+        await condemned.remember(store, protocol.timing, guard.collection, swept, session)
     for index, reference, old, new in moved:
         referring = await children(store, reference, [old], session=session)
         action = reference.ref.on_update
         if action == "cascade" and new is not ABSENT and new is not None:
             await rename(store, referring, new, session=session)
         elif action != "no_action" and referring:
-            where = f"{reference.entry.collection}.{reference.path}"
-            fault = restricted_update.fault(where, len(referring), [each.id for each in referring[:EXAMPLES]])
-            at = At(guard.collection, changes[index].after.get("_id"), reference.field, reference.field)
-            found[index].append(restricted_update.RULE.violation(at, fault))
+            id_ = changes[index].after.get("_id")
+            found[index].append(refused_change(guard.collection, id_, reference.field, referring))
     return found
 
 

@@ -23,6 +23,8 @@ from integrity.writes.references.timing import Timing
 COLLECTION = "integrity.protocol"
 OPTIMISTIC = "optimistic"
 _BESIDE = "beside:"
+#: A notice that is older than any transaction can be, whatever its limit is.
+OLD = dt.timedelta(hours=1)
 
 
 class Notices:
@@ -37,7 +39,8 @@ class Notices:
         self._beside: frozenset[str] = frozenset()
         self._read = -math.inf
         self._registered = False
-        self._posted: set[str] = set()
+        #: Since when; None where nobody wrote optimistically when it was posted.
+        self._posted: dict[str, dt.datetime | None] = {}
 
     async def beside(self, store: Store) -> frozenset[str]:
         """Return the collections whose condemnations do not stand on their documents."""
@@ -69,7 +72,8 @@ class Notices:
         """Say that condemnations of a collection's documents stand beside; return when every writer knows.
 
         Returns:
-            Whether there was something to wait for: a writer may have written meanwhile without knowing.
+            Whether the transaction that asks is to begin again: its snapshot may be older than the notice, and a writer
+            may have written since without knowing of it.
         """
         if collection in self._posted:
             return False
@@ -82,11 +86,20 @@ class Notices:
             posted = await store.find_one(COLLECTION, {"_id": name})
         # Looked for after posting, see `register`.
         if posted is None or await store.find_one(COLLECTION, {"_id": OPTIMISTIC}) is None:
-            self._posted.add(collection)
+            self._posted[collection] = None
             return False
-        known = posted["since"].replace(tzinfo=None) + dt.timedelta(seconds=2 * self._timing.notice)
+        since = posted["since"].replace(tzinfo=None)
+        known = since + dt.timedelta(seconds=2 * self._timing.notice)
         left = (known - self._timing.now()).total_seconds()
         if left > 0:
             await store.sleep(min(left, 2 * self._timing.notice))
-        self._posted.add(collection)
-        return bool(left > 0)
+        self._posted[collection] = since
+        # However long the waiting was: what counts is when the snapshot was taken, and that nobody here knows.
+        return bool(self._timing.now() - since < OLD)
+
+    def recent(self, collection: str) -> bool:
+        """Whether somebody may still be at an optimistic insert, who began before the collection's notice."""
+        since = self._posted.get(collection)
+        return since is not None and self._timing.now() - since < dt.timedelta(
+            seconds=2 * self._timing.notice + self._timing.grace
+        )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from integrity.declare.registry import Entry, Reference
-from integrity.errors import Referrers, RestrictedDelete, RestrictedUpdate, explain
+from integrity.declare.registry import Reference
+from integrity.errors import Referrers, RestrictedDelete, explain
 from integrity.rules.reference import restricted_delete, restricted_update
 from integrity.rules.rule import At
 from integrity.violation import Violation
@@ -32,18 +33,30 @@ def refuse(plan: DeletePlan) -> None:
     raise RestrictedDelete(violations, f"{plan.entry.name}, collection {explain(violations)}", referrers)
 
 
-def refuse_change(entry: Entry, id: Any, field: str, children: Sequence[Child]) -> None:
-    """Raise the refusal of a change of a key.
+@dataclass(frozen=True, slots=True)
+class Referred(Violation):
+    """A change of a key that others refer to, with who they are: what its `RestrictedUpdate` names.
 
-    Raises:
-        RestrictedUpdate: Always.
+    Args:
+        referrers: They.
     """
-    referrers = [_referrers(each) for each in _by_reference(children)]
-    violations: list[Violation] = []
-    for found in referrers:
-        fault = restricted_update.fault(f"{found.collection}.{found.path}", found.count, found.ids)
-        violations.append(restricted_update.RULE.violation(At(entry.collection, id, field, field), fault))
-    raise RestrictedUpdate(violations, f"{entry.name}, collection {explain(violations)}", referrers)
+
+    referrers: Referrers | None = field(default=None, compare=False)
+
+
+def refused_change(collection: str, id: Any, name: str, children: Sequence[Child]) -> Referred:
+    """Return what is wrong with a change of a key.
+
+    Args:
+        collection: The collection of the document whose key changes.
+        id: Its ``_id``.
+        name: The key's stored name.
+        children: Who refers to it, by one reference.
+    """
+    found = _referrers(children)
+    fault = restricted_update.fault(f"{found.collection}.{found.path}", found.count, found.ids)
+    violation = restricted_update.RULE.violation(At(collection, id, name, name), fault)
+    return Referred(**{each.name: getattr(violation, each.name) for each in fields(violation)}, referrers=found)
 
 
 def _by_reference(children: Sequence[Child]) -> list[list[Child]]:
