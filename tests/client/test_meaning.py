@@ -8,8 +8,8 @@ from integrity.client import Pool
 from tests.client.colours import COLOURS, Burst, Bursts
 from tests.client.slow import Slow
 
-#: Longer than the timeout, so that nobody is done before the last is refused.
-HELD = 0.6
+#: Much longer than the timeout, so that nobody is done before the last is refused, however busy the machine is.
+HELD = 2.0
 TIMEOUT = 0.2
 
 
