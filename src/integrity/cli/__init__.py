@@ -24,11 +24,14 @@ from integrity.cli.failure import Failure, told
 from integrity.cli.infer import infer
 from integrity.cli.plan_delete import plan_delete
 from integrity.cli.pool import pool
+from integrity.cli.quarantine import quarantine
 from integrity.cli.recover import recover
+from integrity.cli.repair import repair
 from integrity.cli.roles import roles
 from integrity.cli.rule import rule
 from integrity.cli.status import status
 from integrity.cli.sync import sync
+from integrity.cli.undo import undo
 
 INTERRUPTED = 130
 
@@ -68,6 +71,9 @@ integrity.add_command(enforce)
 integrity.add_command(status)
 integrity.add_command(infer)
 integrity.add_command(export)
+integrity.add_command(repair)
+integrity.add_command(undo)
+integrity.add_command(quarantine)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,39 @@
+"""Repairing what an audit finds: decided, written down, changed, and undone when it was wrong.
+
+::
+
+    choice       which remedies were chosen       journal      before and after, written down first
+    decide       what is to be done, pure         swap         other bytes, if they are still the same
+    same_value   what may be converted            within       one collection
+    supply       what owners and keys say         engine       all of them
+    group        which of equal documents stays   undo         the bytes back
+    suspects     what the audit found             quarantine   aside, and back again
+"""
+
+from __future__ import annotations
+
+from integrity.repair.choice import Choice, Choices
+from integrity.repair.engine import repair
+from integrity.repair.journal import CollectionJournal, FileJournal, Journal, Run
+from integrity.repair.quarantine import Held, Released, held, release
+from integrity.repair.result import Changed, Outcome, Summary
+from integrity.repair.undo import Undone, undo
+
+__all__ = [
+    "Changed",
+    "Choice",
+    "Choices",
+    "CollectionJournal",
+    "FileJournal",
+    "Held",
+    "Journal",
+    "Outcome",
+    "Released",
+    "Run",
+    "Summary",
+    "Undone",
+    "held",
+    "release",
+    "repair",
+    "undo",
+]

@@ -1,0 +1,139 @@
+"""Quarantine: a document that breaks rules is moved to ``COLLECTION.quarantine``, and can be released from there.
+
+What is moved, byte for byte, stands in the field ``document`` of its record, with what was wrong with it beside it.
+It can be mended there, by hand, and released: it is then judged like any other document that is inserted.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import OperationFailure
+
+from integrity.declare.equality import equal
+from integrity.declare.registry import Entry, Registry
+from integrity.errors import IntegrityError, InvalidDocument
+from integrity.repair.swap import encoded, refused
+from integrity.rules.judge import Judge
+from integrity.store.port import CODEC, Document, Store
+from integrity.violation import Violation
+from integrity.writes.guard import EVERYBODY, Guard
+from integrity.writes.insert_one import insert_one
+from integrity.writes.references import protocol
+from integrity.writes.transaction import transact
+from integrity.writes.unique import Indexes
+
+_CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
+_PAGE = 100
+
+
+def collection_of(name: str) -> str:
+    """Return where a collection's documents are moved to."""
+    return f"{name}.quarantine"
+
+
+def record(run: str, document: bytes, violations: Sequence[Violation], now: dt.datetime) -> bytes:
+    """Return the record of a document in quarantine."""
+    return encoded(
+        {
+            "_id": {"run": run, "id": bson.decode(document, codec_options=_CODEC).get("_id")},
+            "at": now,
+            "violations": [
+                {"code": each.code, "path": each.path, "message": each.message, "hint": each.hint}
+                for each in violations
+            ],
+            "document": RawBSONDocument(document),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Held:
+    """A document in quarantine.
+
+    Args:
+        collection: Where it was.
+        record: The ``_id`` of its record.
+        id: Its own ``_id``.
+        at: Since when, in UTC.
+        codes: What was wrong with it.
+        document: The document.
+    """
+
+    collection: str
+    record: Any
+    id: Any
+    at: dt.datetime
+    codes: tuple[str, ...]
+    document: Document
+
+
+@dataclass(frozen=True)
+class Released:
+    """What became of a document that was to be released.
+
+    Args:
+        held: The document.
+        reason: Why it stays; empty when it was released.
+        violations: What it breaks still.
+    """
+
+    held: Held
+    reason: str = ""
+    violations: tuple[Violation, ...] = ()
+
+
+async def held(store: Store, entry: Entry, id: Any = None, *, every: bool = True) -> AsyncIterator[Held]:
+    """Yield the documents of a model in quarantine.
+
+    Args:
+        store: The database.
+        entry: The model's entry.
+        id: The ``_id`` of one of them.
+        every: Whether all of them are meant, and not the one.
+    """
+    filter_ = {} if every else {"document._id": {"$eq": id}}
+    batches = store.find(collection_of(entry.collection), filter_, sort=[("_id", 1)], batch_size=_PAGE)
+    try:
+        while batch := await batches.next(_PAGE):
+            for each in batch:
+                document = each.get("document") or {}
+                codes = tuple(one.get("code", "") for one in each.get("violations") or ())
+                yield Held(entry.collection, each["_id"], document.get("_id"), each["at"], codes, document)
+    finally:
+        await batches.close()
+
+
+async def release(store: Store, registry: Registry, one: Held) -> Released:
+    """Insert a document where it was, through the guard, and take it out of quarantine; both or neither.
+
+    On a server without transactions it is inserted first: a crash in between leaves it in both places, and releasing
+    it again ends it.
+    """
+    entry = next(each for each in registry if each.collection == one.collection)
+    references = protocol("auto", registry)
+    guard = Guard(store, registry, entry, Judge(entry), EVERYBODY, references, Indexes("trust"))
+    if entry.references:
+        await references.prepare(store)
+
+    async def body(session: Any) -> None:
+        options = {} if session is None else {"session": session}
+        there = await store.find_one(entry.collection, {"_id": one.id}, **options) if session is None else None
+        if there is None or not equal(there, one.document):
+            await insert_one(guard, dict(one.document), session=session)
+        await store.delete_one(collection_of(entry.collection), {"_id": one.record}, **options)
+
+    try:
+        await (transact(store, body) if await references.transactional(store) else body(None))
+    except InvalidDocument as error:
+        codes = ", ".join(sorted({f"{each.code} {each.path}".strip() for each in error.violations}))
+        return Released(one, f"it breaks {codes}", error.violations)
+    except (IntegrityError, OperationFailure) as error:
+        return Released(one, refused(error))
+    return Released(one)

@@ -1,0 +1,307 @@
+"""Swapping a document's bytes for others, if they are still the bytes that were judged: how every change is made.
+
+On a replica set the look and the write are one transaction, so that a document, what it refers to and what refers to
+it are judged as they are when it is written. On a standalone server a filter on the whole document stands for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReplaceOne
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DuplicateKeyError,
+    OperationFailure,
+)
+
+from integrity.audit.folding import COLLATION
+from integrity.declare.equality import key
+from integrity.declare.extract import ABSENT, value_at
+from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
+from integrity.repair.decide import Decision, worse
+from integrity.rules.remedy import FROM_OWNER
+from integrity.store.port import CODEC, Document, Store
+from integrity.violation import Violation
+from integrity.writes.change import Change
+from integrity.writes.guard import Guard
+from integrity.writes.references.deleting import Wish
+from integrity.writes.references.keys import named
+from integrity.writes.references.plan import collect
+from integrity.writes.references.work import Faults
+from integrity.writes.transaction import transact
+
+_CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
+
+#: Judges documents as they are in a transaction; of its session, None for none.
+Judged = Callable[[list[Document], Any], Awaitable[list[list[Violation]]]]
+
+CHANGED = "it was changed, or deleted, since it was read"
+_REFERRED = "other documents refer to it; see `integrity plan-delete`"
+GONE = "the violation is no longer there"
+
+
+def decoded(data: bytes) -> Document:
+    """Return a document as the core reads it."""
+    return bson.decode(data, codec_options=_CODEC)
+
+
+def encoded(document: Document) -> bytes:
+    """Return a document as the core writes it."""
+    return bson.encode(document, codec_options=_CODEC)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A document that gets other values.
+
+    Args:
+        decision: What is changed in it, and why.
+        before: Its bytes as they were judged.
+        after: Its bytes with the other values.
+    """
+
+    decision: Decision
+    before: bytes
+    after: bytes
+
+
+class Swap:
+    """Swaps documents of one collection.
+
+    Args:
+        guard: The model's guard.
+        exact: PyMongo's options by which a filter compares strings exactly.
+    """
+
+    def __init__(self, guard: Guard, exact: dict[str, Any]) -> None:
+        self._guard = guard
+        self._store = guard.store
+        self._bytes = guard.store.for_bytes()
+        self._exact = exact
+
+    async def edit(self, edits: Sequence[Edit], judged: Judged) -> list[str]:
+        """Swap documents; return, for each, why not, or an empty text.
+
+        All of them are one transaction; where one of them is refused by the server, each is its own.
+        """
+        try:
+            return await self._edit(edits, judged)
+        except (IntegrityError, OperationFailure) as error:
+            if len(edits) == 1:
+                return [refused(error)]
+        return [reason for each in edits for reason in await self.edit([each], judged)]
+
+    async def _edit(self, edits: Sequence[Edit], judged: Judged) -> list[str]:
+        guard = self._guard
+        transactional = await guard.references.transactional(self._store)
+
+        async def act(_: Faults, session: Any, __: Store | None = None, /) -> list[str]:
+            reasons = await self._looked_at(edits, judged, session)
+            fit = [each for each, reason in zip(edits, reasons, strict=True) if not reason]
+            if not fit:
+                return reasons
+            rekeyed = await self._rekeyed(fit, session)
+            for edit, reason in zip(fit, rekeyed, strict=True):
+                reasons[edits.index(edit)] = reason
+            fit = [each for each, reason in zip(edits, reasons, strict=True) if not reason]
+            if transactional and fit:
+                await self._store.bulk_write(
+                    guard.collection,
+                    [ReplaceOne({"_id": each.decision.id}, RawBSONDocument(each.after)) for each in fit],
+                    session=session,
+                )
+                return reasons
+            for each in fit:
+                if not await self.replace(each.decision.id, each.before, each.after, None):
+                    reasons[edits.index(each)] = CHANGED
+            return reasons
+
+        before = named(guard.entry, [each.decision.before for each in edits])
+        after = named(guard.entry, [each.decision.after for each in edits])
+        copied = any(one.remedy is FROM_OWNER for each in edits for one in each.decision.mended)
+        if after.keys() - before.keys() or (copied and transactional):
+            # A reference is made, or its owner copied: what it names is pinned, so that it is neither deleted nor given
+            # another value at the same time.
+            return await guard.references.store(guard, [each.decision.after for each in edits], act, None)
+        if transactional:
+            if guard.references.keyed(guard):
+                await guard.references.prepare(self._store)
+            return await transact(self._store, lambda session: act([()] * len(edits), session))
+        return await act([()] * len(edits), None)
+
+    async def _looked_at(self, edits: Sequence[Edit], judged: Judged, session: Any) -> list[str]:
+        """Look at the documents again, in the transaction that writes them: is what was decided still right?"""
+        current = await self.read([each.decision.id for each in edits], session)
+        documents = [each.decision.before for each in edits] + [each.decision.after for each in edits]
+        found = await judged(documents, session)
+        reasons = []
+        for edit, before, after in zip(edits, found, found[len(edits) :], strict=False):
+            unchanged = current.get(key(edit.decision.id)) == edit.before
+            reason = _verdict(edit, before, after) if unchanged else CHANGED
+            reasons.append(reason or await self._taken(edit, session))
+        return reasons
+
+    async def _taken(self, edit: Edit, session: Any) -> str:
+        """Return why a value may not become what it would: another document has it, and it is declared unique."""
+        options = {} if session is None else {"session": session}
+        changed = {each.path.split(".")[0] for each in edit.decision.mended}
+        for unique in self._guard.entry.uniques:
+            steps = [each.steps for each in unique.places]
+            if not changed & {each[0] for each in steps} or any("[]" in each or "*" in each for each in steps):
+                continue  # inside of arrays, the index alone tells
+            values = {".".join(each): value_at(edit.decision.after, each) for each in steps}
+            if unique.unique.nulls == "distinct" and any(each is None or each is ABSENT for each in values.values()):
+                continue
+            same = {name: {"$eq": None if each is ABSENT else each} for name, each in values.items()}
+            how = {"collation": COLLATION} if unique.unique.case_insensitive else self._exact
+            other = {**same, "_id": {"$ne": edit.decision.id}}
+            if await self._store.find_one(self._guard.collection, other, {"_id": 1}, **how, **options) is not None:
+                return f"another document has the value, and {unique.path} is declared unique"
+        return ""
+
+    async def _rekeyed(self, edits: Sequence[Edit], session: Any) -> list[str]:
+        """Do what references say of keys that change; return why one may not change."""
+        fields = [tuple(each.split(".")) for each in self._guard.references.keyed(self._guard)]
+        moved = [
+            any(value_at(each.decision.before, one) != value_at(each.decision.after, one) for one in fields)
+            for each in edits
+        ]
+        if not any(moved):
+            return [""] * len(edits)
+        if session is None:
+            return ["others refer to the value: to change it needs a transaction" if each else "" for each in moved]
+        changes = [Change(each.decision.before, each.decision.after) for each in edits]
+        found = await self._guard.references.rekeyed(self._guard, changes, session)
+        return ["other documents refer to the value (on_update restrict)" if each else "" for each in found]
+
+    async def read(self, ids: Sequence[Any], session: Any) -> dict[Any, bytes]:
+        """Return the bytes of documents, by the equality key of their ``_id``."""
+        options = {} if session is None else {"session": session}
+        batches = self._bytes.find(self._guard.collection, {"_id": {"$in": list(ids)}}, **self._exact, **options)
+        found: dict[Any, bytes] = {}
+        while batch := await batches.next(100):
+            for each in batch:
+                found[key(decoded_id(each))] = each.raw  # type: ignore[attr-defined]  # a RawBSONDocument
+        return found
+
+    async def replace(self, id: Any, before: bytes, after: bytes, session: Any) -> bool:
+        """Put other bytes in the place of a document's, if they are still the given ones."""
+        options = {} if session is None else {"session": session}
+        done = await self._store.replace_one(
+            self._guard.collection,
+            {"_id": id, **as_it_is(before)},
+            RawBSONDocument(after),  # type: ignore[arg-type]  # a document too
+            **self._exact,
+            **options,
+        )
+        return bool(done.matched_count)
+
+    async def referred(self, id: Any) -> str:
+        """Return why a document is not to be deleted: what refers to it; an empty text when nothing does."""
+        plan = await collect(self._store, self._guard.entry, {"_id": id})
+        return _REFERRED if plan.size > 1 or plan.restricted or plan.left else ""
+
+    async def away(self, id: Any, before: bytes, record: tuple[str, bytes] | None, still: Callable[[Any], Any]) -> str:
+        """Delete a document, if nothing refers to it; return why not, or an empty text.
+
+        Args:
+            id: Its ``_id``.
+            before: Its bytes as they were judged.
+            record: A collection, and a document to be inserted there in the same transaction; None for none.
+            still: Asked in the transaction why it is to stay after all.
+        """
+        guard = self._guard
+        transactional = await guard.references.transactional(self._store)
+        if guard.references.guards(guard):
+            await guard.references.prepare(self._store)
+
+        async def body(session: Any) -> str:
+            options = {} if session is None else {"session": session}
+            current = await self.read([id], session)
+            if current.get(key(id)) != before:
+                return CHANGED
+            if reason := await still(session):
+                return str(reason)
+            exactly = {"_id": id, **as_it_is(before)}
+            plan = await collect(self._store, guard.entry, {"_id": id}, **options)
+            if plan.size > 1 or plan.restricted or plan.left:
+                return _REFERRED
+            if record is not None:
+                # Before the document goes: on a server without transactions it is then in both places, never in none.
+                await self._bytes.insert_one(record[0], RawBSONDocument(record[1]), **options)  # type: ignore[arg-type]
+            if not guard.references.guards(guard):
+                done = await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
+                count = done.deleted_count
+            else:
+                wish = Wish(guard.entry, {"_id": id} if transactional else _fields(before), many=False)
+                count = (await guard.references.delete(guard, wish, session)).count
+            if not count and record is not None:
+                await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]}, **options)
+            return "" if count else CHANGED
+
+        try:
+            return await (transact(self._store, body) if transactional else body(None))
+        except (IntegrityError, OperationFailure) as error:
+            return refused(error)
+
+
+def decoded_id(document: Any) -> Any:
+    """Return the ``_id`` of a document of bytes, as the core reads it."""
+    return bson.decode(bson.encode({"_id": document.get("_id")}), codec_options=_CODEC)["_id"]
+
+
+def as_it_is(data: bytes) -> Document:
+    """Return the condition that a document has these bytes.
+
+    MongoDB calls 5 and 5.0 equal; the size tells most of such changes too.
+    """
+    same = {"$eq": ["$$ROOT", {"$literal": RawBSONDocument(data)}]}
+    return {"$expr": {"$and": [{"$eq": [{"$bsonSize": "$$ROOT"}, len(data)]}, same]}}
+
+
+def _fields(data: bytes) -> Document:
+    """Return the condition that a document has these fields, which also holds while its delete is under way."""
+    return {name: {"$eq": value} for name, value in decoded(data).items()}
+
+
+def _verdict(edit: Edit, before: list[Violation], after: list[Violation]) -> str:
+    wrong = {(each.code, each.path) for each in before}
+    # What follows a mended reference was not judged before.
+    known = edit.decision.violations
+    if any(
+        (each.violation.code, each.violation.path) not in wrong
+        for each in edit.decision.mended
+        if each.violation in known
+    ):
+        return GONE
+    return worse(before, after) or ""
+
+
+#: "not authorized", https://www.mongodb.com/docs/manual/reference/error-codes/
+UNAUTHORIZED = 13
+
+
+def refused(error: Exception) -> str:
+    """Return why a write was refused.
+
+    Raises:
+        Exception: The one given, where it is no refusal of this write but the end of all.
+    """
+    codes = {getattr(error, "code", None)}
+    if isinstance(error, BulkWriteError):
+        codes |= {each.get("code") for each in (error.details or {}).get("writeErrors", [])}
+    if UNAUTHORIZED in codes or isinstance(error, AutoReconnect):
+        raise error
+    if isinstance(error, DuplicateKeyError) or DUPLICATE_KEY in codes:
+        return "another document has the value, and the index is unique"
+    if DOCUMENT_VALIDATION_FAILURE in codes and not isinstance(error, IntegrityError):
+        return "the collection's validator refuses the document with what else is wrong with it"
+    text = " ".join(str(error).split())
+    return text.split(", full error")[0]

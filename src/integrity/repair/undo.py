@@ -1,0 +1,157 @@
+"""Undoing a run: each document gets the bytes back that it had, if it is still as the run left it.
+
+The last change is undone first. It does not matter how far the run came, nor how far an earlier undoing did: the
+document's bytes say whether a change was made, and whether it was undone already.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import OperationFailure
+
+from integrity.declare.registry import Registry
+from integrity.errors import IntegrityError, RepairError
+from integrity.repair.journal import Entry, Journal
+from integrity.repair.swap import as_it_is, decoded, refused
+from integrity.rules.judge import Judge
+from integrity.store.port import Store
+from integrity.writes.change import Change
+from integrity.writes.guard import EVERYBODY, Guard
+from integrity.writes.references import protocol
+from integrity.writes.transaction import transact
+from integrity.writes.unique import Indexes
+
+BACK, ALREADY, SKIPPED = "back", "already", "skipped"
+
+_CHANGED = "it was changed since"
+
+#: Called with each entry, what became of it (`BACK`, `ALREADY`, `SKIPPED`) and why.
+Tell = Callable[[Entry, str, str], None]
+
+
+@dataclass
+class Undone:
+    """An undoing in sum.
+
+    Args:
+        run: The run's name.
+        back: How many documents have their bytes back.
+        already: How many had them: their change was never made, or undone before.
+        skipped: How many do not get them, by reason.
+    """
+
+    run: str
+    back: int = 0
+    already: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON-ready dict."""
+        return {
+            "run": self.run,
+            "back": self.back,
+            "already": self.already,
+            "skipped": sum(self.skipped.values()),
+            "reasons": dict(self.skipped),
+        }
+
+
+async def undo(
+    store: Store,
+    registry: Registry,
+    journal: Journal,
+    run: str,
+    *,
+    past_validators: bool = False,
+    tell: Tell | None = None,
+) -> Undone:
+    """Bring the bytes back that the documents of a run had before.
+
+    Args:
+        store: The database.
+        registry: The declarations: what refers to a key that goes back is looked at.
+        journal: The journal that the run was written down in.
+        run: The run's name.
+        past_validators: Whether to write what the server's validators refuse.
+        tell: Called with what became of each change.
+
+    Raises:
+        RepairError: The journal knows no such run.
+    """
+    known = {each.name for each in await journal.runs()}
+    if run not in known:
+        some = ", ".join(sorted(known, reverse=True)[:5]) or "none"
+        raise RepairError(f"The journal knows no run {run!r}; it knows {some}.")
+    found = Undone(run)
+    back = _Back(store, registry, past_validators=past_validators)
+    async for entries in journal.entries(run):
+        for entry in entries:
+            what, reason = await back.put(entry)
+            if what == BACK:
+                found.back += 1
+            elif what == ALREADY:
+                found.already += 1
+            else:
+                found.skipped[reason] += 1
+            if tell is not None:
+                tell(entry, what, reason)
+    await journal.mark(run, {"undone": not found.skipped})
+    return found
+
+
+class _Back:
+    def __init__(self, store: Store, registry: Registry, *, past_validators: bool) -> None:
+        self._store = store
+        self._bytes = store.for_bytes()
+        self._entries = {each.collection: each for each in registry}
+        self._registry = registry
+        self._references = protocol("auto", registry)
+        self._options = {"bypass_document_validation": True} if past_validators else {}
+
+    async def put(self, entry: Entry) -> tuple[str, str]:
+        """Undo one change; return what became of it, and why."""
+        transactional = await self._references.transactional(self._store)
+        guard = self._guard(entry.collection)
+        if transactional and guard is not None and self._references.keyed(guard):
+            await self._references.prepare(self._store)
+
+        async def body(session: Any) -> tuple[str, str]:
+            options = {} if session is None else {"session": session}
+            stored: Any = await self._bytes.find_one(entry.collection, {"_id": {"$eq": entry.id}}, **options)
+            current = None if stored is None else stored.raw
+            if current == entry.before:
+                return ALREADY, ""
+            if not entry.is_after(current):
+                return SKIPPED, _CHANGED
+            if guard is not None and session is not None and current is not None and entry.before is not None:
+                change = Change(decoded(current), decoded(entry.before))
+                if any(await self._references.rekeyed(guard, [change], session)):
+                    return SKIPPED, "other documents refer to the value that would go"
+            return (BACK, "") if await self._write(entry, current, options) else (SKIPPED, _CHANGED)
+
+        try:
+            return await (transact(self._store, body) if transactional else body(None))
+        except (IntegrityError, OperationFailure) as error:
+            return SKIPPED, refused(error)
+
+    async def _write(self, entry: Entry, current: bytes | None, options: dict[str, Any]) -> bool:
+        before: Any = None if entry.before is None else RawBSONDocument(entry.before)
+        if current is None:
+            await self._bytes.insert_one(entry.collection, before, **self._options, **options)
+            return True
+        as_left = {"_id": entry.id, **as_it_is(current)}
+        if before is None:
+            return bool((await self._store.delete_one(entry.collection, as_left, **options)).deleted_count)
+        done = await self._store.replace_one(entry.collection, as_left, before, **self._options, **options)
+        return bool(done.matched_count)
+
+    def _guard(self, collection: str) -> Guard | None:
+        entry = self._entries.get(collection)
+        if entry is None:
+            return None
+        return Guard(self._store, self._registry, entry, Judge(entry), EVERYBODY, self._references, Indexes("trust"))

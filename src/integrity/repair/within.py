@@ -1,0 +1,231 @@
+"""The repair of one collection: some documents at a time are read, decided about, written down and changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bson.errors import BSONError
+
+from integrity.audit.facts import Facts
+from integrity.audit.options import Options
+from integrity.audit.source import Source
+from integrity.declare.equality import key
+from integrity.declare.reserved import CONDEMNED
+from integrity.repair.choice import Choice, Choices
+from integrity.repair.decide import Decider, Decision, worse
+from integrity.repair.group import Group
+from integrity.repair.journal import Entry, Journal
+from integrity.repair.quarantine import collection_of, record
+from integrity.repair.result import Changed, Outcome
+from integrity.repair.supply import Supplies
+from integrity.repair.suspects import AWAY, Suspect
+from integrity.repair.swap import GONE, Edit, Swap, decoded, encoded
+from integrity.rules.ownership import stale_copy
+from integrity.rules.remedy import DELETE, QUARANTINE
+from integrity.rules.unique import duplicate_value
+from integrity.store.port import Document
+from integrity.violation import Violation
+from integrity.writes.guard import Guard
+
+Tell = Callable[[Outcome], None]
+
+_TOO_LARGE = "the document is too large for the journal"
+
+
+class Within:
+    """Repairs the documents of one collection.
+
+    Args:
+        guard: The model's guard.
+        source: The collection.
+        options: What is repaired.
+        choices: The unsafe remedies that were chosen.
+        journal: Where changes are written down; None to change nothing.
+        tell: Called with what became of each document.
+        size: How many documents are read, and written in one transaction, at once.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        source: Source,
+        options: Options,
+        choices: Choices,
+        journal: Journal | None,
+        tell: Tell,
+        size: int,
+    ) -> None:
+        self.name = guard.collection
+        self.size = size
+        self._options = options
+        self._journal = journal
+        self._tell = tell
+        self._swap = Swap(guard, source.exact)
+        self._facts = Facts(guard.store, guard.entry)
+        self._decider = Decider(guard.entry, choices)
+        self._supplies = Supplies(guard.store, guard.entry)
+        self._referring = {each.via.path for each in guard.entry.copies}
+        self._group = Group(guard.store, guard.entry, source)
+
+    async def values(self, batch: Sequence[Suspect]) -> list[Any]:
+        """Mend the values of some documents; return which of them are to go as a whole."""
+        decided = await self._decided(batch)
+        edits = []
+        for decision, _, before in decided:
+            if decision.mended and (after := _after(decision, before)) is not None:
+                edits.append(Edit(decision, before, after))
+        if edits:
+            await self._look_ahead(edits)
+            await self._change([each for each in edits if each.decision.mended])
+        for decision, gone, _ in decided:
+            if decision.whole is None:
+                self._told(decision, gone)
+        return [decision.id for decision, _, _ in decided if decision.whole is not None]
+
+    async def _change(self, edits: list[Edit]) -> None:
+        """Write changes down, and make them."""
+        if self._journal is None:
+            return
+        entries = []
+        for each in list(edits):
+            codes = tuple(sorted({one.violation.code for one in each.decision.mended}))
+            entry = Entry(self.name, each.decision.id, each.before, each.after, codes)
+            if entry.fits:
+                entries.append(entry)
+            else:
+                each.decision.drop(_TOO_LARGE)
+                edits.remove(each)
+        if not edits:
+            return
+        # Written down first: a change that is made and not written down could not be undone after a crash.
+        await self._journal.record(entries)
+        for each, reason in zip(edits, await self._swap.edit(edits, self._judged), strict=True):
+            if reason:
+                each.decision.drop(reason)
+
+    async def whole(self, batch: Sequence[Suspect], how: int) -> list[Any]:
+        """Take whole documents away, one after the other; return which are gone.
+
+        Args:
+            batch: The documents.
+            how: `AWAY` for what is wrong with them alone, `GROUP` for a value that others have too.
+        """
+        went: list[Any] = []
+        decided = {key(each.id): (each, before) for each, _, before in await self._decided(batch)}
+        for name, known in batch:
+            decision, before = decided[key(name)]
+            chosen = decision.whole if how == AWAY else decision.group
+            if chosen is None:
+                if how == AWAY:
+                    self._tell(Outcome(self.name, name, gone=known))
+                continue
+            choice, why = chosen
+            if reason := await self._away(decision, before, choice, why):
+                # As one of several documents, what else is wrong with it is told with its values.
+                several = decision.violations if how == AWAY else [why]
+                self._tell(Outcome(self.name, name, left=[(each, reason) for each in several], why=why))
+                continue
+            went.append(name)
+            remedy = QUARANTINE if choice.remedy is QUARANTINE else DELETE
+            self._tell(Outcome(self.name, name, away=remedy, mended=decision.violations, why=why))
+        return went
+
+    async def _away(self, decision: Decision, before: bytes, choice: Choice, why: Violation) -> str:
+        """Take a document away; return why not, or an empty text."""
+        grouped = decision.whole is None
+        if grouped and (stays := await self._group.stays(decision.before, why, choice)):
+            return stays
+        if self._journal is None:
+            return await self._swap.referred(decision.id)
+        entries = [Entry(self.name, decision.id, before, None, (why.code,))]
+        kept: tuple[str, bytes] | None = None
+        if choice.remedy is QUARANTINE:
+            name = collection_of(self.name)
+            now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+            kept = (name, record(self._journal.run, before, decision.violations, now))
+            entries.insert(0, Entry(name, decoded(kept[1])["_id"], None, kept[1], (why.code,)))
+        if not all(each.fits for each in entries):
+            return _TOO_LARGE
+        # Written down first, as above.
+        await self._journal.record(entries)
+
+        async def still(session: Any) -> str:
+            if grouped:
+                return await self._group.stays(decision.before, why, choice, session)
+            (found,) = await self._judged([decision.before], session)
+            return "" if (why.code, why.path) in _places(found) else GONE
+
+        return await self._swap.away(decision.id, before, kept, still)
+
+    async def _decided(self, batch: Sequence[Suspect]) -> list[tuple[Decision, list[Violation], bytes]]:
+        """Return, for each document, what is to be done, what is no longer wrong with it, and its bytes."""
+        found: list[tuple[Decision, list[Violation], bytes]] = []
+        read = await self._swap.read([each for each, _ in batch], None)
+        there = [(known, read[key(each)]) for each, known in batch if key(each) in read]
+        for each, known in batch:
+            if key(each) not in read:
+                found.append((Decision(each, {"_id": each}, {"_id": each}), known, b""))
+        documents = [decoded(data) for _, data in there]
+        wanted = [
+            # The audit has counted the equal values; they are counted again when one of them is to go.
+            [each for each in one if self._options.wants(each.code)]
+            + [each for each in known if each.code == duplicate_value.RULE.code]
+            for one, (known, _) in zip(await self._judged(documents, None), there, strict=True)
+        ]
+        supplied = await self._supplies.of(documents, wanted)
+        for (known, data), document, several, given in zip(there, documents, wanted, supplied, strict=True):
+            if CONDEMNED in document:
+                decision = Decision(document["_id"], document, document)
+                decision.left = [(each, "the document is being deleted") for each in several]
+            else:
+                decision = self._decider.decide(document, several, given)
+            decision.violations = several
+            if {each.violation.field for each in decision.mended} & self._referring:
+                await self._follow(decision)
+            here = _places(several)
+            found.append((decision, [each for each in known if (each.code, each.path) not in here], data))
+        return found
+
+    async def _follow(self, decision: Decision) -> None:
+        """Fill the copies that follow a reference which is mended: nothing could be said of them before."""
+        (found,) = await self._judged([decision.after], None)
+        known = {each.field for each in decision.violations}
+        stale = [each for each in found if each.code == stale_copy.RULE.code and each.field not in known]
+        (supplied,) = await self._supplies.of([decision.after], [stale])
+        self._decider.go_on(decision, stale, supplied)
+
+    async def _look_ahead(self, edits: Sequence[Edit]) -> None:
+        """Judge documents as they would be, with all that is known of others; what is worse then is not done."""
+        documents = [each.decision.before for each in edits] + [each.decision.after for each in edits]
+        judged = await self._judged(documents, None)
+        for at, each in enumerate(edits):
+            if reason := worse(judged[at], judged[at + len(edits)]):
+                each.decision.drop(reason)
+
+    async def _judged(self, documents: list[Document], session: Any) -> list[list[Violation]]:
+        return await self._facts.judge(documents, again=True, session=session)
+
+    def _told(self, decision: Decision, gone: list[Violation]) -> None:
+        changes = [
+            Changed(each.violation.code, each.remedy, each.path, each.before, each.after) for each in decision.mended
+        ]
+        mended = [each.violation for each in decision.mended]
+        if changes or decision.left or gone:
+            self._tell(Outcome(self.name, decision.id, changes, mended=mended, left=decision.left, gone=gone))
+
+
+def _after(decision: Decision, before: bytes) -> bytes | None:
+    """Return the bytes that a document is to have, or None where its other values would not keep theirs."""
+    try:
+        if encoded(decision.before) == before:
+            return encoded(decision.after)
+    except (BSONError, UnicodeEncodeError, OverflowError, ValueError):
+        pass
+    decision.drop("it holds BSON that Python cannot write back byte for byte; choose delete or quarantine")
+    return None
+
+
+def _places(violations: Sequence[Violation]) -> set[tuple[str, str]]:
+    return {(each.code, each.path) for each in violations}

@@ -1,0 +1,250 @@
+"""What is repaired, what is left and why, and that nothing is made worse."""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import pytest
+from bson import Decimal128, ObjectId
+from pydantic import Field
+
+from integrity import CopyOf, Model, Policy, Ref, RepairError, Revision, Unique
+from integrity.repair import Choices
+from tests.repair.conftest import Shop
+
+Make = Callable[..., Shop]
+
+
+class Item(Model, collection="items"):
+    id: int
+    code: str
+    size: int = 0
+    price: Decimal | None = None
+    weight: float | None = None
+    made: dt.datetime | None = None
+    owner: ObjectId | None = None
+    key: uuid.UUID | None = None
+    sold: bool | None = None
+    state: Literal["new", "old"] | None = None
+
+
+class Box(Model, collection="boxes"):
+    id: int
+    item: Annotated[int | str | None, Ref(Item)] = None
+    code: Annotated[str | None, CopyOf(Item, "code", via="item")] = None
+    parts: list[Annotated[int, Ref(Item)]] | None = None
+    needed: Annotated[int, Ref(Item)]
+
+
+GOOD = {"_id": 1, "code": "a", "size": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "mended"),
+    [
+        ("size", 5.0, 5),
+        ("size", "5", 5),
+        ("size", Decimal128("5.0"), 5),
+        ("size", "05", None),
+        ("size", "1e3", None),
+        ("size", 5.5, None),
+        ("size", "9223372036854775808", None),
+        ("price", "0.10", Decimal128("0.10")),
+        ("price", 0.5, Decimal128("0.5")),
+        ("price", 0.1, None),
+        ("price", 3, Decimal128("3")),
+        ("weight", "5.5", 5.5),
+        ("weight", "5.50", None),
+        ("weight", Decimal128("5.5"), 5.5),
+        ("weight", Decimal128("5.1"), None),
+        ("made", "2024-05-06T07:08:09Z", dt.datetime(2024, 5, 6, 7, 8, 9)),  # noqa: DTZ001 - as PyMongo reads
+        ("made", "2024-05-06T07:08:09+02:00", dt.datetime(2024, 5, 6, 5, 8, 9)),  # noqa: DTZ001 - as PyMongo reads
+        ("made", "2024-05-06T07:08:09", None),
+        ("made", "2024-05-06", None),
+        ("owner", "65A0000000000000000000AB", ObjectId("65a0000000000000000000ab")),
+        ("owner", "owner", None),
+        ("key", "12345678-1234-5678-1234-567812345678", uuid.UUID("12345678-1234-5678-1234-567812345678")),
+        ("sold", "true", True),
+        ("sold", 1, None),
+        ("state", "old ", "old"),
+        ("state", "Old", None),
+    ],
+)
+def test_a_value_is_converted_when_it_is_the_same(shop: Make, name: str, stored: Any, mended: Any) -> None:
+    made = shop([Item], items=[{**GOOD, name: stored}])
+    done = made.repair()
+    found = made.raw.items.find_one({"_id": 1})
+    assert found is not None
+    if mended is None:
+        assert found[name] == stored
+        assert type(found[name]) is type(stored)
+        assert done.summary.remaining == 1
+    else:
+        value = uuid.UUID(bytes=bytes(found[name])) if name == "key" else found[name]
+        assert value == mended
+        assert type(value) is type(mended)
+        assert made.wrong() == []
+
+
+def test_a_copy_comes_from_its_owner_unless_the_owner_is_to_be_mended_first(shop: Make) -> None:
+    made = shop(
+        [Item, Box],
+        items=[GOOD, {"_id": 2, "code": "N/A"}],
+        boxes=[
+            {"_id": 1, "item": 1, "code": "old", "needed": 1},
+            {"_id": 2, "item": 2, "code": "old", "needed": 1},
+            {"_id": 3, "item": 1, "needed": 1},
+        ],
+    )
+    done = made.repair(select=["OWN"])
+    assert [each.get("code") for each in made.raw.boxes.find().sort("_id")] == ["a", "old", "a"]
+    assert done.reasons == {"the owner is to be mended first: items.code"}
+    assert made.wrong() == [("FRB001", 2, "code"), ("OWN001", 2, "code")]
+
+
+def test_a_reference_gets_the_type_of_the_key_that_is_there(shop: Make) -> None:
+    made = shop([Item, Box], items=[{"_id": 5, "code": "a"}], boxes=[{"_id": 1, "item": "5", "needed": 5}])
+    assert made.wrong() == [("REF002", 1, "item")]
+    made.repair()
+    found = made.raw.boxes.find_one({"_id": 1})
+    assert found is not None
+    assert (found["item"], found["code"]) == (5, "a")
+    assert made.wrong() == []
+
+
+def test_what_is_unsafe_is_left_unless_it_is_chosen(shop: Make) -> None:
+    boxes = [{"_id": 1, "item": 7, "parts": [1, 8, 9], "needed": 1}, {"_id": 2, "parts": [8], "needed": 3}]
+    made = shop([Item, Box], items=[GOOD], boxes=boxes)
+    before = made.bytes()
+    assert made.repair().reasons == {"choose --unsafe REF001=null|remove|delete|quarantine"}
+    assert made.bytes() == before
+    done = made.repair("REF001=null")
+    assert list(made.raw.boxes.find().sort("_id")) == [
+        {"_id": 1, "item": None, "parts": [1], "needed": 1},
+        {"_id": 2, "parts": None, "needed": 3},
+    ]
+    assert done.reasons == {"it may be neither null nor absent; choose delete or quarantine"}
+    made.repair("REF001=null", "REF001@boxes.needed=delete")
+    assert [each["_id"] for each in made.raw.boxes.find()] == [1]
+    assert made.wrong() == []
+
+
+def test_a_document_with_another_fault_is_repaired_field_by_field(shop: Make) -> None:
+    made = shop([Item], items=[{"_id": 1, "code": "", "size": 5.0, "weight": "heavy"}])
+    done = made.repair()
+    assert made.raw.items.find_one() == {"_id": 1, "code": "", "size": 5, "weight": "heavy"}
+    assert (done.summary.repaired, done.summary.remaining) == (1, 2)
+
+
+def test_what_a_plan_says_is_what_is_done_and_a_plan_changes_nothing(shop: Make) -> None:
+    made = shop([Item], items=[{**GOOD, "size": "5"}, {"_id": 2, "code": "N/A"}])
+    before = made.bytes()
+    plan = made.repair("quarantine", apply=False)
+    assert made.bytes() == before
+    assert "integrity.journal" not in made.raw.list_collection_names()
+    done = made.repair("quarantine")
+    assert [each.to_json() for each in plan.outcomes] == [each.to_json() for each in done.outcomes]
+    assert plan.summary.mended == done.summary.mended
+
+
+class Person(Model, collection="people"):
+    id: int
+    name: str
+    email: Annotated[str | None, Unique(case_insensitive=True)] = None
+    boss: Annotated[int | None, Ref("Person")] = None
+    seen: int | None = None
+    version: Annotated[int, Revision()] = 0
+
+
+def test_of_equal_documents_the_chosen_one_stays_and_one_at_fault_never_does(shop: Make) -> None:
+    people = [
+        {"_id": 1, "name": "N/A", "email": "a@x.y"},
+        {"_id": 2, "name": "b", "email": "A@x.y", "seen": 9},
+        {"_id": 3, "name": "c", "email": "a@x.y", "seen": 5},
+        {"_id": 4, "name": "d", "email": "d@x.y"},
+        {"_id": 5, "name": "e", "email": "D@x.y", "boss": 4},
+        {"_id": 6, "name": "f", "email": "f@x.y"},
+        {"_id": 7, "name": "g", "email": "F@x.y"},
+    ]
+    made = shop([Person], people=people)
+    done = made.repair("UNQ001=keep-oldest:seen")
+    # 2 was seen last, 1 is at fault itself; somebody refers to 4, which nobody may delete; nothing tells 6 from 7.
+    assert [each["_id"] for each in made.raw.people.find().sort("_id")] == [3, 4, 6]
+    assert done.summary.away == {"delete": 4}
+
+
+def test_a_document_that_others_refer_to_is_not_taken_away(shop: Make) -> None:
+    made = shop([Person], people=[{"_id": 1, "name": ""}, {"_id": 2, "name": "b", "boss": 1}])
+    assert made.repair("quarantine").reasons == {"other documents refer to it; see `integrity plan-delete`"}
+    assert made.raw.people.count_documents({}) == 2
+    assert made.repair("delete", apply=False).reasons == {"other documents refer to it; see `integrity plan-delete`"}
+
+
+def test_a_repaired_document_has_a_new_revision(shop: Make) -> None:
+    made = shop([Person], people=[{"_id": 1, "name": "a", "seen": 5.0, "version": 3}])
+    made.repair()
+    assert made.raw.people.find_one() == {"_id": 1, "name": "a", "seen": 5, "version": 4}
+
+
+def test_a_converted_value_that_another_document_has_is_left(shop: Make) -> None:
+    class Numbered(Model, collection="numbered"):
+        id: int
+        number: Annotated[int, Unique()]
+
+    made = shop([Numbered], numbered=[{"_id": 1, "number": 5}, {"_id": 2, "number": "5"}])
+    assert made.repair().reasons == {"another document has the value, and number is declared unique"}
+
+
+def test_control_characters_are_taken_out_and_unknown_fields_when_it_is_chosen(shop: Make) -> None:
+    class Strict(Model, collection="strict", policy=Policy(allow_control_characters=False)):
+        id: int
+        name: str
+
+    made = shop([Strict], strict=[{"_id": 1, "name": "A\x07da", "old": 1}])
+    made.repair("SCH004=remove")
+    assert made.raw.strict.find_one() == {"_id": 1, "name": "Ada"}
+
+
+def test_coerce_stores_what_a_write_would(shop: Make) -> None:
+    made = shop([Item], items=[{**GOOD, "price": 19.99, "made": "2024-05-06"}])
+    made.repair("SCH001=coerce")
+    found = made.raw.items.find_one()
+    assert found is not None
+    assert found["price"] == Decimal128("19.99")
+    assert made.wrong() == []
+
+
+def test_a_validator_that_refuses_what_else_is_wrong_is_a_reason(shop: Make) -> None:
+    made = shop([Item], items=[{"_id": 1, "code": "a", "size": 5.0, "weight": "heavy"}])
+    made.raw.command("collMod", "items", validator={"weight": {"$type": "number"}}, validationLevel="strict")
+    assert "the collection's validator refuses the document with what else is wrong with it" in made.repair().reasons
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("REF001=nul", "'nul' is no remedy"),
+        ("XXX=null", "no rule has the code 'XXX'"),
+        ("OWN001=null", "has none that can be chosen"),
+        ("UNQ001=null", "UNQ001 has keep-newest, keep-oldest, quarantine"),
+        ("convert", "is safe, and done without being asked for"),
+        ("=null", "write CODE=REMEDY"),
+        ("REF001=null:field", "only keep-oldest and keep-newest"),
+    ],
+)
+def test_a_choice_that_says_nothing_is_an_error(text: str, said: str) -> None:
+    with pytest.raises(RepairError, match=said):
+        Choices([text])
+
+
+def test_the_most_particular_choice_counts(shop: Make) -> None:
+    class Constrained(Model, collection="constrained"):
+        id: int
+        first: Annotated[int | None, Field(gt=0)] = None
+        second: Annotated[int | None, Field(gt=0)] = None
+
+    made = shop([Constrained], constrained=[{"_id": 1, "first": -1, "second": -1}])
+    made.repair("quarantine", "SCH=null", "SCH003@constrained.second=remove")
+    assert made.raw.constrained.find_one() == {"_id": 1, "first": None}

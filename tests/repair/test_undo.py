@@ -1,0 +1,227 @@
+"""Undoing brings the bytes back, however far the repair came; quarantine gives back what is valid."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from bson import Int64
+from pymongo import MongoClient
+
+from integrity import Model, Ref, RepairError, Unique
+from integrity.embedded import Mongod
+from integrity.repair import CollectionJournal, FileJournal, held, release
+from integrity.store.run import run
+from tests.repair.conftest import Shop
+
+Make = Callable[..., Shop]
+
+
+class Customer(Model, collection="customers"):
+    id: int
+    name: str
+    email: Annotated[str | None, Unique()] = None
+    visits: int = 0
+
+
+class Order(Model, collection="orders"):
+    id: int
+    customer_id: Annotated[int | None, Ref(Customer)] = None
+    lines: list[str] | None = None
+
+
+CUSTOMERS = [
+    {"_id": 1, "name": "a", "email": "x"},
+    {"visits": 2.0, "_id": 2, "email": "x", "name": "b"},
+    {"_id": 3, "name": "c", "visits": "3"},
+    {"_id": 4, "name": "N/A", "visits": Int64(5)},
+    {"_id": 5, "name": "e", "visits": -0.0},
+]
+ORDERS: list[dict[str, Any]] = [
+    {"_id": 1, "customer_id": 9},
+    {"_id": 2, "customer_id": 1.0, "lines": ["", "b"]},
+    {"_id": 3},
+]
+UNSAFE = ("REF001=null", "EMP001=null", "quarantine", "UNQ001=keep-oldest")
+
+
+@pytest.mark.parametrize("where", ["collection", "file"])
+def test_undo_brings_the_bytes_back(shop: Make, where: str, tmp_path: Path) -> None:
+    made = shop([Customer, Order], customers=CUSTOMERS, orders=ORDERS)
+    before, wrong = made.bytes(), made.wrong()
+    file = tmp_path / "journal.bson"
+    journal = FileJournal(file) if where == "file" else CollectionJournal(made.store)
+    done = made.repair(*UNSAFE, journal=journal)
+    assert made.wrong() == []
+    assert made.raw["customers.quarantine"].count_documents({}) == 1
+    again = FileJournal(file, create=False) if where == "file" else journal
+    assert [(each.name, each.ended) for each in run(again.runs())] == [(done.summary.run, True)]
+    undone = made.undo(done.summary.run, again)
+    assert (undone.skipped, undone.already) == ({}, 0)
+    assert made.bytes() == before
+    assert made.wrong() == wrong
+    assert made.undo(done.summary.run, again).back == 0
+    assert run(again.runs())[0].undone
+    if where == "file":
+        assert "integrity.journal" not in made.raw.list_collection_names()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        for each in (journal, again):
+            assert isinstance(each, FileJournal)
+            each.close()
+
+
+def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:
+    made = shop([Customer], customers=CUSTOMERS[2:])
+    done = made.repair()
+    made.raw.customers.update_one({"_id": 3}, {"$set": {"visits": 7}})
+    undone = made.undo(done.summary.run)
+    assert undone.skipped == {"it was changed since": 1}
+    assert [each["visits"] for each in made.raw.customers.find().sort("_id")] == [7, 5, -0.0]
+
+
+def test_an_unknown_run_is_an_error(shop: Make) -> None:
+    with pytest.raises(RepairError, match="knows no run 'x'"):
+        shop([Customer]).undo("x")
+
+
+def test_a_change_is_written_down_before_it_is_made(shop: Make) -> None:
+    """Goes red when the two lines in `Within._change` are swapped: what fails between them could not be undone."""
+    made = shop([Customer], customers=CUSTOMERS[2:])
+    before = made.bytes()
+    journal = CollectionJournal(made.store)
+
+    async def full(_: object) -> None:
+        raise RepairError("the disk is full")
+
+    journal.record = full  # type: ignore[method-assign,assignment]  # a journal that cannot be written
+    with pytest.raises(RepairError, match="the disk is full"):
+        made.repair("delete", journal=journal)
+    assert made.bytes() == before
+
+
+def test_what_has_changed_between_the_look_and_the_write_is_left(shop: Make) -> None:
+    made = shop([Customer, Order], customers=CUSTOMERS, orders=ORDERS)
+    journal = CollectionJournal(made.store)
+    written = journal.record
+
+    async def meanwhile(entries: Any) -> None:
+        await written(entries)
+        for each in entries:
+            made.raw[each.collection].update_one({"_id": each.id}, {"$inc": {"other": 1}})
+
+    journal.record = meanwhile  # type: ignore[method-assign]  # a writer at the worst moment
+    done = made.repair(*UNSAFE, journal=journal)
+    assert done.summary.documents == 0
+    assert "it was changed, or deleted, since it was read" in done.reasons
+
+
+def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make) -> None:
+    made = shop([Customer, Order], customers=CUSTOMERS[:1], orders=ORDERS[:1])
+    journal = CollectionJournal(made.store)
+    written = journal.record
+
+    async def meanwhile(entries: Any) -> None:
+        await written(entries)
+        made.raw.customers.insert_one({"_id": 9, "name": "i"})
+
+    journal.record = meanwhile  # type: ignore[method-assign]  # a writer at the worst moment
+    assert made.repair("REF001=null", journal=journal).reasons == {"the violation is no longer there"}
+    assert made.raw.orders.find_one() == ORDERS[0]
+
+
+def test_released_is_what_is_valid(shop: Make) -> None:
+    made = shop([Customer], customers=CUSTOMERS[3:4])
+    made.repair("quarantine")
+
+    async def everything() -> list[str]:
+        entry = made.registry.entry("Customer")
+        return [(await release(made.store, made.registry, each)).reason async for each in held(made.store, entry)]
+
+    assert run(everything()) == ["it breaks FRB001 name"]
+    made.raw["customers.quarantine"].update_one({}, {"$set": {"document.name": "Ada"}})
+    assert run(everything()) == [""]
+    assert made.raw.customers.find_one() == {"_id": 4, "name": "Ada", "email": None, "visits": 5}
+    assert made.raw["customers.quarantine"].count_documents({}) == 0
+
+
+def test_a_server_without_transactions_repairs_and_undoes(alone: Any) -> None:
+    made = Shop(alone, [Customer, Order])
+    made.raw.customers.insert_many(CUSTOMERS)
+    made.raw.orders.insert_many(ORDERS)
+    before = made.bytes()
+    done = made.repair(*UNSAFE)
+    assert made.wrong() == []
+    assert made.undo(done.summary.run).skipped == {}
+    assert made.bytes() == before
+
+
+MODELS = """
+from integrity import Model
+
+class Thing(Model, collection="things"):
+    id: int
+    size: int
+"""
+
+
+def _killed(arguments: list[str], raw: Any) -> None:
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while raw.things.count_documents({"size": {"$type": "int"}}, limit=1) == 0 and process.poll() is None:
+            assert time.monotonic() < deadline
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.parametrize("where", ["collection", "file"])
+def test_a_killed_repair_is_undone(uri: str, database_name: str, client: Any, tmp_path: Path, where: str) -> None:
+    file = tmp_path / "things_models.py"
+    file.write_text(MODELS)
+    raw = client[database_name]
+    raw.things.insert_many({"_id": number, "size": float(number)} for number in range(4000))
+    before = list(raw.things.find().sort("_id"))
+    options = ["--uri", uri, "--database", database_name]
+    journal = tmp_path / "journal.bson"
+    at = ["--journal", str(journal)] if where == "file" else []
+    command = [sys.executable, "-m", "integrity"]
+    _killed([*command, "repair", str(file), *options, "--apply", *at], raw)
+    changed = raw.things.count_documents({"size": {"$type": "int"}})
+    assert changed > 0
+    listed = subprocess.run(
+        [*command, "undo", str(file), *options, *at], capture_output=True, text=True, check=True
+    ).stdout
+    if changed < 4000:
+        assert "did not come to its end" in listed
+    done = subprocess.run(
+        [*command, "undo", str(file), listed.split()[0], *options, *at], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done
+    after = list(raw.things.find().sort("_id"))
+    assert [(each, type(each["size"])) for each in after] == [(each, type(each["size"])) for each in before]
+
+
+def test_a_user_who_may_only_read_gets_a_sentence_and_exit_2(tmp_path: Path) -> None:
+    file = tmp_path / "things_models.py"
+    file.write_text(MODELS)
+    with Mongod(auth=True) as server, MongoClient[dict[str, Any]](server.uri) as admin:
+        admin.shop.things.insert_one({"_id": 1, "size": 1.0})
+        admin.shop.command("createUser", "reader", pwd="secret-of-reader", roles=["read"])
+        host = server.uri.split("@")[-1].split("/")[0]
+        uri = f"mongodb://reader:secret-of-reader@{host}/shop"
+        command = [sys.executable, "-m", "integrity", "repair", str(file), "--uri", uri]
+        assert subprocess.run([*command, "--plan"], capture_output=True, check=False).returncode == 1
+        for more in ([], ["--journal", str(tmp_path / "journal.bson")]):
+            done = subprocess.run([*command, "--apply", *more], capture_output=True, text=True, check=False)
+            assert done.returncode == 2, done
+            assert "the user needs the role `readWrite`" in done.stderr
+            assert done.stderr.count("\n") == 1
+            assert "secret" not in done.stderr + done.stdout
