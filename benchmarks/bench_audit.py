@@ -17,7 +17,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from integrity.audit import Options, audit
+from integrity.audit import Options, Workers, Workplace, audit
 from integrity.declare.constraint import CopyOf, Ref
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
@@ -72,6 +74,11 @@ class Judged(Model, collection="orders"):
         if "@" not in value:
             raise ValueError("no address")
         return value
+
+
+def declared(_: str) -> Registry:
+    """What the workers of ``--jobs`` load."""
+    return Registry([Customer, Order])
 
 
 class PlainLine(BaseModel):
@@ -166,6 +173,7 @@ class Bench:
     def __init__(self, server: Mongod, client: MongoClient[dict[str, Any]], many: int, rounds: int) -> None:
         self.server, self.many, self.rounds = server, many, rounds
         self.database = client.bench
+        self.pool: ProcessPoolExecutor | None = None
 
     def audited(self, *codes: str, models: Any = (Customer, Order), pushdown: bool = True) -> Callable[[], int]:
         def work() -> int:
@@ -197,21 +205,40 @@ class Bench:
                 faults += 1
         return self.many
 
-    def joined(self) -> int:
-        """A CLI away: two processes."""
-        return self.many
+    def shared(self, jobs: int, *codes: str) -> Callable[[], int]:
+        """The same by processes, which are there before it begins, as they are after an audit's first second."""
+        if self.pool is None:
+            self.pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+            list(self.pool.map(abs, range(10 * jobs)))
+        place = Workplace(declared, "", self.server.uri, "bench")
+        workers = Workers(self.pool, place, ahead=2 * jobs)
+
+        def work() -> int:
+            options = Options(collections=("orders",), select=codes)
+            of = Registry([Customer, Order])
+            with run(audit(BlockingStore(self.database), of, options, workers=workers)) as result:
+                if not result.complete:
+                    raise SystemExit(str(result.failure))
+            return self.many
+
+        return work
 
     def groups(self) -> Iterator[tuple[str, list[tuple[str, str, float]], dict[str, Way]]]:
         """Yield each group's title, its targets (ours, theirs, at least) and its ways."""
         yield (
             "Field rules: types, required, bounds, empty, placeholders, nested array",
-            [("integrity", "decode + pydantic", 3.0), ("integrity", "bare scan", 0.10)],
+            [
+                ("integrity", "decode + pydantic", 3.0),
+                ("integrity", "bare scan", 0.10),
+                ("integrity --jobs 2", "decode + pydantic", 5.0),
+            ],
             measured(
                 [
                     Way("bare scan", self.aggregated({"$match": {"absent": 1}})),
                     Way("decode", self.decoded),
                     Way("decode + pydantic", self.validated),
                     Way("integrity", self.audited("SCH", "EMP", "FRB")),
+                    Way("integrity --jobs 2", self.shared(2, "SCH", "EMP", "FRB")),
                 ],
                 self.rounds,
             ),
@@ -335,6 +362,8 @@ def main() -> None:
         for line in table(bench):
             print(line, flush=True)
             lines.append(line)
+        if bench.pool is not None:
+            bench.pool.shutdown()
     if options.write:
         options.write.write_text("\n".join(lines).rstrip() + "\n")
 

@@ -23,10 +23,10 @@ from pymongo.errors import WriteError
 
 from integrity import Model, Ref, Unique
 from integrity.adopt import Advance, enforce
-from integrity.audit import audit
 from integrity.declare.registry import Registry
 from integrity.declare.stage import Stage
 from integrity.embedded import Mongod
+from integrity.repair import Choices, CollectionJournal, Summary, repair
 from integrity.server.apply import apply, diff
 from integrity.server.validator import validator
 from integrity.store.blocking import BlockingStore
@@ -109,20 +109,11 @@ def fill(raw: Raw, documents: int) -> None:
         )
 
 
-def repair(raw: Raw, registry: Registry) -> int:
-    """Mend what the audit finds, as somebody who knows these customers would."""
-    mended = 0
-    with run(audit(BlockingStore(raw), registry)) as result:
-        assert result.complete, result.failure
-        for each in result.violations:
-            number = each.id
-            good = customer(number)
-            if each.code == "UNQ001" and number % BAD:
-                continue  # of two with one address, the spoiled one changes
-            field = each.path.split(".")[0]
-            raw.customers.update_one({"_id": number}, {"$set": {field: good[field]}})
-            mended += 1
-    return mended
+def mend(raw: Raw, registry: Registry) -> Summary:
+    """Mend what the audit finds: of two with one address the older one stays, everything else goes into quarantine."""
+    store = BlockingStore(raw)
+    choices = Choices(["quarantine", "UNQ001=keep-oldest"])
+    return run(repair(store, registry, choices=choices, journal=CollectionJournal(store)))
 
 
 class Writer:
@@ -181,8 +172,9 @@ def adoption(raw: Raw, documents: int) -> None:
         print(f"  held back: {held}")
         assert set(held) == {"customers.schema", "customers.unique(email)", "customers.reference(country)"}
         with timed("audit and repair"):
-            mended = repair(raw, REGISTRY)
-        print(f"  mended: {mended:,}")
+            mended = mend(raw, REGISTRY)
+        print(f"  repaired: {mended.repaired:,} violations; {dict(mended.away)}; left: {dict(mended.left)}")
+        assert mended.failure is None, mended.failure
         with timed("enforce: audit, moderate, audit, strict; prepareUnique, unique"):
             advances = moved(raw)
     assert not [each for each in advances.values() if each.held], advances

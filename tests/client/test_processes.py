@@ -91,23 +91,29 @@ def in_child(work: Callable[[], Any]) -> Any:
     return json.loads(text)
 
 
+def named(application: str) -> Pool:
+    """Return a pool whose connections are told from those of the tests before, which the server may still list."""
+    return Pool(size=2, max_overflow=1, application_name=application)
+
+
 def ports(opened: Any) -> list[int]:
     """Return the ports from which the server sees the client's connections; a socket has one of its own."""
     pipeline = [
         {"$currentOp": {"allUsers": True, "idleConnections": True}},
-        {"$match": {"appName": "processes"}},
+        {"$match": {"appName": opened.settings.application_name}},
     ]
     admin = opened.client.get_database("admin", read_concern=ReadConcern("local"))  # $currentOp knows no other
     return [int(each["client"].rpartition(":")[2]) for each in admin.aggregate(pipeline)]
 
 
 def test_a_forked_child_makes_its_own_client_and_shares_no_socket(uri: str) -> None:
-    with open_client(uri, SMALL) as opened:
+    pool = named("a forked child")
+    with open_client(uri, pool) as opened:
         opened.warm()
         before = set(ports(opened))
 
         def child() -> Any:
-            mine = open_client(uri, SMALL)
+            mine = open_client(uri, pool)
             fresh = mine.client is not opened.client
             mine.warm()
             added = sorted(set(ports(mine)) - before)
@@ -132,7 +138,7 @@ def test_a_child_that_was_forked_while_all_permits_were_taken_starts_with_all_of
 
 @pytest.mark.filterwarnings("ignore:MongoClient opened before fork:UserWarning")  # the driver's, and it is right
 def test_a_blocking_handle_of_the_parent_works_in_the_child_over_sockets_of_its_own(uri: str) -> None:
-    with open_client(uri, SMALL) as opened:
+    with open_client(uri, named("a handle of the parent")) as opened:
         opened.warm()
         before = set(ports(opened))
         added = in_child(lambda: sorted(set(ports(opened)) - before))

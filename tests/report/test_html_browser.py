@@ -17,6 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from integrity.cli import main
+from integrity.cli.reports import with_full_lists
 from tests.report.browser import chromium, processes
 
 MODELS = Path(__file__).with_name("html_models.py")
@@ -240,3 +241,18 @@ def test_redacted_statistics_and_several_outputs_at_once_agree(page: Path) -> No
     assert sum(int(each.split()[0]) for each in counted[:-1]) == len(results)
     assert f">{len(results)} violations<" in redacted.replace(",", "")
     assert not any("Owner 1" in each["message"]["text"] for each in results)
+    assert "Owner 1" not in page.with_name("redacted.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("targets", "written"),
+    [
+        ([("html", "a/r.html")], [("html", "a/r.html", False), ("jsonl", "a/r.jsonl", True)]),
+        ([("html", "r"), ("jsonl", "r.jsonl")], [("html", "r", False), ("jsonl", "r.jsonl", False)]),
+        ([("html", None), ("html", "-"), ("html", "."), ("html", "/dev/null"), ("text", "r.txt")],
+         [("html", None, False), ("html", "-", False), ("html", ".", False), ("html", "/dev/null", False),
+          ("text", "r.txt", False)]),
+    ],
+)  # fmt: skip
+def test_only_a_file_has_the_full_list_beside_it(targets: Any, written: Any) -> None:
+    assert [(each.format, each.file, each.full) for each in with_full_lists(targets)] == written

@@ -249,7 +249,7 @@ class _Run:
             async for piece in self.workers.pieces(known, wanted, self._options):
                 yield piece
             return
-        scan = Scan(self._store, plan, self._options)
+        scan = Scan(self._store, plan, self._options, watched=self._progress is not None)
         for task in wanted:
             async for piece in performed(scan, plan, task):
                 yield piece

@@ -154,7 +154,8 @@ def _keys(reference: Reference, source: Source, kinds: Mapping[str, str]) -> Key
     name, unwound = _unwound(reference.place.steps)
     # An index on an array has no entry for the array as it stands in one document.
     index = None if unwound else next((each for each in source.indexes if each.fields[0] == name), None)
-    pipeline = (*unwound, {"$group": {"_id": f"${name}"}}, {"$sort": {"_id": 1}})
+    # Not sorted: that takes the server half as long again as the grouping; `scan` sorts what it has.
+    pipeline = (*unwound, {"$group": {"_id": f"${name}"}})
     # Each id is there once; not so in a view.
     counted = reference.field == "_id" and kinds[reference.target.collection] == "collection"
     return KeyLookup(reference, pipeline, index, counted)
@@ -166,7 +167,7 @@ def _pairs(copy: Copy) -> tuple[Document, ...]:
     pair: Document = {"v": f"${via}", "c": f"${value}"}
     if copy.place.node.scalars & _NUMBERS:
         pair["t"] = {"$type": f"${value}"}  # the server calls 1 and 1.0 equal; a faithful copy is of the same type
-    return (*unwound, {"$group": {"_id": pair}}, {"$sort": {"_id": 1}})
+    return (*unwound, {"$group": {"_id": pair}})
 
 
 def _unwound(steps: tuple[str, ...]) -> tuple[str, tuple[Document, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from integrity.declare.policy import Policy
 
@@ -69,7 +70,9 @@ def valid(policy: Policy, allowed: frozenset[str] = frozenset()) -> str | None:
     if policy.allow_empty_strings:
         parts.append("\\z")
     parts += [f"{_literal(each)}\\z" for each in sorted(allowed)]
-    return f"^(?:{'|'.join(parts)})"
+    # Most strings are settled by a class of ASCII, which PCRE looks up in a table; one of Unicode it walks through,
+    # which takes a fifth of the time of a whole filter.
+    return f"^[{_class(tuple(_visible_ascii(firsts)))}]|^(?:{'|'.join(parts)})"
 
 
 def empty_or_invisible() -> str:
@@ -104,6 +107,15 @@ def _grouped(inner: str) -> bool:
         if character == "|" and not depth:
             return False
     return True
+
+
+def _visible_ascii(but: str) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of the visible ASCII characters that are not in `but`."""
+    start, end = 0x21, 0x7F
+    for each in sorted({ord(one) for one in but if start <= ord(one) < end} | {end}):
+        if start < each:
+            yield start, each - 1
+        start = each + 1
 
 
 def _class(ranges: tuple[tuple[int, int], ...]) -> str:

@@ -6,6 +6,7 @@ once; a client does not survive a fork, and is not pickled.
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
@@ -85,6 +86,7 @@ class Workers:
 def _place(place: Workplace) -> tuple[BlockingStore, Registry, ExitStack]:
     # Open until the process ends: the next task of the same audit finds it. Without the stack it would be closed.
     stack = ExitStack()
+    atexit.register(stack.close)  # before Python takes its modules apart: a client that ends after that complains
     store = stack.enter_context(opening.opened(place.uri, place.database))
     if "readpreference=" not in place.uri.lower():
         store = store.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)

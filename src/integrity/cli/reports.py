@@ -40,10 +40,11 @@ def with_full_lists(targets: Sequence[tuple[str, str | None]]) -> list[Target]:
     taken = {Path(file) for _, file in targets if file is not None}
     found: list[Target] = []
     for name, file in targets:
-        beside = None if name != "html" or file is None or file == "-" else Path(file).with_suffix(".jsonl")
-        if beside is None or (Path(file or "").exists() and not Path(file or "").is_file()):
+        # A device has nothing beside it, and a folder is refused when it is opened.
+        if name != "html" or file is None or file == "-" or (Path(file).exists() and not Path(file).is_file()):
             found.append(Target(name, file))
             continue
+        beside = Path(file).with_suffix(".jsonl")
         found.append(Target(name, file, list=beside.name))
         if beside not in taken:
             taken.add(beside)

@@ -145,6 +145,19 @@ def copies(entry: Entry) -> None:
                 f"{where} has two owners: it is a copy of {marker.target_name}.{marker.field} and has an "
                 "Owner(...); take the Owner away, the copy belongs to its original's owner."
             )
+        if place.node.marker(Immutable):
+            raise DeclarationError(
+                f"{where} is a copy and Immutable(): a copy changes with its owner; take one of the two away. What is "
+                "to stay as it was when the document was written is no copy: declare it as a field of its own."
+            )
+        copied = next((each for each in via.target.references if each.place.steps == original.steps), None)
+        acts = ['on_delete="set_null"'] * (copied is not None and copied.ref.on_delete == "set_null")
+        acts += ['on_update="cascade"'] * (copied is not None and copied.ref.on_update == "cascade")
+        if acts:
+            raise DeclarationError(
+                f"{where} is a copy of {marker.target_name}.{marker.field}, which is a reference and says {acts[0]}: "
+                'it would change without its owner being written; choose "restrict" there, or copy another field.'
+            )
         copy = Copy(entry, place, via, ".".join(original.steps))
         entry.copies.append(copy)
         via.target.copied.append(copy)

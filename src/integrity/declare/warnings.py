@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from integrity.declare.constraint import Owner
 from integrity.declare.registry import Entry, Reference, Registry
 
 #: The part of all models that a cascade may reach before it is worth a word, and the fewest models for that.
@@ -57,6 +58,7 @@ def _entry(registry: Registry, entry: Entry) -> Iterator[Caution]:
                 f"is left dangling when its {reference.target.name} is deleted.",
                 'Choose "restrict", "cascade" or "set_null", unless something else repairs it.',
             )
+    yield from _uninsertable(entry)
     reached = _reached(entry)
     if len(reached) >= FEWEST and len(reached) > LARGE * len(registry):
         names = ", ".join(sorted(reached))
@@ -73,6 +75,23 @@ def _entry(registry: Registry, entry: Entry) -> Iterator[Caution]:
             entry.name,
             f"deletes from itself by a cascade in a circle ({' → '.join(circle)}): one delete may take a long chain.",
             "Look at `integrity plan-delete` before deleting.",
+        )
+
+
+def _uninsertable(entry: Entry) -> Iterator[Caution]:
+    """Tell of required fields that who inserts may not write: docs/decisions/required-and-owned-by-another.md."""
+    for place in entry.places:
+        owner = place.node.marker(Owner)
+        if owner is None or not entry.owner or place.field is None or not place.field.required:
+            continue
+        if "[]" in place.steps or "*" in place.steps or set(entry.owner) & set(owner.actors):
+            continue
+        yield Caution(
+            "required-and-owned-by-another",
+            f"{entry.name}.{place.path}",
+            f"is required and belongs to {' or '.join(owner.actors)}, while {' or '.join(entry.owner)} inserts the "
+            'documents: nobody but actor="*" can insert one.',
+            "Give it a default, such as `... | None = None`, which stands until its owner has written it.",
         )
 
 

@@ -29,7 +29,6 @@ from typing import Any
 import bson
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import DESCENDING
 
 from integrity.errors import RepairError
 from integrity.store.port import CODEC, Document, Store
@@ -184,7 +183,7 @@ class CollectionJournal(Journal):
     async def runs(self) -> list[Run]:
         """Return the runs, the newest first."""
         found: list[Run] = []
-        batches = self._store.find(COLLECTION, {"_id.n": 0}, sort=[("_id", DESCENDING)])
+        batches = self._store.find(COLLECTION, {"_id.n": 0}, sort=[("_id", -1)])
         while batch := await batches.next():
             found += map(_run, batch)
         return found
@@ -192,7 +191,7 @@ class CollectionJournal(Journal):
     async def entries(self, run: str) -> AsyncIterator[list[Entry]]:
         """Yield the entries of a run, the last first, some at a time."""
         within = {"_id": {"$gt": {"run": run, "n": 0}, "$lt": {"run": run, "n": bson.MaxKey()}}}
-        batches = self._bytes.find(COLLECTION, within, sort=[("_id", DESCENDING)], batch_size=_PAGE)
+        batches = self._bytes.find(COLLECTION, within, sort=[("_id", -1)], batch_size=_PAGE)
         try:
             while batch := await batches.next(_PAGE):
                 yield [_entry(each) for each in batch]

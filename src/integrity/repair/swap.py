@@ -13,13 +13,13 @@ from typing import Any
 import bson
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReplaceOne
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
     DuplicateKeyError,
     OperationFailure,
 )
+from pymongo.operations import ReplaceOne
 
 from integrity.audit.folding import COLLATION
 from integrity.declare.equality import key

@@ -109,6 +109,20 @@ class Judge:
             found += from_pydantic(error, document, self.entry.document, found)
         return self._violations(document, found)
 
+    def all_clean(self, documents: list[dict[str, Any]]) -> bool:
+        """Whether documents that were read from the database are told to be clean by the fast validator, all at once.
+
+        False says nothing: each is to be judged by `stored`.
+        """
+        if any(CONDEMNED in each for each in documents):
+            return False
+        try:
+            made = list(map(self.entry.stored_glance.validate_python, documents))
+        except ValidationError:
+            return False
+        # As `stored` does: what is not equal to itself may be code, and NaN is looked at one by one.
+        return made == documents and (self._stored_check is None or all(map(self._stored_check, documents)))
+
     def _refused(self, given: dict[str, Any], error: ValidationError) -> tuple[Violation, ...]:
         """Say what is wrong with a document that cannot be made what is stored.
 

@@ -77,6 +77,8 @@ async def candidates(
         ]
         if guard.repeated:
             found += repeated(guard.entry, verdict.document)
+        if guard.foreign:
+            found = [_way_out(guard, each) for each in found]
         verdicts.append(Verdict(verdict.document, tuple(once(found))))
     return verdicts
 
@@ -132,6 +134,16 @@ def given(offered: Offered) -> Document:
         left = {names[each] for each in unset} - {"_id"}
         return {name: value for name, value in codec.plain(offered).items() if name not in left}
     return {name: codec.plain(value) for name, value in offered.items()}
+
+
+def _way_out(guard: Guard, violation: Violation) -> Violation:
+    """Say, of a missing field that the actor may not write, what its declaration lacks."""
+    owner = next((owner for place, owner in guard.foreign if place.path == violation.field), None)
+    if owner is None or violation.code != missing_field.RULE.code:
+        return violation
+    who = " or ".join(map(repr, owner.actors))
+    hint = f"It belongs to {who}: declare a default, which stands until they have written it."
+    return replace(violation, hint=hint)
 
 
 def _but(computed: Sequence[Violation], violations: Sequence[Violation]) -> list[Violation]:

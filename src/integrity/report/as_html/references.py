@@ -11,8 +11,8 @@ from integrity.report.evidence import Edge, Evidence
 #: Collections that are drawn: beyond it a picture shows nothing any more, and the table does.
 _BOXES = 40
 _ROWS = 400
-_WIDTH, _HEAD, _ROW, _GAP, _ASIDE = 216, 28, 22, 22, 92
-_NAME, _RATE = 24, 16
+_WIDTH, _HEAD, _ROW, _GAP, _ASIDE = 280, 28, 22, 22, 92
+_NAME, _RATE = 22, 16
 
 
 @dataclass

@@ -128,7 +128,7 @@ async def _pass(keeper: Keeper, store: Store, record: Record, copy: Copy, done: 
     top = copy.place.steps[0], copy.via.place.steps[0]
     batches = store.find(record.collection, naming(copy.via, [record.key]), projection=dict.fromkeys(("_id", *top), 1))
     try:
-        while batch := await batches.next(keeper.limit):
+        while batch := await batches.next(max(keeper.limit, 1)):
             ids = [each["_id"] for each in batch if _stale(copy, record, each, value)]
             done.documents += len(batch)
             if ids:
