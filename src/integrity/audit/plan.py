@@ -60,10 +60,12 @@ class CopyLookup:
     Args:
         copy: The copy.
         pipeline: Yields each pair of the reference's value and the copy's once.
+        counted: Whether the owners are told by their ids, and are as many as their collection has documents.
     """
 
     copy: Copy
     pipeline: tuple[Document, ...]
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, 
         source,
         fields=found,
         references=tuple(_keys(each, source, kinds) for each in references),
-        copies=tuple(CopyLookup(each, _pairs(each)) for each in copies),
+        copies=tuple(CopyLookup(each, _pairs(each), _counted(each.via, kinds)) for each in copies),
         uniques=uniques,
         follows=follows,
     )
@@ -156,9 +158,12 @@ def _keys(reference: Reference, source: Source, kinds: Mapping[str, str]) -> Key
     index = None if unwound else next((each for each in source.indexes if each.fields[0] == name), None)
     # Not sorted: that takes the server half as long again as the grouping; `scan` sorts what it has.
     pipeline = (*unwound, {"$group": {"_id": f"${name}"}})
-    # Each id is there once; not so in a view.
-    counted = reference.field == "_id" and kinds[reference.target.collection] == "collection"
-    return KeyLookup(reference, pipeline, index, counted)
+    return KeyLookup(reference, pipeline, index, _counted(reference, kinds))
+
+
+def _counted(reference: Reference, kinds: Mapping[str, str]) -> bool:
+    """Whether what it refers to is there once each: the ids of a collection, and not those of a view."""
+    return reference.field == "_id" and kinds[reference.target.collection] == "collection"
 
 
 def _pairs(copy: Copy) -> tuple[Document, ...]:

@@ -63,7 +63,7 @@ class Pushdown:
 
     Args:
         filter: Matches every document with a fault in what is decided; None where nothing is.
-        undecided: The places that Python has to look at in every document.
+        undecided: The places that Python has to look at in every document, and where a value may be missing.
         whole: Whether Python has to look at every document as a whole.
     """
 
@@ -120,6 +120,12 @@ def compiled(entry: Entry) -> Pushdown:
     except _Undecided:
         return Pushdown(None, whole=True)
     clauses = list(found.fields)
+    fetched = {slot.steps[0] for slot in compiler.undecided if len(slot.steps) == 1}
+    judged = {name for each in clauses for name in each}
+    if compiler.undecided and not found.unknown and judged <= fetched | {"_id"}:
+        # The server would read every document to say something of what is fetched of every document anyway.
+        own = [root(entry).child("_id", entry.document)] if "_id" in judged - fetched else []
+        return Pushdown(None, (*own, *compiler.undecided))
     if found.unknown:
         clauses.append({"$nor": [{"$jsonSchema": found.unknown}]})
     return Pushdown({"$or": clauses} if clauses else None, tuple(compiler.undecided))

@@ -10,25 +10,25 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import suppress
 from typing import Any
 
-import bson
 from bson import ObjectId
-from bson.codec_options import CodecOptions
 from pymongo.errors import PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 from integrity.audit.facts import Facts, copied
+from integrity.audit.listed import fitting, in_order
 from integrity.audit.options import Options
+from integrity.audit.pairs import Owners, gathered, null
 from integrity.audit.partition import Partition
 from integrity.audit.plan import FIELDS, CopyLookup, KeyLookup, Plan
 from integrity.audit.source import SIMPLE
 from integrity.audit.unique import Duplicates
-from integrity.declare.equality import key, same
-from integrity.declare.extract import ABSENT, value_at, values_at
+from integrity.declare.equality import key
+from integrity.declare.extract import value_at, values_at
 from integrity.declare.registry import UniqueKey
 from integrity.declare.slot import VALUE, Slot
 from integrity.rules.judge import Judge
-from integrity.store.lookup import CHUNK, look_up, queryable
-from integrity.store.port import CODEC, Batches, Document, Store
+from integrity.store.lookup import look_up, queryable
+from integrity.store.port import Batches, Document, Store
 from integrity.violation import Violation
 
 #: Documents read again at once.
@@ -40,10 +40,7 @@ _HEARTBEAT = 500
 _BEATS = 100
 #: Values listed at once, and so many in one ``$in``.
 _KEYS = 10_000
-#: Bytes of one ``$in``, of the 16 MB that a command may have.
-_IN_BYTES = 8_000_000
 
-_CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 SIMPLY = {"collation": SIMPLE}
 _REFERENCE = ("REF001", "REF002")
 #: Types whose values ``$in`` takes for themselves.
@@ -80,7 +77,7 @@ class Scan:
         self._sure = store.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
         self._alone = Facts(self._sure, plan.entry, references=(), copies=())
         undecided = plan.fields.undecided if plan.fields is not None else ()
-        self._undecided = [(slot, Judge(slot.judged)) for slot in undecided]
+        self._undecided = [_Undecided(slot) for slot in undecided]
 
     async def partition(self, partition: Partition, read: Callable[[int], None]) -> Found:
         """Yield the violations that the documents of a partition alone decide.
@@ -111,8 +108,8 @@ class Scan:
                         told.update(key(each.id) for each in found)
             if fields.undecided:
                 # What the server suspected too was told above, with all that is wrong with it.
-                fetched = self._find({}, fields.projection, partition, _IDS)
-                async for found in self._suspects(fetched, lambda batch: self._faulty(batch, told)):
+                counts = fields.filter is None and not partition.bounded
+                async for found in self._fetched(fields.projection, partition, told, read if counts else None):
                     yield found
 
     async def reference(self, lookup: KeyLookup) -> Found:
@@ -140,37 +137,30 @@ class Scan:
     async def copy(self, lookup: CopyLookup) -> Found:
         """Yield the violations of one copy."""
         copy = lookup.copy
-        reference, target = copy.via, copy.via.target
-        facts = Facts(self._sure, self._entry, references=[reference], copies=[copy])
-        field = ".".join(each for each in reference.place.steps if each != "[]")
+        facts = Facts(self._sure, self._entry, references=[copy.via], copies=[copy])
+        field = ".".join(each for each in copy.via.place.steps if each != "[]")
+        owners = Owners(self._store, copy, counted=lookup.counted)
         batches = await self._aggregate(lookup.pipeline)
         try:
-            while batch := await batches.next(_KEYS):
-                pairs = [(each["_id"]["v"], each["_id"].get("c")) for each in batch if _follows(each["_id"])]
-                owners = await self._originals(target.collection, reference.field, copy.field, pairs)
-                stale: dict[Hashable, Any] = {}
-                for via, value in pairs:
-                    original = owners.get(at := key(via), ABSENT)
-                    if original is not ABSENT and not same(value, original):
-                        stale[at] = via
-                if not stale:
-                    continue
-                of_batch = {(key(via), key(value), type(value)) for via, value in pairs}
+            async for pairs in gathered(batches):
+                async for stale in owners.stale(pairs):
+                    seen = {(key(via), key(value), type(value)) for via, value in stale}
 
-                def ours(violation: Violation, document: Document, seen: set[Any] = of_batch) -> bool:
-                    # Another batch has the reference's other pairs.
-                    return (
-                        violation.code == "OWN001"
-                        and violation.field == copy.path
-                        and any(
-                            _dotted(path) == violation.path
-                            and (key(via), key(_null(value)), type(_null(value))) in seen
-                            for path, value, _, via in copied(copy, document)
+                    def ours(violation: Violation, document: Document, seen: set[Any] = seen) -> bool:
+                        # Another batch has the reference's other pairs.
+                        return (
+                            violation.code == "OWN001"
+                            and violation.field == copy.path
+                            and any(
+                                _dotted(path) == violation.path
+                                and (key(via), key(null(value)), type(null(value))) in seen
+                                for path, value, _, via in copied(copy, document)
+                            )
                         )
-                    )
 
-                async for more in self._users(field, list(stale.values()), facts, ours):
-                    yield more
+                    values = list({key(via): via for via, _ in stale}.values())
+                    async for more in self._users(field, values, facts, ours):
+                        yield more
         finally:
             await _closed(batches)
 
@@ -209,17 +199,36 @@ class Scan:
         finally:
             await _closed(batches)
 
+    async def _fetched(
+        self,
+        projection: dict[str, int],
+        partition: Partition,
+        told: set[Hashable],
+        read: Callable[[int], None] | None,
+    ) -> Found:
+        """Yield the violations at the undecided places, but those of the documents in `told`."""
+        batches = self._find({}, projection, partition, _IDS)
+        try:
+            while batch := await batches.next(_IDS):
+                if read is not None:
+                    read(len(batch))
+                    yield []  # how far it is, where nothing is wrong too
+                async for found in self._again(self._faulty(batch, told), self._alone, _by_itself):
+                    yield found
+        finally:
+            await _closed(batches)
+
     def _faulty(self, batch: list[Document], told: set[Hashable]) -> list[Any]:
         """Return the ids of the documents with a fault at one of the undecided places, but those in `told`."""
         found: list[Any] = []
         for start in range(0, len(batch), _TOGETHER):
             some = batch[start : start + _TOGETHER]
-            left = [each for each in self._undecided if not _all_clean(some, *each)]
+            left = [each for each in self._undecided if not each.clean(some)]
             if left:
                 found += [
                     document["_id"]
                     for document in some
-                    if any(_at_fault(document, *each) for each in left) and key(document["_id"]) not in told
+                    if any(each.at_fault(document) for each in left) and key(document["_id"]) not in told
                 ]
         return found
 
@@ -242,7 +251,7 @@ class Scan:
         """Yield the violations of the documents that have one of these values."""
         filters: list[Document] = [{field: {"$eq": each}} for each in values if not queryable(each)]
         plain = [each for each in values if queryable(each)]
-        filters += [{field: {"$in": some}} for some in _fitting(plain)]
+        filters += [{field: {"$in": some}} for some in fitting(plain)]
         for filter_ in filters:
             batches = self._store.find(self._entry.collection, filter_, projection={"_id": 1}, **self._exact)
             try:
@@ -252,23 +261,12 @@ class Scan:
             finally:
                 await _closed(batches)
 
-    async def _originals(
-        self, collection: str, field: str, copied_field: str, pairs: list[tuple[Any, Any]]
-    ) -> dict[Hashable, Any]:
-        """Return the owners' values by the keys that refer to them."""
-        values = list({key(via): via for via, _ in pairs if queryable(via)}.values())
-        found: dict[Hashable, Any] = {}
-        for some in _fitting(values):
-            documents = await look_up(self._store, collection, field, some, [copied_field], batch_size=CHUNK)
-            found.update((at, _original(each, copied_field)) for at, each in documents.items())
-        return found
-
     async def _absent(self, collection: str, field: str, values: list[Any], *, counted: bool) -> dict[Hashable, Any]:
         """Return the values that do not exist, by their keys."""
         # Told by their types, ten thousand at once: most keys are numbers, strings or ObjectIds.
         sought = values if _PLAIN.issuperset(map(type, values)) else [each for each in values if queryable(each)]
         absent = {} if sought is values else {key(each): each for each in values if not queryable(each)}
-        for some in _fitting(sought):
+        for some in fitting(sought):
             # Ids and values are there once each: as many ids as values means that every value is one.
             if counted and await self._store.count_documents(collection, {field: {"$in": some}}, **SIMPLY) == len(some):
                 continue
@@ -292,66 +290,58 @@ class Scan:
         )
 
 
+class _Undecided:
+    """A place that is looked at in every document."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._steps = slot.steps
+        self._field = slot.steps[0] if len(slot.steps) == 1 else None
+        self._required = slot.required
+        self._judge, self._together = Judge(slot.judged), Judge(slot.judged_together)
+
+    def clean(self, documents: list[Document]) -> bool:
+        """Whether the values are told to be clean all at once, in one call for many; False says nothing."""
+        if (name := self._field) is not None:
+            values = [each[name] for each in documents if name in each]
+            if self._required and len(values) < len(documents):
+                return False
+        else:
+            values = [value for each in documents for _, value in values_at(each, self._steps)]
+        return not values or self._together.is_clean({VALUE: values})
+
+    def at_fault(self, document: Document) -> bool:
+        """Whether something is wrong at the place, or missing there."""
+        if self._required and self._field is not None and self._field not in document:
+            return True
+        return any(self._judge.stored({VALUE: value}) for _, value in values_at(document, self._steps))
+
+
 def _ids(batch: list[Document]) -> list[Any]:
     return [each["_id"] for each in batch]
 
 
 async def _sorted(batches: Batches) -> AsyncIterator[list[Any]]:
     """Yield the groups' values, but null: neighbours together, which an index finds in half the time."""
-    gathered: list[Any] = []
+    held: list[Any] = []
     while batch := await batches.next(_KEYS):
-        gathered += [each["_id"] for each in batch if each.get("_id") is not None]
+        held += [each["_id"] for each in batch if each.get("_id") is not None]
         # Numbers and ObjectIds are small; of what may be long there is no more than came together.
-        if len(gathered) >= _GATHERED or not _SMALL.issuperset(map(type, batch[0].values())):
-            for some in _in_order(gathered):
+        if len(held) >= _GATHERED or not _SMALL.issuperset(map(type, batch[0].values())):
+            for some in _in_parts(held):
                 yield some
-            gathered = []
-    for some in _in_order(gathered):
+            held = []
+    for some in _in_parts(held):
         yield some
 
 
-def _in_order(values: list[Any]) -> Iterator[list[Any]]:
-    with suppress(TypeError):  # of several types: any order will do
-        values.sort()
+def _in_parts(values: list[Any]) -> Iterator[list[Any]]:
+    in_order(values)
     for start in range(0, len(values), _KEYS):
         yield values[start : start + _KEYS]
 
 
-def _fitting(values: list[Any]) -> Iterator[list[Any]]:
-    """Yield the values in as many parts as fit a command each."""
-    if values and len(values) > 1 and len(bson.encode({"": values}, codec_options=_CODEC)) > _IN_BYTES:
-        yield from _fitting(values[: len(values) // 2])
-        yield from _fitting(values[len(values) // 2 :])
-    elif values:
-        yield values
-
-
 def _by_itself(violation: Violation, _: Document) -> bool:
     return violation.code.startswith(FIELDS)
-
-
-def _all_clean(documents: list[Document], slot: Slot, judge: Judge) -> bool:
-    """Whether the values at a place are told to be clean all at once: no call of Python's for each."""
-    if len(slot.steps) == 1:
-        name = slot.steps[0]
-        return judge.all_clean([{VALUE: each[name]} for each in documents if name in each])
-    return judge.all_clean([{VALUE: value} for each in documents for _, value in values_at(each, slot.steps)])
-
-
-def _at_fault(document: Document, slot: Slot, judge: Judge) -> bool:
-    return any(judge.stored({VALUE: value}) for _, value in values_at(document, slot.steps))
-
-
-def _follows(pair: Document) -> bool:
-    return pair.get("v") is not None
-
-
-def _original(owner: Document, field: str) -> Any:
-    return _null(value_at(owner, tuple(field.split("."))))
-
-
-def _null(value: Any) -> Any:
-    return None if value is ABSENT else value
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

@@ -77,7 +77,13 @@ class Slot:
     @cached_property
     def judged(self) -> Entry:
         """The slot as an entry of documents with one field, `VALUE`, for a ``Judge``."""
-        return _Alone(self)
+        return _Alone(self, Field(VALUE, VALUE, self.node, required=True), self.schema)
+
+    @cached_property
+    def judged_together(self) -> Entry:
+        """The slot as an entry of documents with one field, `VALUE`, that is an array of values for it."""
+        several = Node(arrays=(Array(self.node),))
+        return _Alone(self, Field(VALUE, VALUE, several, required=True), core_schema.list_schema(self.schema))
 
     @cached_property
     def bare(self) -> _Bare:
@@ -203,22 +209,28 @@ def _bare(schema: Any, definitions: dict[str, Any]) -> _Bare:
 
 
 class _Alone(Entry):
-    """A slot dressed as an entry."""
+    """A slot dressed as an entry.
 
-    def __init__(self, slot: Slot) -> None:
-        found = Field(VALUE, VALUE, slot.node, required=True)
+    Args:
+        slot: The slot.
+        field: The one field.
+        schema: The field's core schema.
+    """
+
+    def __init__(self, slot: Slot, field: Field, schema: Any) -> None:
         super().__init__(
             model=slot.entry.model,
             collection=slot.entry.collection,
             owner=slot.entry.owner,
             policy=slot.policy,
-            document=Object(fields={VALUE: found}),
+            document=Object(fields={VALUE: field}),
             places=(),
         )
         self._slot = slot
+        self._field_schema = schema
 
     @property
     def schema(self) -> Any:
-        one = core_schema.typed_dict_field(self._slot.schema)
+        one = core_schema.typed_dict_field(self._field_schema)
         document = core_schema.typed_dict_schema({VALUE: one}, config=self._slot.config)
         return core_schema.definitions_schema(document, list(self._slot.definitions.values()))

@@ -109,19 +109,17 @@ class Judge:
             found += from_pydantic(error, document, self.entry.document, found)
         return self._violations(document, found)
 
-    def all_clean(self, documents: list[dict[str, Any]]) -> bool:
-        """Whether documents that were read from the database are told to be clean by the fast validator, all at once.
+    def is_clean(self, document: dict[str, Any]) -> bool:
+        """Whether the fast validator tells a stored document, without the library's own field, to be clean.
 
-        False says nothing: each is to be judged by `stored`.
+        False says nothing: it is to be judged by `stored`.
         """
-        if any(CONDEMNED in each for each in documents):
-            return False
         try:
-            made = list(map(self.entry.stored_glance.validate_python, documents))
+            made = self.entry.stored_glance.validate_python(document)
         except ValidationError:
             return False
         # As `stored` does: what is not equal to itself may be code, and NaN is looked at one by one.
-        return made == documents and (self._stored_check is None or all(map(self._stored_check, documents)))
+        return bool(made == document) and (self._stored_check is None or self._stored_check(document))
 
     def _refused(self, given: dict[str, Any], error: ValidationError) -> tuple[Violation, ...]:
         """Say what is wrong with a document that cannot be made what is stored.

@@ -18,6 +18,8 @@ Check = Callable[[Any], bool]
 
 #: What no policy has a word for: where anything may stand, as in a generated ``_id``, these need no look.
 _UNJUDGED = frozenset({ObjectId, int, bool, dt.datetime, uuid.UUID})
+#: The characters of ASCII that draw something.
+_BEGINNINGS = frozenset(map(chr, range(ord("!"), ord("~") + 1)))
 
 
 def checker(root: Object, policy: Policy, *, stored: bool, whole: bool = False) -> Check | None:
@@ -71,19 +73,36 @@ class _Checker:
     def of_node(self, node: Node, within: Policy) -> Check | None:
         if not self._needed(node, set()):
             return None
-        if node.anything and not any(isinstance(each, Forbid) for each in node.markers):
-            return lambda value: (
-                type(value) in _UNJUDGED or next(self.walk.value(value, node, (), (), within), None) is None
-            )
         if self._by_itself(node) or len(node.arrays) + len(node.objects) + bool(node.scalars) > 1:
-            return lambda value: next(self.walk.value(value, node, (), (), within), None) is None
+            return self._walked(node, within)
         if node.arrays and not node.arrays[0].prefix:
             item = self.of_node(node.arrays[0].item, within)
             return lambda value: value is None or item is None or all(map(item, value))
         if node.objects:
             inner = self.of_object(node.objects[0], within)
             return lambda value: value is None or inner is None or inner(value)
-        return lambda value: next(self.walk.value(value, node, (), (), within), None) is None
+        return self._walked(node, within)
+
+    def _walked(self, node: Node, within: Policy) -> Check:
+        """Return a walk over a value, but for what needs none: most texts, and most of what stands where all may."""
+        if any(isinstance(each, Forbid) for each in node.markers):
+            return lambda value: next(self.walk.value(value, node, (), (), within), None) is None
+        unjudged = _UNJUDGED if node.anything else frozenset[type]()
+        begins = _BEGINNINGS - {each[:1] for each in within.placeholders}
+        if not (node.anything or "string" in node.scalars) or not within.allow_control_characters:
+            begins = frozenset()
+
+        def look(value: Any) -> bool:
+            if type(value) is str:
+                # ASCII, which is encodable and as it stands in the database; its first character draws something,
+                # and no placeholder begins with it.
+                if value[:1] in begins and value.isascii():
+                    return True
+            elif type(value) in unjudged:
+                return True
+            return next(self.walk.value(value, node, (), (), within), None) is None
+
+        return look
 
     def _by_itself(self, node: Node) -> bool:
         loose = node.loose_stored if self.stored else node.loose
