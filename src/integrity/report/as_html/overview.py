@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, islice
 
 from integrity.audit.result import AuditResult, CollectionResult
 from integrity.report.as_html.element import LENGTH, Html, element, joined, quoted
 from integrity.report.as_html.history import history
 from integrity.report.as_text import verdict
+from integrity.report.estimates import sentences
 from integrity.report.evidence import Evidence
 from integrity.rules import BY_CODE
 
 #: Collections in the table; beyond it, those with the most violations.
 _ROWS = 150
 _NAME, _SENTENCE = 60, 600
+#: Sentences about what a sample tells.
+_ESTIMATES = 20
 
 #: Where a cell's colour begins: violations for each document of the collection.
 _STEPS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)
@@ -43,7 +47,8 @@ def header(result: AuditResult, evidence: Evidence, made: str) -> Html:
         made: When the report was made.
     """
     state, mark, title = _verdict(result)
-    lines = [element("p", quoted(line, _SENTENCE)) for line in verdict(result)]
+    said = chain(verdict(result), islice(sentences(result), _ESTIMATES))
+    lines = [element("p", quoted(line, _SENTENCE)) for line in said]
     return element(
         "header",
         element(
@@ -63,8 +68,10 @@ def _verdict(result: AuditResult) -> tuple[str, str, str]:
     new = "" if result.compared is None else "new "
     if not result.complete:
         return "incomplete", "!", f"Not complete: {many(result.total, f'{new}violation')} in what was seen"
-    if result.total:
+    if result.errors:
         return "bad", "✕", many(result.total, f"{new}violation")
+    if result.total:
+        return "incomplete", "!", f"No error, and {many(result.total, f'{new}warning')}"
     return "clean", "✓", f"Clean: no {new}violation"
 
 
@@ -89,7 +96,9 @@ def _figures(result: AuditResult, evidence: Evidence) -> Iterator[Html]:
         names = element("span", f"Not among them: {', '.join(left)}.", class_="quiet") if left else None
         yield _figure("Rules", joined([element("strong", f"{len(evidence.judged)} judged"), names]))
     if (compared := result.compared) is not None:
-        known = element("span", f"{compared.known:,} known, {compared.gone:,} gone")
+        known = element(
+            "span", f"{compared.known:,} known{'' if compared.gone is None else f', {compared.gone:,} gone'}"
+        )
         yield _figure("Against the baseline", joined([element("strong", f"{result.total:,} new"), known]))
     if evidence.history:
         yield _figure("Audits so far", history(evidence.history))
