@@ -155,6 +155,33 @@ def test_a_killed_audit_goes_on_and_finds_the_same(
     assert places == sorted(repr((each["code"], each["collection"], each["id"], each["path"])) for each in expected)
 
 
+PARENT = """
+import sys, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from os import getpid
+from integrity.audit.workers import end_with_parent
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+        print(pool.submit(getpid).result(), flush=True)
+        time.sleep(60)
+"""
+
+
+def test_the_workers_of_a_killed_audit_end(tmp_path: Path) -> None:
+    """They hold a client each, and would wait for work for ever."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout as told:
+        assert int(told.readline()) != parent.pid
+        parent.kill()
+        parent.wait()
+        # The worker holds the pipe too: its end is the worker's.
+        assert told.read() == ""
+
+
 def test_a_state_of_another_audit_is_refused(shop: Database[dict[str, Any]], tmp_path: Path) -> None:
     with State(tmp_path / "state") as state:
         stopped = audited(BlockingStore(shop), [Item, Box], state=state, pace=Pace(seconds=0))

@@ -44,6 +44,7 @@ class CollectionResult:
         counts: The number of violations by code.
         paths: The number of violations by ``"CODE declared.path"``.
         faulty: The number of documents with a violation by code, where a sample was read.
+        known: The number of violations that the baseline knows, as `paths`, which does not have them.
     """
 
     name: str
@@ -54,6 +55,12 @@ class CollectionResult:
     counts: Counter[str] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
     faulty: Counter[str] = field(default_factory=Counter)
+    known: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def judged(self) -> int:
+        """The documents that its violations are a share of: those that were read, where not all were."""
+        return self.documents if self.complete else self.scanned or self.documents
 
     def estimates(self) -> dict[str, Estimate]:
         """Return how many documents break each rule that was found broken in a sample."""
@@ -62,7 +69,15 @@ class CollectionResult:
     def add(self, violation: Violation) -> None:
         """Count a violation."""
         self.counts[violation.code] += 1
-        self.paths[f"{violation.code} {violation.field}".rstrip()] += 1
+        self.paths[_place(violation)] += 1
+
+    def recognise(self, violation: Violation) -> None:
+        """Count a violation that the baseline knows."""
+        self.known[_place(violation)] += 1
+
+
+def _place(violation: Violation) -> str:
+    return f"{violation.code} {violation.field}".rstrip()
 
 
 @dataclass

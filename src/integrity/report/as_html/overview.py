@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 
 from integrity.audit.result import AuditResult, CollectionResult
 from integrity.report.as_html.element import LENGTH, Html, element, joined, quoted
@@ -47,8 +47,7 @@ def header(result: AuditResult, evidence: Evidence, made: str) -> Html:
         made: When the report was made.
     """
     state, mark, title = _verdict(result)
-    said = chain(verdict(result), islice(sentences(result), _ESTIMATES))
-    lines = [element("p", quoted(line, _SENTENCE)) for line in said]
+    lines = [element("p", quoted(line, _SENTENCE)) for line in verdict(result)]
     return element(
         "header",
         element(
@@ -161,9 +160,17 @@ def heat_map(result: AuditResult) -> Html:
         element("div", table, class_="scroll", tabindex=0, role="region", aria_labelledby="where-title"),
         note,
         legend if codes else None,
+        *_estimates(result),
         id="where",
         aria_labelledby="where-title",
     )
+
+
+def _estimates(result: AuditResult) -> Iterator[Html]:
+    said = [element("li", quoted(each, _SENTENCE)) for each in islice(sentences(result), _ESTIMATES)]
+    if said:
+        yield element("h3", "What the sample tells of the whole")
+        yield element("ul", *said)
 
 
 def _rule(code: str) -> Html:
@@ -190,7 +197,7 @@ def _cell(result: CollectionResult, code: str) -> Html:
     count = result.counts.get(code, 0)
     if count:
         link = element("a", f"{count:,}", href=f"#{code}", data_collection=result.name[:LENGTH], data_code=code)
-        return element("td", link, class_=f"number h{heat(count, result.documents)}")
+        return element("td", link, class_=f"number h{heat(count, result.judged)}")
     # Of what was not seen, nothing is known.
     return element("td", "0" if result.complete else "?", class_=f"number {'h0' if result.complete else 'unseen'}")
 
