@@ -20,6 +20,8 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from integrity.audit import Options, Pace, State, Workers, Workplace, describe, plans
+from integrity.audit.load import Load
+from integrity.audit.load import busy as busy_by
 from integrity.audit.partition import between, partitions
 from integrity.audit.source import Source
 from integrity.cli.models import registry
@@ -241,6 +243,48 @@ def test_a_rate_is_kept_by_sleeping(shop: Database[dict[str, Any]]) -> None:
     took = time.monotonic() - begun
     assert found.complete
     assert sum(slept) + took >= 2009 / 100 - 1  # 1 s may be owed
+
+
+class Busy(Load):
+    """A load that is there for a few looks."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    async def queued(self, store: Any) -> bool:
+        del store
+        self.looks -= 1
+        return self.looks >= 0
+
+
+def test_a_busy_server_is_left_alone_for_a_while_and_read_to_its_end(shop: Database[dict[str, Any]]) -> None:
+    class Sleepless(BlockingStore):
+        slept: list[float] = []  # noqa: RUF012 - one test's
+
+        async def sleep(self, seconds: float) -> None:
+            self.slept.append(seconds)
+
+    whole = audited(BlockingStore(shop), [Item, Box])
+    busy = Pace(load=Busy(3))
+    assert busy.partition == 10_000
+    same(audited(Sleepless(shop), [Item, Box], pace=busy), whole)
+    assert [each for each in Sleepless.slept if each in {0.5, 1.0, 2.0}][:3] == [0.5, 1.0, 2.0]
+    Sleepless.slept.clear()
+    same(audited(Sleepless(shop), [Item, Box], pace=Pace(load=Busy(10**6))), whole)
+    assert max(Sleepless.slept) == 5.0
+
+
+def test_a_server_is_busy_when_operations_wait_or_reading_has_become_slow(shop: Database[dict[str, Any]]) -> None:
+    assert not busy_by({})
+    assert not busy_by({"globalLock": {"currentQueue": {"total": 1}}})
+    assert busy_by({"globalLock": {"currentQueue": {"total": 9}}})
+    assert busy_by({"wiredTiger": {"concurrentTransactions": {"read": {"available": 0}, "write": {"available": 9}}}})
+    load = Load()
+    assert [load.slowed(*each) for each in [(0, 1.0), (1000, 1.0), (1000, 2.0), (1000, 4.0), (3000, 1.0)]] == [
+        False, False, False, True, False,
+    ]  # fmt: skip
+    assert run(load.queued(BlockingStore(shop))) in {True, False}  # the server's own words are understood
 
 
 def test_a_plan_says_what_is_read_and_how(shop: Database[dict[str, Any]]) -> None:

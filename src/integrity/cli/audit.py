@@ -92,6 +92,7 @@ FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitl
 @click.option(
     "--pause-file", metavar="FILE", type=click.Path(path_type=Path), help="Read nothing while this file is there."
 )
+@click.option("--back-off", is_flag=True, help="Read in short pieces, and wait while the server is busy.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 although there are violations (not when it is incomplete).")
 def audit(
     *,
@@ -123,6 +124,7 @@ def audit(
     max_rate: float | None,
     max_time: float | None,
     pause_file: Path | None,
+    back_off: bool,
     exit_zero: bool,
 ) -> int:
     """Report what breaks the rules of MODELS in existing collections.
@@ -134,6 +136,7 @@ def audit(
 
     from integrity.audit import Options, Pace
     from integrity.audit import baseline as files
+    from integrity.audit.load import Load
     from integrity.audit.severity import codes_of
     from integrity.audit.since import parsed
     from integrity.cli import models as declared
@@ -172,7 +175,7 @@ def audit(
             if "readpreference=" not in address.lower():
                 store = store.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
             workers = stack.enter_context(_workers(jobs, executor, models, address, store.name))
-            pace = Pace(rate=max_rate, seconds=max_time, pause=pause_file)
+            pace = Pace(rate=max_rate, seconds=max_time, pause=pause_file, load=Load() if back_off else None)
             tasks = kept if standing is None else None  # what has changed is read anew each time, and not gone on with
             result = _run(store, registry, options, tasks, workers=workers, baseline=known, pace=pace)
         with result:

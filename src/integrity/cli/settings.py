@@ -6,7 +6,6 @@ folder upwards; in one folder `integrity.toml` wins. Its keys are the long optio
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,6 +67,8 @@ def _nearest(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
 
 
 def _read(path: Path, *, optional: bool = False) -> tuple[Path, Mapping[str, Any]] | None:
+    import tomllib
+
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
