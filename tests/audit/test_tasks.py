@@ -25,6 +25,7 @@ from integrity.audit.load import busy as busy_by
 from integrity.audit.partition import between, partitions
 from integrity.audit.source import Source
 from integrity.cli.models import registry
+from integrity.declare.registry import Registry
 from integrity.errors import AuditError
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
@@ -295,5 +296,8 @@ def test_a_plan_says_what_is_read_and_how(shop: Database[dict[str, Any]]) -> Non
     assert "unique code" in items
     assert "reference item: its values, each once, from the index item_1; then\n    items._id by $in" in boxes
     assert "copy code: its values with those of item" in boxes
+    shop.command({"create": "seen", "viewOn": "items", "pipeline": []})
+    seen = type("Seen", (Item,), {"__module__": __name__}, collection="seen")
+    assert describe(run(plans(BlockingStore(shop), Registry([seen])))[0]).startswith("seen: a view\n")
     (plain, _) = run(plans(BlockingStore(shop), registry(SHOP), Options(pushdown=False)))
     assert "every document is read and judged in Python" in describe(plain)

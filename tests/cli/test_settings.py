@@ -76,7 +76,7 @@ def test_a_path_in_the_file_is_beside_the_file(command: Command, models: Path, a
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('selct = "EMP"', "there is no setting 'selct'; there are baseline, "),
+        ('selct = "EMP"', "there is no setting 'selct'; there are back-off, "),
         ('uri = "mongodb://a:b@c"', "uri may hold a password"),
         ('jobs = "many"', "jobs: 'many' is not a valid"),
         ("jobs = true", "jobs is one value, not True"),
@@ -118,3 +118,9 @@ def test_a_part_is_never_clean(command: Command, models: Path, at: str, database
     assert command("audit", models, "--uri", at, *last).status == 0
     refused = command("audit", models, "--uri", at, "--sample", "0.5", "--write-baseline", tmp_path / "known")
     assert "--write-baseline needs an audit of everything" in refused.err
+
+
+def test_a_plan_names_what_is_not_there(command: Command, models: Path, at: str, database: Raw) -> None:
+    database.orders.drop()
+    found = command("audit", models, "--uri", at, "--plan")
+    assert f"orders: not in the database {database.name!r}; the audit would not be complete." in found.out

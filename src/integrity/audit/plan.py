@@ -205,7 +205,9 @@ def describe(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    yield f"{plan.source.name}: {plan.source.documents:,} documents"
+    # Of a view and of time series the server keeps no count.
+    counted = plan.source.kind == "collection"
+    yield f"{plan.source.name}: {f'{plan.source.documents:,} documents' if counted else f'a {plan.source.kind}'}"
     if plan.partial:
         yield f"  every document that is chosen is read and judged in Python: {plan.reads}"
     elif plan.reads:

@@ -288,8 +288,13 @@ def _plan(store: BlockingStore, registry: Registry, options: Options) -> int:
     from integrity.audit import describe, plans
     from integrity.store.run import run
 
-    for each in run(plans(store, registry, options)):
+    found = run(plans(store, registry, options))
+    for each in found:
         click.echo(describe(each))
+    there = {each.source.name for each in found}
+    for entry in options.entries(registry):
+        if entry.collection not in there:
+            click.echo(f"{entry.collection}: not in the database {store.name!r}; the audit would not be complete.\n")
     return 0
 
 
