@@ -8,10 +8,12 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from integrity.audit import Baseline
+from integrity.audit import Baseline, Options, State, audit
 from integrity.audit import baseline as files
+from integrity.declare.registry import Registry
 from integrity.errors import AuditError
 from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
 from integrity.violation import Violation
 from tests.audit.conftest import audited
 from tests.audit.shop import Item
@@ -64,3 +66,23 @@ def test_what_is_no_baseline_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_an_empty_baseline_knows_nothing() -> None:
     assert not Baseline().knows(violation())
+
+
+def test_the_history_of_a_state_counts_what_is_known_too(database: Database[dict[str, Any]], tmp_path: Path) -> None:
+    """Else a baseline would look like the day on which everything was mended."""
+    database.items.insert_many({"_id": i, "code": f"c{i}", "size": "x"} for i in range(5))
+    store = BlockingStore(database)
+    known = files.Baseline(map(files.fingerprint, audited(store, [Item]).violations))
+    with State(tmp_path / "state") as state:
+        assert audited(store, [Item], baseline=known, state=state).violations == []
+        assert [each.counts for each in state.runs()] == [{"items SCH001": 5}]
+
+
+def test_what_is_gone_is_not_told_of_a_part(database: Database[dict[str, Any]]) -> None:
+    """What was not looked at may be there still."""
+    database.items.insert_many({"_id": i, "code": f"c{i}", "size": "x"} for i in range(5))
+    store = BlockingStore(database)
+    known = files.Baseline(map(files.fingerprint, audited(store, [Item]).violations))
+    with run(audit(store, Registry([Item]), Options(sample=0.5), baseline=known)) as result:
+        assert result.compared is not None
+        assert result.compared.gone is None

@@ -20,9 +20,12 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from integrity.audit import Options, Pace, State, Workers, Workplace, describe, plans
+from integrity.audit.load import Load
+from integrity.audit.load import busy as busy_by
 from integrity.audit.partition import between, partitions
 from integrity.audit.source import Source
 from integrity.cli.models import registry
+from integrity.declare.registry import Registry
 from integrity.errors import AuditError
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
@@ -155,6 +158,33 @@ def test_a_killed_audit_goes_on_and_finds_the_same(
     assert places == sorted(repr((each["code"], each["collection"], each["id"], each["path"])) for each in expected)
 
 
+PARENT = """
+import sys, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from os import getpid
+from integrity.audit.workers import end_with_parent
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+        print(pool.submit(getpid).result(), flush=True)
+        time.sleep(60)
+"""
+
+
+def test_the_workers_of_a_killed_audit_end(tmp_path: Path) -> None:
+    """They hold a client each, and would wait for work for ever."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout as told:
+        assert int(told.readline()) != parent.pid
+        parent.kill()
+        parent.wait()
+        # The worker holds the pipe too: its end is the worker's.
+        assert told.read() == ""
+
+
 def test_a_state_of_another_audit_is_refused(shop: Database[dict[str, Any]], tmp_path: Path) -> None:
     with State(tmp_path / "state") as state:
         stopped = audited(BlockingStore(shop), [Item, Box], state=state, pace=Pace(seconds=0))
@@ -216,6 +246,48 @@ def test_a_rate_is_kept_by_sleeping(shop: Database[dict[str, Any]]) -> None:
     assert sum(slept) + took >= 2009 / 100 - 1  # 1 s may be owed
 
 
+class Busy(Load):
+    """A load that is there for a few looks."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    async def queued(self, store: Any) -> bool:
+        del store
+        self.looks -= 1
+        return self.looks >= 0
+
+
+def test_a_busy_server_is_left_alone_for_a_while_and_read_to_its_end(shop: Database[dict[str, Any]]) -> None:
+    class Sleepless(BlockingStore):
+        slept: list[float] = []  # noqa: RUF012 - one test's
+
+        async def sleep(self, seconds: float) -> None:
+            self.slept.append(seconds)
+
+    whole = audited(BlockingStore(shop), [Item, Box])
+    busy = Pace(load=Busy(3))
+    assert busy.partition == 10_000
+    same(audited(Sleepless(shop), [Item, Box], pace=busy), whole)
+    assert [each for each in Sleepless.slept if each in {0.5, 1.0, 2.0}][:3] == [0.5, 1.0, 2.0]
+    Sleepless.slept.clear()
+    same(audited(Sleepless(shop), [Item, Box], pace=Pace(load=Busy(10**6))), whole)
+    assert max(Sleepless.slept) == 5.0
+
+
+def test_a_server_is_busy_when_operations_wait_or_reading_has_become_slow(shop: Database[dict[str, Any]]) -> None:
+    assert not busy_by({})
+    assert not busy_by({"globalLock": {"currentQueue": {"total": 1}}})
+    assert busy_by({"globalLock": {"currentQueue": {"total": 9}}})
+    assert busy_by({"wiredTiger": {"concurrentTransactions": {"read": {"available": 0}, "write": {"available": 9}}}})
+    load = Load()
+    assert [load.slowed(*each) for each in [(0, 1.0), (1000, 1.0), (1000, 2.0), (1000, 4.0), (3000, 1.0)]] == [
+        False, False, False, True, False,
+    ]  # fmt: skip
+    assert run(load.queued(BlockingStore(shop))) in {True, False}  # the server's own words are understood
+
+
 def test_a_plan_says_what_is_read_and_how(shop: Database[dict[str, Any]]) -> None:
     shop.boxes.create_index("item")
     items, boxes = [describe(each) for each in run(plans(BlockingStore(shop), registry(SHOP)))]
@@ -224,5 +296,8 @@ def test_a_plan_says_what_is_read_and_how(shop: Database[dict[str, Any]]) -> Non
     assert "unique code" in items
     assert "reference item: its values, each once, from the index item_1; then\n    items._id by $in" in boxes
     assert "copy code: its values with those of item" in boxes
+    shop.command({"create": "seen", "viewOn": "items", "pipeline": []})
+    seen = type("Seen", (Item,), {"__module__": __name__}, collection="seen")
+    assert describe(run(plans(BlockingStore(shop), Registry([seen])))[0]).startswith("seen: a view\n")
     (plain, _) = run(plans(BlockingStore(shop), registry(SHOP), Options(pushdown=False)))
     assert "every document is read and judged in Python" in describe(plain)

@@ -36,7 +36,9 @@ def test_a_terminal_sees_collections_rate_and_findings_and_stdout_only_the_repor
     assert b"customers" in shown
     assert b"/4991" in shown
     assert b"found" in shown
-    assert b"EMP001" not in shown
+    assert b"is an empty string" not in shown
+    last = shown.rstrip().splitlines()[-1]
+    assert b"Next: `integrity rule EMP001` explains the most frequent rule, `integrity repair " in last
     assert "\x1b" not in report
     assert report.splitlines()[0] == "customers: 4,991 documents, all read"
 

@@ -137,3 +137,48 @@ def test_a_baseline_stands_in_the_json(result: AuditResult) -> None:
     result.compared = Compared(known=7, gone=2)
     found: dict[str, Any] = json.loads(written("json", result))
     assert found["baseline"] == {"new": 0, "known": 7, "gone": 2}
+
+
+def test_a_rule_that_only_warns_fails_in_no_format(result: AuditResult, violation: Make) -> None:
+    result.warned = frozenset({"EMP001"})
+    hostile(result, violation)
+    assert json.loads(written("sarif", result))["runs"][0]["results"][0]["level"] == "warning"
+    assert json.loads(written("gitlab", result))[0]["severity"] == "minor"
+    assert json.loads(written("json", result))["warnings"] == ["EMP001"]
+    suite = ET.fromstring(written("junit", result)).find("testsuite")  # noqa: S314 - written a line above
+    assert suite is not None
+    assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "1", "failures": "0", "errors": "0", "skipped": "1",
+    }  # fmt: skip
+    lines = written("github", result).splitlines()
+    assert all(line.startswith("::warning") for line in lines)
+    for name in ("text", "concise", "markdown", "statistics"):
+        assert "warning" in written(name, result)
+    assert "No error, and 1 warning" in written("html", result)
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_a_part_that_was_asked_for_is_no_error_and_never_clean(name: str, result: AuditResult) -> None:
+    result.partial, result.sampled = "Only a sample of 1 % of the documents was asked for.", True
+    result.collections[0].complete, result.collections[0].done, result.collections[0].documents = False, True, 300
+    text = written(name, result)
+    assert "Only a sample of 1 %" in text.replace("\\", "")
+    assert "No violation" not in text
+    assert "Clean" not in text
+    if name == "sarif":
+        found = json.loads(text)["runs"][0]["invocations"][0]
+        assert found["executionSuccessful"]
+        assert found["toolExecutionNotifications"][0]["level"] == "warning"
+    if name == "junit":
+        assert 'errors="0" skipped="1"' in text
+    if name in {"text", "statistics", "markdown", "concise", "html"}:
+        assert "of 300 documents at most" in text
+
+
+def test_the_share_of_a_sample_is_of_what_was_read(result: AuditResult) -> None:
+    collection = result.collections[0]
+    assert collection.judged == 3
+    collection.complete, collection.documents, collection.scanned = False, 1000, 10
+    assert collection.judged == 10
+    collection.scanned = 0
+    assert collection.judged == 1000

@@ -12,7 +12,8 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from integrity import Model, Ref, Unique
-from integrity.audit import AuditResult, Options, audit
+from integrity.audit import AuditResult, Baseline, Options, audit
+from integrity.audit.baseline import fingerprint
 from integrity.declare.registry import Registry
 from integrity.report import as_html
 from integrity.report.as_html.mongosh import query
@@ -90,6 +91,17 @@ def test_the_graph_has_every_reference_with_its_count(found: tuple[Database[Any]
         ("lines[].color", "colors", "_id", 2),
         ("lines[].marks[]", "colors", "name", 2),
     }
+
+
+def test_what_a_baseline_knows_dangles_in_the_graph_too(found: tuple[Database[Any], AuditResult, Evidence]) -> None:
+    """The line of a reference says how often it dangles, and not how much of that is new."""
+    database, before, _ = found
+    store, registry = BlockingStore(database), Registry([Color, Sale])
+    known = Baseline(map(fingerprint, before.violations))
+    with run(audit(store, registry, baseline=known)) as result:
+        assert result.total == 0
+        evidence = run(gather(store, registry, result))
+    assert sorted(each.dangling for each in evidence.references or ()) == [1, 2, 2]
 
 
 def test_a_reference_that_was_not_asked_for_does_not_count_as_sound(

@@ -99,7 +99,7 @@ def test_an_incomplete_result_has_no_word_of_a_clean_one(result: AuditResult) ->
         "  no violation in what was read",
         "",
         f"NOT COMPLETE: {result.failure}",
-        "0 violations in the part of shop that was seen: 1 document read in 0.0 s.",
+        "0 violations in the part of shop that was seen: 1 of 3 documents read in 0.0 s.",
     ]
     report = as_json(result)
     assert report["complete"] is False

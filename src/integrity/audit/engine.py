@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Hashable
 
 from bson.errors import BSONError
 from pymongo.errors import OperationFailure, PyMongoError
 
+from integrity.audit import changes
 from integrity.audit.baseline import Baseline
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
@@ -15,12 +18,15 @@ from integrity.audit.partition import Partition, partitions
 from integrity.audit.plan import FOLLOWING, Known, Plan, planned
 from integrity.audit.result import AuditResult, CollectionResult, Compared, Progress
 from integrity.audit.scan import Scan
+from integrity.audit.since import Since, since_time
 from integrity.audit.source import Source, describe
-from integrity.audit.state import State, identity
+from integrity.audit.state import Mark, State, identity
 from integrity.audit.task import Piece, Task, performed, tasks
 from integrity.audit.workers import Workers
+from integrity.declare.equality import key
 from integrity.declare.registry import Entry, Registry
 from integrity.errors import AuditError, EnforcementError
+from integrity.rules import RULES
 from integrity.server.apply import diff
 from integrity.store.failure import reason
 from integrity.store.port import Document, Store
@@ -95,6 +101,36 @@ async def plans(store: Store, registry: Registry, options: Options | None = None
         raise AuditError(f"The database {store.name!r} cannot be read: {reason(error)}") from error
 
 
+async def standing(store: Store) -> Mark:
+    """Return where the database stands now, for a later audit of what has changed since."""
+    return Mark(store.name, time.time(), await changes.token(store))
+
+
+async def since_last(
+    store: Store, registry: Registry, options: Options, last: Mark, timestamp: str | None = None
+) -> Since:
+    """Return what has changed since a mark: by the change stream, or by time on a server that has none.
+
+    Args:
+        store: The database.
+        registry: The declarations.
+        options: The scope.
+        last: The mark.
+        timestamp: The field that says when a document was changed.
+
+    Raises:
+        AuditError: The mark is another database's, or the server does not remember that far.
+    """
+    if last.database != store.name:
+        raise AuditError(f"The state file is of the database {last.database!r}, and this is {store.name!r}.")
+    if last.token is None:
+        return since_time(dt.datetime.fromtimestamp(last.time, dt.UTC), timestamp)
+    entries = options.entries(registry)
+    names = {each.collection for each in entries}
+    names |= {each.target.collection for entry in entries for each in entry.references}
+    return await changes.since(store, last.token, names)
+
+
 class _Run:
     def __init__(
         self,
@@ -112,12 +148,21 @@ class _Run:
         self._progress = progress
         self._registry = registry
         self._entries = options.entries(registry)
-        self.result = AuditResult(store.name)
+        self.result = AuditResult(
+            store.name,
+            partial=options.partial,
+            sampled=options.sample is not None,
+            warned=frozenset(each.code for each in RULES if each.code.startswith(options.warn)),
+        )
+        self._history: Counter[str] = Counter()
+        self._counted: tuple[tuple[str, Hashable], set[str]] = (("", None), set())
 
     async def audit(self) -> AuditResult:
         started = time.monotonic()
         if self.state is not None:
-            self.state.begin(identity(self._registry, self._store.name, self._options))
+            begun = self.state.begin(identity(self._registry, self._store.name, self._options))
+            if not begun and self._options.partial is None:
+                self.state.mark(await standing(self._store))
         if self.baseline is not None:
             self.result.compared = Compared()
         try:
@@ -154,11 +199,16 @@ class _Run:
             await self._drift()
         self.result.seconds = time.monotonic() - started
         if self.baseline is not None and self.result.compared is not None:
-            self.result.compared.gone = self.baseline.gone
-        if self.state is not None and self.result.complete:
-            counts = {f"{each.name} {code}": n for each in self.result.collections for code, n in each.counts.items()}
-            self.state.end(self.result.seconds, counts)
+            self.result.compared.gone = self.baseline.gone if self.result.complete else None
+        if self.state is not None and self.result.done:
+            self._remember(self.state)
         return self.result
+
+    def _remember(self, state: State) -> None:
+        if self._options.partial is not None:
+            state.abandon()
+            return
+        state.end(self.result.seconds, self._history)
 
     async def _drift(self) -> None:
         """Compare the server's validators and indexes with the declarations: rules about no document."""
@@ -203,16 +253,21 @@ class _Run:
         self._tell(result)
         async for piece in self._pieces(known, plan, list(tasks(plan, parts))):
             self._add(piece.violations, result)
+            if self._options.sample is not None:
+                self._count_documents(piece.violations, result)
             if piece.task.step == "partition":
                 part = round(piece.task.partition.share * result.documents)
                 self._read(result, piece.read or (part if piece.finished and not plan.reads else 0), plan)
         if not plan.reads:
             result.scanned = result.documents
-        result.complete = plan.follows or not self._options.wants_any(FOLLOWING)
+        result.done = plan.follows or not self._options.wants_any(FOLLOWING)
+        result.complete = result.done and not plan.partial
         self._tell(result, finished=True)
 
     async def _parts(self, source: Source) -> list[Partition]:
         """Return the collection's partitions: those of the state, where there are any."""
+        if self._options.partial is not None:
+            return [Partition()]
         if self.state is not None and (kept := self.state.partitions(source.name)) is not None:
             return kept
         size = self._options.partition or self.pace.partition
@@ -241,7 +296,9 @@ class _Run:
                     self.state.record(piece.task, found, read)
                     found, read = [], 0
             yield piece
-            if piece.finished:
+            if plan.partial:
+                await self.pace.keep(self._store, piece.read)
+            elif piece.finished:
                 await self.pace.keep(self._store, round(piece.task.partition.share * known.source.documents))
 
     async def _fresh(self, known: Known, plan: Plan, wanted: list[Task]) -> AsyncIterator[Piece]:
@@ -269,12 +326,28 @@ class _Run:
         for violation in found:
             if not self._options.wants(violation.code):
                 continue
+            # Known or new: the line of all audits would fall to nothing where a baseline is written.
+            self._history[f"{result.name} {violation.code}"] += 1
             if self.baseline is not None and self.baseline.knows(violation):
                 assert self.result.compared is not None
                 self.result.compared.known += 1
+                result.recognise(violation)
             else:
                 result.add(violation)
                 self.result.violations.add(violation)
+
+    def _count_documents(self, found: list[Violation], result: CollectionResult) -> None:
+        """Count each document once for each rule that it breaks, known to the baseline or not.
+
+        A document's violations come one after the other.
+        """
+        for violation in found:
+            at = (violation.collection, key(violation.id))
+            if self._counted[0] != at:
+                self._counted = (at, set())
+            if violation.code not in self._counted[1] and self._options.wants(violation.code):
+                self._counted[1].add(violation.code)
+                result.faulty[violation.code] += 1
 
     def _tell(self, result: CollectionResult, *, finished: bool = False) -> None:
         if self._progress is not None:

@@ -6,9 +6,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from integrity.audit.load import Load
 from integrity.store.port import Store
 
 _LOOK = 0.5
+#: While the server stays busy it is left alone for so long at most, after which a little is read all the same.
+_LONGEST = 30.0
+_SHORT = 10_000
 
 
 class OutOfTime(Exception):
@@ -23,11 +27,13 @@ class Pace:
         rate: The most documents a second, or None.
         seconds: The longest that it may take, or None.
         pause: While a file of this name is there, nothing is read; or None.
+        load: Wait while the server is busy, and read in short pieces; None not to look.
     """
 
     rate: float | None = None
     seconds: float | None = None
     pause: Path | None = None
+    load: Load | None = None
     _begun: float = field(default_factory=time.monotonic, init=False)
     _owed: float = field(default=0.0, init=False)
     _last: float | None = field(default=None, init=False)
@@ -36,7 +42,9 @@ class Pace:
     def partition(self) -> int | None:
         """How large a partition may be, so that the pace is kept; None where any size will do."""
         if self.rate is not None:
-            return max(100, min(50_000, int(self.rate)))
+            return max(100, min(_SHORT if self.load is not None else 50_000, int(self.rate)))
+        if self.load is not None:
+            return _SHORT
         return 50_000 if self.seconds is not None or self.pause is not None else None
 
     async def keep(self, store: Store, read: int) -> None:
@@ -57,11 +65,23 @@ class Pace:
             if self._owed > 0:
                 await store.sleep(self._owed)
                 self._owed = 0.0
+        if self.load is not None:
+            await self._yield(store, self.load, read, now - (self._last if self._last is not None else self._begun))
         while self.pause is not None and self.pause.exists():
             self._check()
             await store.sleep(_LOOK)
         self._last = time.monotonic()
         self._check()
+
+    async def _yield(self, store: Store, load: Load, read: int, took: float) -> None:
+        """Leave the server to others: as long as it took to read, and then while operations wait in it."""
+        if load.slowed(read, took):
+            await store.sleep(min(took, _LONGEST))
+        waited, pause = 0.0, _LOOK
+        while waited < _LONGEST and await load.queued(store):
+            self._check()
+            await store.sleep(pause)
+            waited, pause = waited + pause, min(2 * pause, 5.0)
 
     def _check(self) -> None:
         if self.seconds is not None and time.monotonic() - self._begun >= self.seconds:

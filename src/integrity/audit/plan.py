@@ -98,6 +98,7 @@ class Plan:
         copies: The copies whose values the server lists.
         uniques: The constraints whose values the server groups.
         follows: Whether references are judged at all: their targets can be read.
+        partial: Whether less than the whole collection was asked for.
     """
 
     entry: Entry
@@ -108,6 +109,7 @@ class Plan:
     copies: tuple[CopyLookup, ...] = ()
     uniques: tuple[UniqueKey, ...] = field(default=())
     follows: bool = True
+    partial: bool = False
 
 
 def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, str]) -> Plan:
@@ -119,13 +121,17 @@ def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, 
         options: What the audit was asked for.
         kinds: The kind of every collection that exists, by name.
     """
-    uniques = tuple(entry.uniques) if options.wants("UNQ001") else ()
+    uniques = tuple(entry.uniques) if options.wants("UNQ001") and options.partial is None else ()
     follows = options.wants_any(FOLLOWING) and all(each.target.collection in kinds for each in entry.references)
     references = entry.references if follows and options.wants_any(_REFERENCE_CODES) else []
     copies = entry.copies if follows and options.wants("OWN001") else []
     reads = ""
     found: Pushdown | None = None
-    if not options.pushdown:
+    if options.sample is not None:
+        reads = f"by chance, {100 * options.sample:.4g} % of them"
+    elif options.since is not None:
+        reads = "of those that are new or changed"
+    elif not options.pushdown:
         reads = "the server was not to decide anything (--no-pushdown)"
     elif not source.partitionable:
         reads = f"it is a {source.kind}"
@@ -140,7 +146,7 @@ def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, 
         if found.whole:
             reads = "a validator judges the document as a whole"
     if reads:
-        return Plan(entry, source, reads, uniques=uniques, follows=follows)
+        return Plan(entry, source, reads, uniques=uniques, follows=follows, partial=options.partial is not None)
     return Plan(
         entry,
         source,
@@ -204,8 +210,12 @@ def describe(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    yield f"{plan.source.name}: {plan.source.documents:,} documents"
-    if plan.reads:
+    # Of a view and of time series the server keeps no count.
+    counted = plan.source.kind == "collection"
+    yield f"{plan.source.name}: {f'{plan.source.documents:,} documents' if counted else f'a {plan.source.kind}'}"
+    if plan.partial:
+        yield f"  every document that is chosen is read and judged in Python: {plan.reads}"
+    elif plan.reads:
         yield f"  every document is read and judged in Python: {plan.reads}"
     elif plan.fields is None:
         yield "  field rules: not asked for"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from integrity.audit.estimate import Estimate, estimate
 from integrity.audit.spool import Spool
 from integrity.violation import Violation
 
@@ -39,21 +40,44 @@ class CollectionResult:
         documents: The documents in it when its audit began.
         scanned: The documents that were read.
         complete: Whether every document was read and every rule that was asked for was judged.
+        done: Whether what was asked for was seen: the same, or a part of the documents.
         counts: The number of violations by code.
         paths: The number of violations by ``"CODE declared.path"``.
+        faulty: The number of documents with a violation by code, where a sample was read.
+        known: The number of violations that the baseline knows, as `paths`, which does not have them.
     """
 
     name: str
     documents: int = 0
     scanned: int = 0
     complete: bool = False
+    done: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     paths: Counter[str] = field(default_factory=Counter)
+    faulty: Counter[str] = field(default_factory=Counter)
+    known: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def judged(self) -> int:
+        """The documents that its violations are a share of: those that were read, where not all were."""
+        return self.documents if self.complete else self.scanned or self.documents
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Return how many documents break each rule that was found broken in a sample."""
+        return {code: estimate(n, self.scanned, self.documents) for code, n in sorted(self.faulty.items())}
 
     def add(self, violation: Violation) -> None:
         """Count a violation."""
         self.counts[violation.code] += 1
-        self.paths[f"{violation.code} {violation.field}".rstrip()] += 1
+        self.paths[_place(violation)] += 1
+
+    def recognise(self, violation: Violation) -> None:
+        """Count a violation that the baseline knows."""
+        self.known[_place(violation)] += 1
+
+
+def _place(violation: Violation) -> str:
+    return f"{violation.code} {violation.field}".rstrip()
 
 
 @dataclass
@@ -62,11 +86,11 @@ class Compared:
 
     Args:
         known: The violations that the baseline knows and that are still there.
-        gone: Those that it knows and that are not.
+        gone: Those that it knows and that are not; None where not everything was looked at.
     """
 
     known: int = 0
-    gone: int = 0
+    gone: int | None = 0
 
 
 @dataclass
@@ -80,6 +104,9 @@ class AuditResult:
         seconds: How long it took.
         failure: One sentence that says why not everything was seen; None when everything was.
         compared: What a baseline made of it; `violations` and all counts are then of the new ones only.
+        partial: One sentence that says what was asked for, where that is less than everything; None elsewhere.
+        sampled: Whether the documents were chosen by chance.
+        warned: The codes of the rules whose violations are warnings.
     """
 
     database: str
@@ -88,11 +115,34 @@ class AuditResult:
     seconds: float = 0.0
     failure: str | None = None
     compared: Compared | None = None
+    partial: str | None = None
+    sampled: bool = False
+    warned: frozenset[str] = frozenset()
 
     @property
     def complete(self) -> bool:
+        """Whether everything was seen, and not a part of it only."""
+        return self.failure is None and self.partial is None and all(each.complete for each in self.collections)
+
+    @property
+    def done(self) -> bool:
         """Whether everything that was asked for was seen."""
-        return self.failure is None and all(each.complete for each in self.collections)
+        return self.failure is None and all(each.done or each.complete for each in self.collections)
+
+    @property
+    def unseen(self) -> str:
+        """Why not everything was seen, in one sentence."""
+        return self.failure or self.partial or "Not everything was seen."
+
+    @property
+    def warnings(self) -> int:
+        """The number of violations of rules that only warn."""
+        return sum(each.counts[code] for each in self.collections for code in self.warned)
+
+    @property
+    def errors(self) -> int:
+        """The number of violations that make a run fail."""
+        return self.total - self.warnings
 
     @property
     def total(self) -> int:

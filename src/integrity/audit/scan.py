@@ -14,6 +14,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 from pymongo.read_preferences import ReadPreference
 
+from integrity.audit.chosen import chosen
 from integrity.audit.facts import Facts, copied
 from integrity.audit.listed import fitting, in_order
 from integrity.audit.options import Options
@@ -88,7 +89,10 @@ class Scan:
             partition: The partition.
             read: Called with the number of documents of every batch that was read as a whole.
         """
-        if self._plan.reads:
+        if self._plan.partial:
+            async for found in chosen(self._store, self._sure, self._plan, self._options, read):
+                yield found
+        elif self._plan.reads:
             async for found in self._everything(partition, read):
                 yield found
         elif (fields := self._plan.fields) is not None:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import bson
+from bson import json_util
 
 from integrity.audit.options import Options
 from integrity.audit.partition import Partition
@@ -55,6 +56,21 @@ class Run:
     seconds: float
     complete: bool
     counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a database stood.
+
+    Args:
+        database: Its name.
+        time: When, in seconds since 1970 by this machine's clock.
+        token: Its change stream's resume token, where the server has one.
+    """
+
+    database: str
+    time: float
+    token: dict[str, Any] | None = None
 
 
 class State:
@@ -101,9 +117,24 @@ class State:
                 "options; finish that one, or name another file."
             )
         with self._file:
-            self._file.execute("insert or replace into meta values ('identity', ?)", (identity,))
-            self._file.execute("insert or replace into meta values ('format', ?)", (_FORMAT,))
+            self._keep("identity", identity)
+            self._keep("format", _FORMAT)
         return found is not None
+
+    def mark(self, mark: Mark) -> None:
+        """Keep where the database stood when an audit of everything began."""
+        with self._file:
+            self._keep("begun", _written(mark))
+
+    def last(self) -> Mark | None:
+        """Return where the database stood when the last audit that saw everything began; None where there is none."""
+        found = self._meta("last")
+        return None if found is None else _read(found)
+
+    def move(self, mark: Mark) -> None:
+        """Remember that what was changed before a mark has been audited."""
+        with self._file:
+            self._keep("last", _written(mark))
 
     def partitions(self, collection: str) -> list[Partition] | None:
         """Return the partitions that a collection was divided into, or None."""
@@ -135,9 +166,21 @@ class State:
         """Forget the tasks of an audit that is complete, and remember that it was."""
         with self._file:
             self._file.execute("insert into run values (?, ?, 1, ?)", (time.time(), seconds, json.dumps(counts)))
-            for table in ("task", "part"):
-                self._file.execute(f"delete from {table}")  # noqa: S608 - two names of this file
-            self._file.execute("delete from meta where name = 'identity'")
+            self._file.execute("insert or replace into meta select 'last', value from meta where name = 'begun'")
+            self._forget()
+
+    def abandon(self) -> None:
+        """Forget the tasks of an audit that was of less than everything: it is no measure for later ones."""
+        with self._file:
+            self._forget()
+
+    def _forget(self) -> None:
+        for table in ("task", "part"):
+            self._file.execute(f"delete from {table}")  # noqa: S608 - two names of this file
+        self._file.execute("delete from meta where name in ('identity', 'begun')")
+
+    def _keep(self, name: str, value: str) -> None:
+        self._file.execute("insert or replace into meta values (?, ?)", (name, value))
 
     def runs(self) -> list[Run]:
         """Return the audits that were completed, the oldest first."""
@@ -162,12 +205,20 @@ class State:
         return None if row is None else str(row[0])
 
 
+def _written(mark: Mark) -> str:
+    return json_util.dumps(asdict(mark))
+
+
+def _read(text: str) -> Mark:
+    return Mark(**json_util.loads(text))
+
+
 def identity(registry: Registry, database: str, options: Options) -> str:
     """Return what tells one audit from another: its declarations, its database and its scope."""
     declared = [
         [each.name, each.collection, _stable(each.policy), [_place(one) for one in each.places]] for each in registry
     ]
-    scope = {name: value for name, value in asdict(options).items() if name != "partition"}
+    scope = {name: value for name, value in asdict(options).items() if name not in {"partition", "warn"}}
     text = json.dumps([database, scope, declared], default=str, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 

@@ -91,18 +91,44 @@ class Duplicates:
         sought = self._key(values)
         return any(self._key(each) == sought for _, each in self._instances(document))
 
-    async def _members(self, values: list[_Values]) -> AsyncIterator[list[Violation]]:
-        """Yield the violations of every document that has one of these values, where another has it too."""
-        if self._folding is not None:
-            await self._folding.begin(one for each in values for one in each if isinstance(one, str))
-        sought = {self._key(each) for each in values}
-        # The groups are a moment old: what is reported is counted again.
+    async def among(self, documents: list[Document], judged: list[list[Violation]]) -> list[list[Violation]]:
+        """Return the violations of each of some documents: those of its values that another document has too.
+
+        Args:
+            documents: Documents of the collection.
+            judged: What each of them breaks of the rules that come first.
+        """
+        instances = (values for each in documents for _, values in self._instances(each) if self._counts(values))
+        distinct = list({tuple(map(equality.key, values)): values for values in instances}.values())
+        found: list[list[Violation]] = [[] for _ in documents]
+        size = CHUNK if len(self._unique.places) == 1 else CHUNK_COMPOUND
+        for start in range(0, len(distinct), size):
+            some = distinct[start : start + size]
+            if self._folding is not None:
+                await self._folding.begin(one for each in some for one in each if isinstance(one, str))
+                await self._learn(documents)
+            sought, counted = {self._key(each) for each in some}, await self._count(some)
+            for own, document, earlier in zip(found, documents, judged, strict=True):
+                own.extend(self._verdicts(document, faults(earlier), sought, counted))
+        return found
+
+    async def _count(self, values: list[_Values]) -> Counter[Hashable]:
+        """Return how often each of these values is there."""
         counted: Counter[Hashable] = Counter()
         batches = self._read(values, {place.steps[0]: 1 for place in self._unique.places})
         while batch := await batches.next(BATCH):
             await self._learn(batch)
             for document in batch:
                 counted.update(self._key(each) for _, each in self._instances(document))
+        return counted
+
+    async def _members(self, values: list[_Values]) -> AsyncIterator[list[Violation]]:
+        """Yield the violations of every document that has one of these values, where another has it too."""
+        if self._folding is not None:
+            await self._folding.begin(one for each in values for one in each if isinstance(one, str))
+        sought = {self._key(each) for each in values}
+        # The groups are a moment old: what is reported is counted again.
+        counted = await self._count(values)
         batches = self._read(values)
         while batch := await batches.next(BATCH):
             await self._learn(batch)

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -91,6 +95,20 @@ def _place(place: Workplace) -> tuple[BlockingStore, Registry, ExitStack]:
     if "readpreference=" not in place.uri.lower():
         store = store.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
     return store, place.load(place.models), stack
+
+
+def end_with_parent() -> None:
+    """Begin to watch the process that started this one: a pool's worker that it leaves behind would wait for ever.
+
+    A pool's queue is open at both ends in every worker, so that none of them is told when the parent was killed.
+    """
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_until_death, args=[parent.sentinel], name="integrity-parent", daemon=True).start()
+
+
+def _until_death(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)  # a thread's exception would end nothing, and there is nothing here to be saved
 
 
 def work(place: Workplace, known: Known, task: Task, options: Options) -> tuple[list[Violation], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,26 +10,48 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from integrity.cli import server
+from integrity.cli import server, settings
 from integrity.cli.failure import Failure
 
 if TYPE_CHECKING:
     from integrity.audit import AuditResult, Baseline, Options, State, Workers
-    from integrity.declare.registry import Registry
+    from integrity.audit.state import Mark
+    from integrity.declare.registry import Entry, Registry
     from integrity.store.blocking import BlockingStore
 
 VIOLATIONS = 1
+_LAST = "last"
 FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitlab", "markdown", "html")
 
 
-@click.command(epilog="Exit status: 0 nothing found, 1 violations found, 2 not done or not everything seen.")
+@click.command(
+    context_settings={"auto_envvar_prefix": "INTEGRITY_AUDIT"},
+    epilog="Exit status: 0 nothing found, 1 violations found, 2 not done or not everything seen.",
+)
 @click.argument("models", metavar="MODELS")
+@settings.option
 @server.options
 @click.option(
     "--collection", "-c", "collections", metavar="NAME", multiple=True, help="Audit this collection; repeatable."
 )
 @click.option("--select", metavar="CODES", multiple=True, help="Report these only, such as EMP,REF001.")
 @click.option("--ignore", metavar="CODES", multiple=True, help="Do not report these; wins over --select.")
+@click.option(
+    "--extend-select", metavar="CODES", multiple=True, help="Report these besides; DRF is reported only when named."
+)
+@click.option(
+    "--severity",
+    metavar="CODE=LEVEL",
+    multiple=True,
+    help="Make a rule an error, a mere warning (warn), or off; repeatable. The longest CODE counts.",
+)
+@click.option("--sample", metavar="SHARE", type=float, help="Look at a share of the documents, such as 0.01.")
+@click.option(
+    "--since",
+    metavar="TIME|ID|last",
+    help="Look at what is new since a time or an _id, or at what has changed since the --state file's last audit.",
+)
+@click.option("--timestamp", metavar="FIELD", help="The field that says when a document was changed, for --since TIME.")
 @click.option(
     "--output-format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How it is reported."
 )
@@ -69,6 +92,7 @@ FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitl
 @click.option(
     "--pause-file", metavar="FILE", type=click.Path(path_type=Path), help="Read nothing while this file is there."
 )
+@click.option("--back-off", is_flag=True, help="Read in short pieces, and wait while the server is busy.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 although there are violations (not when it is incomplete).")
 def audit(
     *,
@@ -79,6 +103,11 @@ def audit(
     collections: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
+    extend_select: tuple[str, ...],
+    severity: tuple[str, ...],
+    sample: float | None,
+    since: str | None,
+    timestamp: str | None,
     output_format: str,
     output_file: str | None,
     outputs: tuple[str, ...],
@@ -95,6 +124,7 @@ def audit(
     max_rate: float | None,
     max_time: float | None,
     pause_file: Path | None,
+    back_off: bool,
     exit_zero: bool,
 ) -> int:
     """Report what breaks the rules of MODELS in existing collections.
@@ -106,16 +136,29 @@ def audit(
 
     from integrity.audit import Options, Pace
     from integrity.audit import baseline as files
+    from integrity.audit.load import Load
+    from integrity.audit.severity import codes_of
+    from integrity.audit.since import parsed
     from integrity.cli import models as declared
     from integrity.cli.output import writing
     from integrity.cli.reports import Reports, with_full_lists
 
     registry = declared.registry(models)
+    if write_baseline is not None and (sample is not None or since is not None):
+        raise click.UsageError("--write-baseline needs an audit of everything: take --sample and --since away.")
     with _told():
+        levels = settings.severities(severity)
         options = Options(
-            collections=collections, select=_codes(select), ignore=_codes(ignore), pushdown=not no_pushdown
+            collections=collections,
+            select=_codes(select),
+            ignore=_ignored(_codes(ignore), levels),
+            extend=_codes(extend_select),
+            warn=codes_of("warn", levels),
+            pushdown=not no_pushdown,
+            sample=sample,
+            since=None if since in {None, _LAST} else parsed(str(since), timestamp),
         )
-        options.entries(registry)
+        _dated(timestamp, options.entries(registry))
         known = None if baseline is None else files.read(baseline)
     targets = with_full_lists([("statistics" if statistics else output_format, output_file), *map(_output, outputs)])
     # Opened before the work: what cannot be written is known now, and not after an hour.
@@ -124,23 +167,91 @@ def audit(
         with _told():
             kept = stack.enter_context(_state(state))
             store, address = stack.enter_context(server.opened_at(uri, embedded, database))
+            standing = None
+            if since == _LAST:
+                options, standing = _since_last(store, registry, options, kept, timestamp)
             if plan:
                 return _plan(store, registry, options)
             if "readpreference=" not in address.lower():
                 store = store.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
             workers = stack.enter_context(_workers(jobs, executor, models, address, store.name))
-            pace = Pace(rate=max_rate, seconds=max_time, pause=pause_file)
-            result = _run(store, registry, options, workers=workers, state=kept, baseline=known, pace=pace)
+            pace = Pace(rate=max_rate, seconds=max_time, pause=pause_file, load=Load() if back_off else None)
+            tasks = kept if standing is None else None  # what has changed is read anew each time, and not gone on with
+            result = _run(store, registry, options, tasks, workers=workers, baseline=known, pace=pace)
         with result:
+            if standing is not None and kept is not None and result.done:
+                kept.move(standing)
             if write_baseline is not None:
                 _write_baseline(write_baseline, result, known)
             reports.write(
                 result, store, registry, options, models=models, state=kept, limit=max_examples, redact=redact
             )
-            incomplete, found, failure = not result.complete, result.total, result.failure
+            incomplete, errors, why = not result.done, result.errors, result.unseen
+            if write_baseline is not None and result.complete:
+                errors = 0  # they are known from now on
+            hint = _next(result, models, state)
     if incomplete:
-        raise Failure(f"the audit is incomplete. {failure or 'Not everything was seen.'}")
-    return VIOLATIONS if found and not exit_zero and write_baseline is None else 0
+        raise Failure(f"the audit is incomplete. {why}")
+    if hint and sys.stderr.isatty():
+        click.echo(hint, err=True)
+    return VIOLATIONS if errors and not exit_zero else 0
+
+
+def _ignored(ignore: tuple[str, ...], levels: dict[str, str]) -> tuple[str, ...]:
+    """Return what is not to be reported: but a --select forgets what the file says of that."""
+    from integrity.audit.severity import codes_of
+
+    selected = not settings.from_file("select")
+    if selected and settings.from_file("ignore"):
+        ignore = ()
+    if selected and settings.from_file("severity"):
+        return ignore
+    return (*ignore, *codes_of("off", levels))
+
+
+def _dated(timestamp: str | None, entries: list[Entry]) -> None:
+    from integrity.errors import AuditError
+
+    if timestamp is not None and not any(timestamp in each.document.fields for each in entries):
+        raise AuditError(f"--timestamp {timestamp}: no model that is audited declares such a field.")
+
+
+def _since_last(
+    store: BlockingStore, registry: Registry, options: Options, kept: State | None, timestamp: str | None
+) -> tuple[Options, Mark]:
+    """Return the options with what has changed since the last audit, and where the database stands now."""
+    from dataclasses import replace
+
+    from integrity.audit.engine import since_last, standing
+    from integrity.errors import AuditError
+    from integrity.store.run import run
+
+    if kept is None:
+        raise click.UsageError("--since last needs --state FILE, which knows when the last audit was.")
+    if (last := kept.last()) is None:
+        raise AuditError(
+            f"{kept.path} knows of no audit that saw everything; run one with --state and without --since."
+        )
+    mark = run(standing(store))  # before the changes are read: what comes between is read twice, and never missed
+    return replace(options, since=run(since_last(store, registry, options, last, timestamp))), mark
+
+
+def _next(result: AuditResult, models: str, state: Path | None) -> str:
+    """Return the last line: what to do next."""
+    if not result.done or not result.total:
+        return ""
+    code = max(sorted({c for each in result.collections for c in each.counts}), key=lambda one: _many(result, one))
+    if result.partial:
+        return f"Next: `integrity audit {models}` without --{'sample' if result.sampled else 'since'} sees everything."
+    kept = "" if state is None else f" --state {state}"
+    return (
+        f"Next: `integrity rule {code}` explains the most frequent rule, `integrity repair {models} --plan` shows what "
+        f"can be mended, and `integrity audit {models} --output html=report.html{kept}` shows where it came from."
+    )
+
+
+def _many(result: AuditResult, code: str) -> int:
+    return sum(each.counts[code] for each in result.collections)
 
 
 @contextmanager
@@ -159,21 +270,31 @@ def _told() -> Iterator[None]:
         raise Failure(sentence(error, "The server")) from error
 
 
-def _run(store: BlockingStore, registry: Registry, options: Options, **how: object) -> AuditResult:
+def _run(store: BlockingStore, registry: Registry, options: Options, state: State | None, **how: object) -> AuditResult:
     from integrity.audit import audit as run_audit
     from integrity.cli.progress import progress
     from integrity.store.run import run
 
     with progress() as shown:
-        return run(run_audit(store, registry, options, progress=shown, **how))  # type: ignore[arg-type]  # passed on
+        try:
+            return run(run_audit(store, registry, options, progress=shown, state=state, **how))  # type: ignore[arg-type]  # passed on
+        except KeyboardInterrupt:
+            if state is not None:
+                click.echo(f"{state.path} holds what is done; the same command goes on from there.", err=True)
+            raise
 
 
 def _plan(store: BlockingStore, registry: Registry, options: Options) -> int:
     from integrity.audit import describe, plans
     from integrity.store.run import run
 
-    for each in run(plans(store, registry, options)):
+    found = run(plans(store, registry, options))
+    for each in found:
         click.echo(describe(each))
+    there = {each.source.name for each in found}
+    for entry in options.entries(registry):
+        if entry.collection not in there:
+            click.echo(f"{entry.collection}: not in the database {store.name!r}; the audit would not be complete.\n")
     return 0
 
 
@@ -209,9 +330,11 @@ def _workers(jobs: int, executor: str | None, models: str, uri: str, database: s
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
+        from integrity.audit.workers import end_with_parent
+
         # Not forked: a client's threads and locks do not survive that.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
             yield Workers(pool, place, ahead=2 * jobs)
         return
     with _dask(executor) as (pool, many):

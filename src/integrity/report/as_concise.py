@@ -10,6 +10,7 @@ from typing import TextIO
 from integrity.audit.result import AuditResult
 from integrity.report.as_text import escape, identity
 from integrity.report.as_text import verdict as verdict_of
+from integrity.report.estimates import sentences
 from integrity.report.examples import first
 
 
@@ -23,5 +24,7 @@ def write(result: AuditResult, out: TextIO, max_examples: int | None = None) -> 
     """
     for each in first(result.violations, max_examples):
         path = f" {escape(each.path)}" if each.path else ""
-        out.write(f"{escape(each.collection)} {identity(each.id)}{path}: {each.code} {escape(each.message)}\n")
+        warning = " (warning)" if each.code in result.warned else ""
+        out.write(f"{escape(each.collection)} {identity(each.id)}{path}: {each.code}{warning} {escape(each.message)}\n")
+    out.writelines(f"{escape(line)}\n" for line in sentences(result))
     out.writelines(f"{line}\n" for line in verdict_of(result))

@@ -23,8 +23,10 @@ def write(result: AuditResult, out: TextIO, max_examples: int | None = None) -> 
     """
     for each in first(result.violations, EXAMPLES if max_examples is None else max_examples):
         text = f"{escape(each.collection)} {identity(each.id)} {escape(each.path)}: {escape(each.message)}"
-        out.write(f"::error title={_property(f'{each.code} {each.rule}')}::{_data(text)}\n")
-    out.writelines(f"::{'notice' if result.clean else 'error'}::{_data(line)}\n" for line in verdict_of(result))
+        level = "warning" if each.code in result.warned else "error"
+        out.write(f"::{level} title={_property(f'{each.code} {each.rule}')}::{_data(text)}\n")
+    level = "error" if result.errors or not result.done else "notice" if result.clean else "warning"
+    out.writelines(f"::{level}::{_data(line)}\n" for line in verdict_of(result))
 
 
 def _data(text: str) -> str:

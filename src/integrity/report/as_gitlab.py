@@ -29,27 +29,27 @@ def write(result: AuditResult, out: TextIO, max_examples: int | None = None) -> 
         out.write(f"{separator}{json.dumps(_incomplete(result))}")
         separator = ",\n"
     for each in first(result.violations, max_examples):
-        out.write(f"{separator}{json.dumps(_issue(each))}")
+        out.write(f"{separator}{json.dumps(_issue(each, result.warned))}")
         separator = ",\n"
     out.write("\n]\n")
 
 
-def _issue(violation: Violation) -> dict[str, Any]:
+def _issue(violation: Violation, warned: frozenset[str]) -> dict[str, Any]:
     place = f"{escape(violation.path)} of _id {identity(violation.id)}"
     return {
         "description": f"{place}: {escape(violation.message)}",
         "check_name": f"{violation.code} {violation.rule}",
         "fingerprint": f"{fingerprint(violation):016x}",
-        "severity": "major",
+        "severity": "minor" if violation.code in warned else "major",
         "location": {"path": violation.collection, "lines": {"begin": 1}},
     }
 
 
 def _incomplete(result: AuditResult) -> dict[str, Any]:
     return {
-        "description": result.failure or "Not everything was seen.",
+        "description": result.unseen,
         "check_name": "incomplete",
         "fingerprint": "incomplete",
-        "severity": "blocker",
+        "severity": "info" if result.done else "blocker",
         "location": {"path": result.database, "lines": {"begin": 1}},
     }

@@ -2,13 +2,15 @@
 
 ``{"database", "complete", "seconds", "collections": [{"name", "documents", "scanned", "counts", "paths"}],
 "violations": [{"code", "rule", "collection", "id", "path", "message", "hint"}]}``; ids in relaxed extended JSON.
-Each collection and each violation stands on a line of its own.
+Each collection and each violation stands on a line of its own. Where not everything was seen, ``"unseen"`` says why;
+where rules only warn, ``"warnings"`` has their codes; of a sample, each collection has ``"estimates"``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any, TextIO
 
 from integrity.audit.result import AuditResult, CollectionResult
@@ -25,14 +27,14 @@ def write(result: AuditResult, out: TextIO, max_examples: int | None = None) -> 
             of all in either case.
     """
     out.write(_dumps(_head(result))[:-1])
-    _array(out, "collections", map(_collection, result.collections))
+    _array(out, "collections", _collections(result))
     _array(out, "violations", (each.to_json() for each in first(result.violations, max_examples)))
     out.write("}\n")
 
 
 def summary(result: AuditResult) -> dict[str, Any]:
     """Return the report without the violations."""
-    return {**_head(result), "collections": list(map(_collection, result.collections))}
+    return {**_head(result), "collections": list(_collections(result))}
 
 
 def _head(result: AuditResult) -> dict[str, Any]:
@@ -41,6 +43,10 @@ def _head(result: AuditResult) -> dict[str, Any]:
         "complete": result.complete,
         "seconds": round(result.seconds, 3),
     }
+    if not result.complete:
+        head["unseen"] = result.unseen
+    if result.warned:
+        head["warnings"] = sorted(result.warned)
     if result.compared is not None:
         known, gone = result.compared.known, result.compared.gone
         head["baseline"] = {"new": result.total, "known": known, "gone": gone}
@@ -54,6 +60,14 @@ def _array(out: TextIO, name: str, items: Iterable[dict[str, Any]]) -> None:
         out.write(separator + _dumps(each))
         separator = ",\n"
     out.write("]" if separator == "\n" else "\n]")
+
+
+def _collections(result: AuditResult) -> Iterator[dict[str, Any]]:
+    for each in result.collections:
+        found = _collection(each)
+        if result.sampled:
+            found["estimates"] = {code: asdict(one) for code, one in each.estimates().items()}
+        yield found
 
 
 def _collection(result: CollectionResult) -> dict[str, Any]:

@@ -32,26 +32,33 @@ def write(result: AuditResult, out: TextIO, max_examples: int | None = None) -> 
         shown.setdefault(kind(each), []).append(each)
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="integrity">\n')
     for collection in result.collections:
-        _suite(collection, shown, result.failure, out)
+        _suite(collection, shown, result, out)
     out.write("</testsuites>\n")
 
 
-def _suite(result: CollectionResult, shown: dict[Kind, list[Violation]], failure: str | None, out: TextIO) -> None:
+def _suite(result: CollectionResult, shown: dict[Kind, list[Violation]], whole: AuditResult, out: TextIO) -> None:
     name = _attribute(result.name)
-    errors = 0 if result.complete else 1
-    cases = max(len(result.paths) + errors, 1)
-    out.write(f'<testsuite name={name} tests="{cases}" failures="{len(result.paths)}" errors="{errors}">\n')
+    # What was asked for and seen is no error, even where it is less than everything; nor is a rule that only warns.
+    errors, skipped = (0 if result.complete or result.done else 1), int(result.done and not result.complete)
+    failures = sum(each.partition(" ")[0] not in whole.warned for each in result.paths)
+    skipped += len(result.paths) - failures
+    cases = max(len(result.paths) + (not result.complete), 1)
+    out.write(f'<testsuite name={name} tests="{cases}" failures="{failures}" errors="{errors}" skipped="{skipped}">\n')
     for key, count in sorted(result.paths.items()):
         code, _, path = key.partition(" ")
         title = f"{code} {BY_CODE[code].name} {path}".strip()
         out.write(f"<testcase classname={name} name={_attribute(title)}>")
+        if code in whole.warned:
+            out.write(f"<skipped message={_attribute(f'{count:,} violations, a warning')}/></testcase>\n")
+            continue
         out.write(f'<failure type="{code}" message={_attribute(f"{count:,} violations")}>')
         examples = shown.get((result.name, code, path), [])
         out.writelines(_text(f"_id {identity(each.id)} {each.path}: {each.message}\n") for each in examples)
         out.write("</failure></testcase>\n")
-    if errors:
-        out.write(f'<testcase classname={name} name="everything was seen"><error type="incomplete" ')
-        out.write(f"message={_attribute(failure or 'Not everything was seen.')}/></testcase>\n")
+    if not result.complete:
+        out.write(f'<testcase classname={name} name="everything was seen">')
+        out.write('<error type="incomplete" ' if errors else "<skipped ")
+        out.write(f"message={_attribute(whole.unseen)}/></testcase>\n")
     elif not result.paths:
         out.write(f'<testcase classname={name} name="no violation"/>\n')
     out.write("</testsuite>\n")

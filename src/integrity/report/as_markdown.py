@@ -10,6 +10,7 @@ from typing import TextIO
 from integrity.audit.result import AuditResult, CollectionResult
 from integrity.report.as_text import EXAMPLES, escape, identity
 from integrity.report.as_text import verdict as verdict_of
+from integrity.report.estimates import sentences
 from integrity.report.examples import Kind, first, kind
 from integrity.rules import BY_CODE
 from integrity.violation import Violation
@@ -30,11 +31,12 @@ def write(result: AuditResult, out: TextIO, max_examples: int | None = None) -> 
         shown.setdefault(kind(each), []).append(each)
     out.write(f"# Audit of {plain(result.database)}\n\n")
     out.writelines(f"{plain(line)}\n\n" for line in verdict_of(result))
+    out.writelines(f"{plain(line)}\n\n" for line in sentences(result))
     for collection in result.collections:
-        out.writelines(f"{line}\n" for line in _collection(collection, shown))
+        out.writelines(f"{line}\n" for line in _collection(collection, shown, result.warned))
 
 
-def _collection(result: CollectionResult, shown: dict[Kind, list[Violation]]) -> Iterator[str]:
+def _collection(result: CollectionResult, shown: dict[Kind, list[Violation]], warned: frozenset[str]) -> Iterator[str]:
     yield f"## {plain(result.name)}"
     yield ""
     seen = "all read" if result.complete else f"{result.scanned:,} read, **not complete**"
@@ -49,7 +51,7 @@ def _collection(result: CollectionResult, shown: dict[Kind, list[Violation]]) ->
         examples = [
             f"{plain(identity(each.id))}: {plain(each.message)}" for each in shown.get((result.name, code, path), [])
         ]
-        rule = f"{code} {BY_CODE[code].name}"
+        rule = f"{code} {BY_CODE[code].name}{' (warning)' if code in warned else ''}"
         yield f"| {plain(rule)} | {plain(path) or '(document)'} | {count:,} | {'<br>'.join(examples)} |"
     yield ""
 

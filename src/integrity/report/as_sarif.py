@@ -33,7 +33,7 @@ def write(result: AuditResult, out: TextIO, max_examples: int | None = None) -> 
     out.write(f'"invocations": {json.dumps([_invocation(result)])}, "columnKind": "unicodeCodePoints", "results": [')
     separator = "\n"
     for each in first(result.violations, max_examples):
-        out.write(f"{separator}{json.dumps(_result(each, result.database))}")
+        out.write(f"{separator}{json.dumps(_result(each, result.database, result.warned))}")
         separator = ",\n"
     out.write("\n]}]}\n")
 
@@ -52,20 +52,20 @@ def _tool() -> dict[str, Any]:
 
 
 def _invocation(result: AuditResult) -> dict[str, Any]:
-    found: dict[str, Any] = {"executionSuccessful": result.complete}
+    found: dict[str, Any] = {"executionSuccessful": result.done}
     if not result.complete:
-        text = result.failure or "Not everything was seen."
-        found["toolExecutionNotifications"] = [{"level": "error", "message": {"text": text}}]
+        level = "warning" if result.done else "error"
+        found["toolExecutionNotifications"] = [{"level": level, "message": {"text": result.unseen}}]
     return found
 
 
-def _result(violation: Violation, database: str) -> dict[str, Any]:
+def _result(violation: Violation, database: str, warned: frozenset[str]) -> dict[str, Any]:
     id_ = json.dumps(extended_json(violation.id))
     path = f" {violation.path}" if violation.path else ""
     return {
         "ruleId": violation.code,
         "ruleIndex": _INDEX[violation.code],
-        "level": "error",
+        "level": "warning" if violation.code in warned else "error",
         "message": {"text": f"{violation.collection} {id_}{path}: {violation.message} {violation.hint}"},
         "locations": [
             {

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from integrity.audit.result import AuditResult, CollectionResult
+from integrity.report.estimates import sentences
 from integrity.report.examples import Kind, first, kind
 from integrity.rules import BY_CODE
 from integrity.violation import Violation, extended_json
@@ -41,18 +42,18 @@ def write(result: AuditResult, out: TextIO, max_examples: int | None = None) -> 
     for each in first(result.violations, limit):
         shown.setdefault(kind(each), []).append(each)
     for collection in result.collections:
-        out.writelines(f"{line}\n" for line in _collection(collection, shown))
+        out.writelines(f"{line}\n" for line in _collection(collection, shown, result.warned))
         out.write("\n")
     out.writelines(f"{line}\n" for line in _hint(result))
     out.writelines(f"{line}\n" for line in verdict(result))
 
 
-def _collection(result: CollectionResult, shown: dict[Kind, list[Violation]]) -> Iterator[str]:
+def _collection(result: CollectionResult, shown: dict[Kind, list[Violation]], warned: frozenset[str]) -> Iterator[str]:
     yield f"{escape(result.name)}: {_many(result.documents, 'document')}, {_coverage(result)}"
     if not result.counts:
         yield "  no violation" if result.complete else "  no violation in what was read"
     for code, count in sorted(result.counts.items()):
-        yield f"  {code} {BY_CODE[code].name}: {count:,}"
+        yield f"  {code} {BY_CODE[code].name}{' (warning)' if code in warned else ''}: {count:,}"
         paths = {key.partition(" ")[2]: n for key, n in result.paths.items() if key.partition(" ")[0] == code}
         for path, here in sorted(paths.items(), key=lambda item: (-item[1], item[0])):
             yield f"    {escape(path) or '(document)'}: {here:,}"
@@ -80,6 +81,7 @@ def _coverage(result: CollectionResult) -> str:
 
 
 def _hint(result: AuditResult) -> Iterator[str]:
+    yield from map(escape, sentences(result))
     if result.complete and result.total:
         codes = sorted({code for each in result.collections for code in each.counts})
         yield f"`integrity rule {codes[0]}` explains a rule; --output-format json lists every violation."
@@ -88,17 +90,28 @@ def _hint(result: AuditResult) -> Iterator[str]:
 def verdict(result: AuditResult) -> Iterator[str]:
     """Yield the last lines of a report: what was found in what was seen."""
     total, collections = result.total, _many(len(result.collections), "collection")
-    read = f"{_many(sum(each.scanned for each in result.collections), 'document')} read in {result.seconds:.1f} s"
+    scanned, seconds = sum(each.scanned for each in result.collections), f"{result.seconds:.1f} s"
     database = escape(result.database)
     if not result.complete:
         # Never the words of a clean verdict: nothing is known of what was not seen.
-        yield f"NOT COMPLETE: {escape(result.failure or 'Not everything was seen.')}"
-        yield f"{_many(total, 'violation')} in the part of {database} that was seen: {read}."
+        yield f"NOT COMPLETE: {escape(result.unseen)}"
+        read = f"{scanned:,} of {_many(sum(each.documents for each in result.collections), 'document')} read"
+        found = f"{_many(total, 'violation')}{_warned(result)}"
+        yield f"{found} in the part of {database} that was seen: {read} in {seconds}."
+        if result.compared is not None:
+            yield f"Against the baseline: {total:,} new, {result.compared.known:,} known."
         return
-    if (compared := result.compared) is not None:
+    if (compared := result.compared) is not None and compared.gone is not None:
         yield f"Against the baseline: {total:,} new, {compared.known:,} known, {compared.gone:,} gone."
     word = "violation" if compared is None else "new violation"
-    yield f"{_many(total, word) if total else f'No {word}'} in {collections} of {database}: {read}."
+    found = f"{_many(total, word) if total else f'No {word}'}{_warned(result)}"
+    yield f"{found} in {collections} of {database}: {_many(scanned, 'document')} read in {seconds}."
+
+
+def _warned(result: AuditResult) -> str:
+    if not result.warnings:
+        return ""
+    return " (none of them an error)" if not result.errors else f" ({result.warnings:,} of them warnings)"
 
 
 def _many(count: int, word: str) -> str:

@@ -6,6 +6,7 @@ It is read when the audit is over: a document may have changed since, and then w
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -211,13 +212,14 @@ def _edges(registry: Registry, result: AuditResult, codes: frozenset[str]) -> It
     for entry in registry:
         found = results.get(entry.collection)
         for each in entry.references:
-            counts = found.paths if found is not None else {}
+            # What the baseline knows dangles too.
+            counts = found.paths + found.known if found is not None else Counter()
             yield Edge(
                 entry.collection,
                 each.path,
                 each.target.collection,
                 each.field,
-                found.documents if found is not None else 0,
+                found.judged if found is not None else 0,
                 counts.get(f"REF001 {each.path}", 0),
                 counts.get(f"REF002 {each.path}", 0),
                 # What was not asked for, and what was not seen, does not count as none.

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from integrity.audit.result import AuditResult, CollectionResult
 from integrity.report.as_html.element import LENGTH, Html, element, joined, quoted
 from integrity.report.as_html.history import history
 from integrity.report.as_text import verdict
+from integrity.report.estimates import sentences
 from integrity.report.evidence import Evidence
 from integrity.rules import BY_CODE
 
 #: Collections in the table; beyond it, those with the most violations.
 _ROWS = 150
 _NAME, _SENTENCE = 60, 600
+#: Sentences about what a sample tells.
+_ESTIMATES = 20
 
 #: Where a cell's colour begins: violations for each document of the collection.
 _STEPS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5)
@@ -63,8 +67,10 @@ def _verdict(result: AuditResult) -> tuple[str, str, str]:
     new = "" if result.compared is None else "new "
     if not result.complete:
         return "incomplete", "!", f"Not complete: {many(result.total, f'{new}violation')} in what was seen"
-    if result.total:
+    if result.errors:
         return "bad", "✕", many(result.total, f"{new}violation")
+    if result.total:
+        return "incomplete", "!", f"No error, and {many(result.total, f'{new}warning')}"
     return "clean", "✓", f"Clean: no {new}violation"
 
 
@@ -89,7 +95,9 @@ def _figures(result: AuditResult, evidence: Evidence) -> Iterator[Html]:
         names = element("span", f"Not among them: {', '.join(left)}.", class_="quiet") if left else None
         yield _figure("Rules", joined([element("strong", f"{len(evidence.judged)} judged"), names]))
     if (compared := result.compared) is not None:
-        known = element("span", f"{compared.known:,} known, {compared.gone:,} gone")
+        known = element(
+            "span", f"{compared.known:,} known{'' if compared.gone is None else f', {compared.gone:,} gone'}"
+        )
         yield _figure("Against the baseline", joined([element("strong", f"{result.total:,} new"), known]))
     if evidence.history:
         yield _figure("Audits so far", history(evidence.history))
@@ -152,9 +160,17 @@ def heat_map(result: AuditResult) -> Html:
         element("div", table, class_="scroll", tabindex=0, role="region", aria_labelledby="where-title"),
         note,
         legend if codes else None,
+        *_estimates(result),
         id="where",
         aria_labelledby="where-title",
     )
+
+
+def _estimates(result: AuditResult) -> Iterator[Html]:
+    said = [element("li", quoted(each, _SENTENCE)) for each in islice(sentences(result), _ESTIMATES)]
+    if said:
+        yield element("h3", "What the sample tells of the whole")
+        yield element("ul", *said)
 
 
 def _rule(code: str) -> Html:
@@ -181,7 +197,7 @@ def _cell(result: CollectionResult, code: str) -> Html:
     count = result.counts.get(code, 0)
     if count:
         link = element("a", f"{count:,}", href=f"#{code}", data_collection=result.name[:LENGTH], data_code=code)
-        return element("td", link, class_=f"number h{heat(count, result.documents)}")
+        return element("td", link, class_=f"number h{heat(count, result.judged)}")
     # Of what was not seen, nothing is known.
     return element("td", "0" if result.complete else "?", class_=f"number {'h0' if result.complete else 'unseen'}")
 

@@ -1,0 +1,119 @@
+"""What has changed since an earlier audit, by the server's change stream.
+
+The stream is read by plain commands up to the moment at which reading began, and its cursor is closed: an audit leaves
+nothing behind. A resume token holds its event's time, so that an empty reply is told from the end.
+
+Source: https://www.mongodb.com/docs/manual/changeStreams/#resume-a-change-stream
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from bson import Int64, Timestamp
+from pymongo.errors import OperationFailure, PyMongoError
+
+from integrity.audit.since import SinceLast
+from integrity.declare.equality import key
+from integrity.errors import AuditError
+from integrity.store.failure import reason
+from integrity.store.port import Document, Store
+
+_BATCH = 1000
+_WAIT_MS = 500
+_WRITTEN = frozenset({"insert", "update", "replace"})
+#: A token's first byte says "timestamp" in the order of an index's keys; eight bytes of it follow.
+_TIME = re.compile("82([0-9A-Fa-f]{8})([0-9A-Fa-f]{8})")
+_DESCRIBED = "Only what has changed since the last audit, and what refers to it, was asked for."
+
+
+async def token(store: Store) -> Document | None:
+    """Return where the change stream stands, or None where the server has none or does not let it be read."""
+    try:
+        reply = await store.command(_opened({}, 0))
+    except OperationFailure:
+        return None
+    await _close(store, reply["cursor"]["id"])
+    found: Document | None = reply["cursor"].get("postBatchResumeToken")
+    return found
+
+
+async def since(store: Store, earlier: Document, collections: Iterable[str]) -> SinceLast:
+    """Return what has changed since a token.
+
+    Args:
+        store: The database.
+        earlier: A resume token.
+        collections: The collections of interest.
+
+    Raises:
+        AuditError: The server does not remember that far, or a whole collection was replaced.
+    """
+    names = frozenset(collections)
+    wanted = {"$or": [{"ns.coll": {"$in": sorted(names)}}, {"to.coll": {"$in": sorted(names)}},
+                      {"operationType": {"$in": ["dropDatabase", "invalidate"]}}]}  # fmt: skip
+    written: dict[str, dict[Any, Any]] = {}
+    deleted: dict[str, dict[Any, Any]] = {}
+    cursor = 0
+    try:
+        now = _time(await token(store))
+        command = _opened({"resumeAfter": earlier}, _BATCH, wanted)
+        reply = (await store.command(command))["cursor"]
+        cursor, events = reply["id"], reply["firstBatch"]
+        while True:
+            for each in events:
+                _tell(each, written, deleted)
+            last = _time(reply.get("postBatchResumeToken"))
+            if not cursor or (not events and (now is None or last is None or last >= now)):
+                break
+            more = {"getMore": Int64(cursor), "collection": "$cmd.aggregate", "batchSize": _BATCH,
+                    "maxTimeMS": _WAIT_MS}  # fmt: skip
+            reply = (await store.command(more))["cursor"]
+            cursor, events = reply["id"], reply["nextBatch"]
+    except OperationFailure as error:
+        raise AuditError(
+            f"What has changed since the last audit is not known any more: {reason(error)} Run a whole audit."
+        ) from error
+    finally:
+        await _close(store, cursor)
+    return SinceLast(
+        _DESCRIBED,
+        {name: tuple(ids.values()) for name, ids in written.items()},
+        {name: tuple(ids.values()) for name, ids in deleted.items()},
+    )
+
+
+def _opened(how: Document, size: int, wanted: Document | None = None) -> Document:
+    stages: list[Document] = [{"$changeStream": how}]
+    if wanted is not None:
+        stages += [{"$match": wanted}, {"$project": {"operationType": 1, "ns": 1, "documentKey": 1}}]
+    return {"aggregate": 1, "pipeline": stages, "cursor": {"batchSize": size}}
+
+
+def _tell(event: Document, written: dict[str, dict[Any, Any]], deleted: dict[str, dict[Any, Any]]) -> None:
+    kind, name = event["operationType"], event.get("ns", {}).get("coll", "")
+    if kind in _WRITTEN or kind == "delete":
+        identity = event["documentKey"]["_id"]
+        at = key(identity)
+        here, there = (deleted, written) if kind == "delete" else (written, deleted)
+        here.setdefault(name, {})[at] = identity
+        there.get(name, {}).pop(at, None)
+    elif kind in {"drop", "rename", "dropDatabase", "invalidate"}:
+        raise AuditError(
+            f"Since the last audit there was a {kind} of {name or 'the database'}, and what it held is not known any "
+            "more; run a whole audit."
+        )
+
+
+def _time(found: Document | None) -> Timestamp | None:
+    match = _TIME.match(str((found or {}).get("_data", "")))
+    return Timestamp(int(match[1], 16), int(match[2], 16)) if match else None
+
+
+async def _close(store: Store, cursor: int) -> None:
+    if cursor:
+        with suppress(PyMongoError):
+            await store.command({"killCursors": "$cmd.aggregate", "cursors": [Int64(cursor)]})

@@ -1,0 +1,204 @@
+"""Less than everything: what a sample and what is new tell, and that neither is ever called clean."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from integrity.audit import Options, State, audit
+from integrity.audit.engine import since_last, standing
+from integrity.audit.estimate import Estimate, estimate
+from integrity.audit.since import parsed, since_time
+from integrity.declare.constraint import CopyOf, Ref, Unique
+from integrity.declare.model import Model
+from integrity.declare.registry import Registry
+from integrity.errors import AuditError
+from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
+from tests.audit.conftest import Audit, audited
+
+Raw = Database[dict[str, Any]]
+
+
+class Reader(Model, collection="readers"):
+    id: Any
+    card: Annotated[int | None, Unique()] = None
+    name: str | None = None
+    changed: dt.datetime | None = None
+
+
+class Loan(Model, collection="loans"):
+    id: int
+    reader: Annotated[int, Ref(Reader)]
+    name: Annotated[str | None, CopyOf(Reader, "name", via="reader")] = None
+
+
+MODELS: list[type[Model]] = [Reader, Loan]
+
+
+@pytest.mark.parametrize(
+    ("faulty", "read", "documents", "expected"),
+    [
+        (0, 0, 100, Estimate(0, 0, 100)),
+        (0, 100, 10_000, Estimate(0, 0, 370)),
+        (10, 100, 10_000, Estimate(1000, 552, 1744)),
+        (100, 100, 100, Estimate(100, 100, 100)),
+        (3, 50, 50, Estimate(3, 3, 3)),  # all of it was seen
+    ],
+)
+def test_an_estimate_is_wilsons_and_never_against_what_was_seen(
+    faulty: int, read: int, documents: int, expected: Estimate
+) -> None:
+    assert estimate(faulty, read, documents) == expected
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5], ids=["walked", "scanned"])
+def test_a_sample_judges_by_every_rule_and_says_what_it_tells_of_the_whole(database: Raw, share: float) -> None:
+    """Each document counts once, whatever it breaks; a duplicate is one among all documents, sampled or not."""
+    database.readers.insert_many(
+        [{"_id": n, "card": n // 2 + 1, "name": "" if n % 4 == 0 else "x"} for n in range(3000)]
+    )
+    database.loans.insert_many([{"_id": n, "reader": -1, "name": "y"} for n in range(3000)])
+    store = BlockingStore(database)
+    with run(audit(store, Registry(MODELS), Options(sample=share))) as result:
+        assert (result.complete, result.done, result.clean, result.failure) == (False, True, False, None)
+        readers, loans = result.collections
+        assert set(readers.counts) == {"EMP001", "UNQ001"}
+        assert readers.faulty["UNQ001"] == readers.scanned  # though its fellow is hardly ever in the sample
+        assert set(loans.counts) == {"REF001"}
+        assert 0 < readers.scanned < 3000
+        found = readers.estimates()["EMP001"]
+        assert found.low <= found.documents <= found.high <= 3000
+        assert found.high - found.low < 2400
+
+
+def test_a_sample_has_no_document_twice(database: Raw) -> None:
+    """A random walk over few documents meets some of them again."""
+    database.readers.insert_many([{"_id": n, "name": ""} for n in range(300)])
+    for _ in range(5):
+        with run(audit(BlockingStore(database), Registry([Reader]), Options(sample=0.04))) as result:
+            ids = [each.id for each in result.violations]
+            assert len(ids) == len(set(ids)) == result.collections[0].scanned
+
+
+def test_a_clean_sample_is_not_clean(database: Raw) -> None:
+    database.readers.insert_many([{"_id": n, "name": "x"} for n in range(100)])
+    with run(audit(BlockingStore(database), Registry([Reader]), Options(sample=0.5))) as result:
+        assert (result.total, result.done, result.clean, result.complete) == (0, True, False, False)
+        assert not result.collections[0].complete
+
+
+OLD, NEW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+
+
+def test_since_a_time_reads_what_is_newer_and_what_has_no_time(check: Audit, database: Raw) -> None:
+    old, new = (ObjectId.from_datetime(each) for each in (OLD, NEW))
+    database.readers.insert_many(
+        [
+            {"_id": old, "name": "", "changed": dt.datetime(2026, 1, 1)},  # noqa: DTZ001 - as PyMongo reads it
+            {"_id": new, "name": "", "changed": dt.datetime(2026, 1, 1)},  # noqa: DTZ001 - as PyMongo reads it
+            {"_id": ObjectId(str(old)[:-1] + "f"), "name": "", "changed": dt.datetime(2026, 8, 1)},  # noqa: DTZ001 - the same
+            {"_id": 7, "name": "", "changed": dt.datetime(2026, 1, 1)},  # noqa: DTZ001 - as PyMongo reads it
+            {"_id": 8, "name": ""},
+        ]
+    )
+    store = BlockingStore(database)
+    at = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    plain = audited(store, [Reader], Options(since=since_time(at)))
+    assert {each.id for each in plain.violations} == {new, 7, 8}
+    dated = audited(store, [Reader], Options(since=since_time(at, "changed")))
+    assert {each.id for each in dated.violations} == {new, ObjectId(str(old)[:-1] + "f"), 8}
+
+
+def test_since_an_id_reads_what_is_higher_and_what_cannot_be_compared(check: Audit, database: Raw) -> None:
+    database.readers.insert_many([{"_id": each, "name": ""} for each in (1, 2, 3.5, "a", None)])
+    found = audited(BlockingStore(database), [Reader], Options(since=parsed("2")))
+    assert {each.id for each in found.violations} == {3.5, "a", None}
+
+
+def test_since_the_last_audit_reads_what_changed_and_what_refers_to_it(database: Raw, tmp_path: Path) -> None:
+    """Also a child that nobody touched: its parent went away, or the owner of its copy changed."""
+    database.readers.insert_many([{"_id": n, "card": n, "name": "x"} for n in range(10)])
+    database.loans.insert_many([{"_id": n, "reader": n, "name": "x"} for n in range(10)])
+    store, registry = BlockingStore(database), Registry(MODELS)
+    with State(tmp_path / "state") as state:
+        assert state.last() is None
+        run(audit(store, registry, state=state)).close()
+        last = state.last()
+        assert last is not None
+    database.readers.update_one({"_id": 1}, {"$set": {"name": ""}})
+    database.readers.update_one({"_id": 2}, {"$set": {"name": "y"}})
+    database.readers.delete_one({"_id": 3})
+    database.readers.insert_one({"_id": 20, "card": 5})
+    database.readers.insert_one({"_id": 21, "card": 5})
+    database.readers.delete_one({"_id": 21})
+    since = run(since_last(store, registry, Options(), last))
+    found = audited(store, MODELS, Options(since=since))
+    assert [(code, id_, path) for code, id_, path in found.places if code != "OWN001"] == [
+        ("EMP001", 1, "name"),
+        ("REF001", 3, "reader"),
+        ("UNQ001", 20, "card"),
+    ]
+    assert [each.id for each in found.violations if each.code == "OWN001"] == [1, 2]
+    assert not found.complete
+    later = run(since_last(store, registry, Options(), run(standing(store))))
+    assert audited(store, MODELS, Options(since=later)).scanned == {"readers": 0, "loans": 0}
+
+
+def test_a_collection_that_was_dropped_needs_a_whole_audit(database: Raw) -> None:
+    database.readers.insert_one({"_id": 1})
+    mark = run(standing(BlockingStore(database)))
+    database.readers.drop()
+    with pytest.raises(AuditError, match=r"a drop of readers.*run a whole audit"):
+        run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
+
+
+def test_a_mark_of_another_database_is_refused(database: Raw) -> None:
+    mark = run(standing(BlockingStore(database.client["another"])))
+    with pytest.raises(AuditError, match="is of the database 'another'"):
+        run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
+
+
+def test_a_part_leaves_a_state_file_free_for_the_next_audit(database: Raw, tmp_path: Path) -> None:
+    """What was asked for is done: it is nothing to go on with, and no measure for what comes after."""
+    database.readers.insert_one({"_id": 1})
+    store, registry = BlockingStore(database), Registry([Reader])
+    with State(tmp_path / "state") as state:
+        run(audit(store, registry, Options(sample=0.5), state=state)).close()
+        assert (state.runs(), state.last()) == ([], None)
+        run(audit(store, registry, state=state)).close()
+        assert len(state.runs()) == 1
+
+
+@pytest.mark.parametrize("text", ["yesterday", "[1]", "null", "2026-13-01", '{"a": 1}', ""])
+def test_what_is_neither_a_time_nor_an_id_is_refused(text: str) -> None:
+    with pytest.raises(AuditError, match="is no time"):
+        parsed(text)
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.5, 2, float("nan")])
+def test_a_sample_is_a_share(share: float) -> None:
+    with pytest.raises(AuditError, match="a share between 0 and 1"):
+        Options(sample=share)
+
+
+def test_what_leaves_no_rule_is_refused() -> None:
+    """An audit that looks for nothing finds nothing."""
+    with pytest.raises(AuditError, match="nothing is left to look for"):
+        Options(select=("EMP001",), ignore=("EMP",))
+
+
+def test_more_is_selected_than_the_rules_about_documents() -> None:
+    assert not Options().drift
+    options = Options(select=("EMP",), extend=("DRF", "REF001"))
+    assert options.drift
+    assert [options.wants(each) for each in ("EMP002", "REF001", "REF002")] == [True, True, False]
+
+
+def test_a_rule_that_warns_is_reported_and_is_no_error(database: Raw) -> None:
+    database.readers.insert_many([{"_id": 1, "name": ""}, {"_id": 2, "name": "N/A"}])
+    with run(audit(BlockingStore(database), Registry([Reader]), Options(warn=("EMP",)))) as result:
+        assert (result.total, result.warnings, result.errors, result.clean) == (2, 1, 1, False)

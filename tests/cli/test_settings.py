@@ -1,0 +1,126 @@
+"""Where a setting comes from: the command line, then the environment, then the nearest file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from tests.cli.conftest import Command
+
+Raw = Database[dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: Raw) -> None:
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    database.customers.insert_many([{"_id": 2, "name": ""}, {"_id": 3, "name": "N/A"}, {"_id": 4}])
+
+
+def codes(command: Command, models: Path, at: str, *more: str) -> set[str]:
+    found = command("audit", models, "--uri", at, "-f", "json", *more)
+    assert found.out, found.err
+    return {code for each in json.loads(found.out)["collections"] for code in each["counts"]}
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
+    command: Command, models: Path, at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert codes(command, models, at) == {"EMP001", "FRB001", "SCH002"}
+    (tmp_path / "pyproject.toml").write_text('[tool.integrity]\nselect = ["EMP", "FRB"]\n')
+    assert codes(command, models, at) == {"EMP001", "FRB001"}
+    monkeypatch.setenv("INTEGRITY_AUDIT_SELECT", "FRB")
+    assert codes(command, models, at) == {"FRB001"}
+    assert codes(command, models, at, "--select", "SCH") == {"SCH002"}
+    assert codes(command, models, at, "--extend-select", "SCH") == {"FRB001", "SCH002"}
+
+
+def test_the_nearest_file_counts_and_a_pyproject_without_the_table_is_none(
+    command: Command, models: Path, at: str, tmp_path: Path
+) -> None:
+    (tmp_path / "integrity.toml").write_text('select = "EMP"\n')
+    (tmp_path / "pyproject.toml").write_text('[tool.integrity]\nselect = "FRB"\n')
+    inner = tmp_path / "inner" / "pyproject.toml"
+    inner.write_text('[project]\nname = "shop"\n')
+    assert codes(command, models, at) == {"EMP001"}
+    inner.write_text('[tool.integrity]\nselect = ["SCH"]\n')
+    assert codes(command, models, at) == {"SCH002"}
+    assert codes(command, models, at, "--config", str(tmp_path / "pyproject.toml")) == {"FRB001"}
+
+
+def test_severities_are_laid_over_those_of_the_file(command: Command, models: Path, at: str, tmp_path: Path) -> None:
+    """A warning does not fail, what is off is not reported, and the longest code counts."""
+    settings = tmp_path / "integrity.toml"
+    settings.write_text('[severity]\nEMP = "off"\nEMP001 = "warn"\nFRB = "warn"\nSCH002 = "off"\n')
+    found = command("audit", models, "--uri", at)
+    assert found.status == 0
+    assert "EMP001 empty-string (warning): 1" in found.out
+    assert "SCH002" not in found.out
+    assert "2 violations (none of them an error) in 2 collections" in found.out
+    assert command("audit", models, "--uri", at, "--severity", "FRB001=error").status == 1
+    # What is selected by hand is looked for, whatever the file says.
+    assert codes(command, models, at, "--select", "SCH") == {"SCH002"}
+
+
+def test_a_path_in_the_file_is_beside_the_file(command: Command, models: Path, at: str, tmp_path: Path) -> None:
+    (tmp_path / "integrity.toml").write_text('baseline = "known"\n')
+    known = tmp_path / "known"
+    assert "known cannot be read" in command("audit", models, "--uri", at).err
+    assert command("audit", models, "--uri", at, "--write-baseline", known, "--baseline", "/dev/null").status == 2
+    known.write_text("# integrity baseline 1\n")
+    assert command("audit", models, "--uri", at).status == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('selct = "EMP"', "there is no setting 'selct'; there are back-off, "),
+        ('uri = "mongodb://a:b@c"', "uri may hold a password"),
+        ('jobs = "many"', "jobs: 'many' is not a valid"),
+        ("jobs = true", "jobs is one value, not True"),
+        ("redact = 1", "redact is true or false"),
+        ("select = [1]", "select is a list of strings"),
+        ("severity = 1", "severity is a table of codes"),
+        ('[severity]\nEMP = "fatal"', "The severity of EMP is 'fatal'; there are error, warn, off."),
+        ('[severity]\nXYZ = "warn"', "No rule has the code 'XYZ'"),
+        ("select = ", "are no valid TOML"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(
+    command: Command, models: Path, at: str, tmp_path: Path, text: str, why: str
+) -> None:
+    (tmp_path / "integrity.toml").write_text(text)
+    found = command("audit", models, "--uri", at)
+    assert (found.status, found.out) == (2, "")
+    assert why in found.err
+    assert len(found.err.splitlines()) == 1
+
+
+def test_a_part_is_never_clean(command: Command, models: Path, at: str, database: Raw, tmp_path: Path) -> None:
+    """What was asked for is done, and the exit status says so; the words never do."""
+    database.customers.delete_many({"_id": {"$gt": 1}})
+    for how in (["--sample", "0.9"], ["--since", "0"], ["--since", "2020-01-01"]):
+        found = command("audit", models, "--uri", at, *how)
+        assert (found.status, found.err) == (0, "")
+        assert "NOT COMPLETE: Only " in found.out
+        assert "No violation" not in found.out
+        report = json.loads(command("audit", models, "--uri", at, *how, "-f", "json").out)
+        assert report["complete"] is False
+        assert report["unseen"].startswith("Only ")
+    state = tmp_path / "state"
+    last = ["--since", "last", "--state", state]
+    assert "knows of no audit that saw everything" in command("audit", models, "--uri", at, *last).err
+    assert command("audit", models, "--uri", at, "--state", state).status == 0
+    database.customers.insert_one({"_id": 9, "name": ""})
+    assert command("audit", models, "--uri", at, *last).status == 1
+    assert command("audit", models, "--uri", at, *last).status == 0
+    refused = command("audit", models, "--uri", at, "--sample", "0.5", "--write-baseline", tmp_path / "known")
+    assert "--write-baseline needs an audit of everything" in refused.err
+
+
+def test_a_plan_names_what_is_not_there(command: Command, models: Path, at: str, database: Raw) -> None:
+    database.orders.drop()
+    found = command("audit", models, "--uri", at, "--plan")
+    assert f"orders: not in the database {database.name!r}; the audit would not be complete." in found.out
