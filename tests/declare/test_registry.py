@@ -26,6 +26,10 @@ def embedded(**fields: Any) -> Any:
     return model("E", fields, embedded=True)
 
 
+def several(element: Any) -> Any:
+    return list[element]
+
+
 def of(name: str, field: str, copy_of: str, on: str) -> Any:
     """A model whose `field` is a copy of another's."""
     copied = Annotated[str, CopyOf(copy_of, field, via="r")]
@@ -143,8 +147,30 @@ CONTRADICTIONS: dict[str, tuple[list[Any], list[str]]] = {
     "a unique field twice": (
         [model("P", {"x": int}, constraints=[Unique("x", "x")])], ["P: Unique('x', 'x')", "twice", "once"],
     ),
-    "two arrays in one index": (
-        [model("P", {"x": list[int], "y": list[int]}, constraints=[Unique("x", "y")])], ["x and y", "no index"],
+    "a unique array": (
+        [model("P", {"x": Annotated[list[int], Unique()]})], ["P.x", "whole array", "list[Annotated[..., Unique()]]"],
+    ),
+    "a unique array, or a string": (
+        [model("P", {"x": Annotated[str | list[str], Unique()]})], ["P.x", "whole array", "field of its own"],
+    ),
+    "an array in a compound": (
+        [model("P", {"x": list[int], "y": int}, constraints=[Unique("x", "y")])], ["P.x", "whole array"],
+    ),
+    "unique in arrays of arrays": (
+        [model("P", {"x": list[list[Annotated[int, Unique()]]]})], ["P.x[][]", "inner arrays", "list of objects"],
+    ),
+    "a unique element that may be null": (
+        [model("P", {"x": list[Annotated[int | None, Unique()]]})], ["P.x[]", "holds null", 'Unique(nulls="equal")'],
+    ),
+    "a unique field of elements that may be null": (
+        [model("P", {"x": several(embedded(a=Annotated[int | None, Unique()]))})], ["P.x[].a may be", "holds null"],
+    ),
+    "a unique field of elements that may be something else": (
+        [model("P", {"x": several(embedded(a=Annotated[int, Unique()]) | str)})], ["P.x[] may be", "holds null"],
+    ),
+    "a unique field of arrays that may be empty": (
+        [model("P", {"x": several(embedded(y=Annotated[list[Annotated[int, Unique()]], Allow([])]))})],
+        ["P.x[].y may be", "holds null"],
     ),
     "fields named at a field": (
         [model("P", {"x": Annotated[int, Unique("y")]})], ["P.x", "Unique('y')", "constraints=[Unique(...)]"],

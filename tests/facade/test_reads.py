@@ -25,6 +25,7 @@ class Item(Model, collection="items"):
     price: Annotated[Decimal | None, Field(gt=0)] = None
     at: AwareDatetime | None = None
     key: uuid.UUID | None = None
+    about: dict[str, Any] | None = None
 
 
 @pytest.fixture
@@ -72,6 +73,7 @@ def test_the_other_reads_are_pymongos(items: integrity.Collection[Item]) -> None
 @pytest.mark.parametrize("colour", COLOURS)
 async def test_models_are_read_back_as_they_were_written(colour: str, uri: str, database_name: str) -> None:
     item = Item(id=1, text="t", price=Decimal("1.50"), at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC), key=uuid.uuid4())
+    item.about = {"$ref": "items", "$id": 1}  # which PyMongo reads as a DBRef
     async with opened(colour, uri, database_name, models=[Item]) as db:
         await db[Item].insert_one(item)
         assert await db[Item].find_one({"_id": 1}, as_model=True) == item

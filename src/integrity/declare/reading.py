@@ -124,6 +124,11 @@ class _Reader:
             return Node(anything=True, nullable=True)
         if kind == "none":
             return Node(nullable=True)
+        if kind == "enum" and issubclass(schema["cls"], enum.Flag):
+            raise DeclarationError(
+                f"{self.where}: {schema['cls'].__name__} is a flag, whose combinations are none of its members; "
+                "declare an int, or a list of an enum's members."
+            )
         if kind in {"literal", "enum"}:
             return self._literals(schema["expected"] if kind == "literal" else schema["members"])
         if kind == "is-instance":

@@ -62,7 +62,10 @@ class Judge:
         try:
             made = self.entry.write_glance.validate_python(given)
         except ValidationError:
-            given = codec.plain(given)  # models inside a dict: dicts are validated, not instances
+            # Models inside a dict: dicts are validated, not instances. What PyMongo read as a DBRef is an object.
+            given = codec.plain(given)
+            if codec.holds_reference(given):
+                given = codec.objects(given)
         else:
             if self._write_check is None or self._write_check(made):
                 return Verdict(made)
