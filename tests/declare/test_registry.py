@@ -181,6 +181,16 @@ CONTRADICTIONS: dict[str, tuple[list[Any], list[str]]] = {
     "unique without case, and no string": (
         [model("P", {"x": Annotated[int, Unique(case_insensitive=True)]})], ["P.x", "an integer", "write Unique()"],
     ),
+    "a reference, or an array of them": (
+        [a(), model("B", {"r": Annotated[int, Ref("A")] | list[Annotated[int, Ref("A")]]})],
+        ["B.r", "A._id", "an array", "list[Annotated[..., Ref(...)]]"],
+    ),
+    "an array that is a reference": (
+        [a(), model("B", {"r": Annotated[list[int], Ref("A")]})], ["B.r", "an array", "mark the elements"],
+    ),
+    "a reference, or an object": (
+        [a(), model("B", {"r": Annotated[int, Ref("A")] | embedded(x=int)})], ["B.r", "an object", "field of its own"],
+    ),
     "a reference in a tree": ([a(), model("B", {"t": Leaf})], ["B.t.kids[].a", "contains itself", "of their own"]),
     "a unique value in a tree": ([model("B", {"t": UniqueLeaf})], ["B.t.kids[].a", "contains itself", "of their own"]),
     "a copy in a tree": ([a(), b("t", CopyLeaf)], ["B.t.kids[].n", "contains itself", "of their own"]),

@@ -70,6 +70,7 @@ def references(entry: Entry, entries: Mapping[str, Entry]) -> None:
                 f"{where} refers to {target.name}.{ref.field}, which is not unique; refer to its id, or declare "
                 f"{target.name}.{ref.field}: Annotated[..., Unique()]."
             )
+        _single(where, place, target, found)
         reference = Reference(entry, place, ref, target, ".".join(found.steps))
         if ref.on_delete == "set_null" and not reference.nullable:
             raise DeclarationError(
@@ -79,6 +80,20 @@ def references(entry: Entry, entries: Mapping[str, Entry]) -> None:
         _changeable(reference)
         entry.references.append(reference)
         target.referrers.append(reference)
+
+
+def _single(where: str, place: Place, target: Entry, key: Place) -> None:
+    """Refuse a reference where something may stand that is no key: a marker is about everything at its place."""
+    if place.node.arrays and not key.node.arrays:
+        raise DeclarationError(
+            f"{where} is a reference to {target.name}.{key.path}, and an array may stand there, which is no key; mark "
+            "the elements, list[Annotated[..., Ref(...)]], and keep a single key in a field of its own."
+        )
+    if place.node.objects and not (key.node.objects or key.node.anything):
+        raise DeclarationError(
+            f"{where} is a reference to {target.name}.{key.path}, and an object may stand there, which is no key; mark "
+            "the object's own field, and keep a single key in a field of its own."
+        )
 
 
 def _changeable(reference: Reference) -> None:
