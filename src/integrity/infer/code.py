@@ -78,6 +78,9 @@ class _Writer:
         many = f"{collection.documents:,} document{'s' if collection.documents != 1 else ''}"
         head = f"class {self.models[collection.name]}(Model, collection={quoted(collection.name)}):"
         body = [f'    """{many}, {read}."""', "", *self._fields(collection.profile, ())]
+        for name, each in collection.nameless.items():
+            seen = ", ".join(frequencies(each, collection.profile.objects))
+            body += _comment(f"{name!a} is not declared, since no update names such a field: {seen}")
         return "\n\n\n".join([*self.embedded, "\n".join([head, *body])])
 
     def _name(self, collection: str, profile: Profile, steps: Steps) -> None:

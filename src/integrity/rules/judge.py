@@ -132,7 +132,7 @@ class Judge:
         Fields that can be are judged by what becomes of them, the others by what was offered.
         """
         entry = self.entry
-        if "_id" not in given and "id" in given:
+        if "_id" not in given and "id" in given and "id" in entry.key_names:
             given = {"_id": given["id"], **{name: each for name, each in given.items() if name != "id"}}
         if entry.computed:
             return self._violations(given, from_pydantic(error, given, entry.document, []))
