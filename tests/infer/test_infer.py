@@ -247,6 +247,17 @@ def test_a_reference_goes_to_the_key_where_another_field_is_called_id(database: 
     assert references(Registry(imported(inferred(database))).entry("Post")) == {("user", "users", "_id")}
 
 
+def test_references_beside_arrays_of_them_are_said_and_the_others_declared(database: Raw, imported: Any) -> None:
+    keys = [ObjectId() for _ in range(40)]
+    database.users.insert_many({"_id": key} for key in keys)
+    database.posts.insert_many(
+        {"_id": n, "user": keys[n % 40], "to": keys[n % 40] if n % 3 else [keys[n % 40]]} for n in range(120)
+    )
+    source = inferred(database)
+    assert ("user", "users", "_id") in references(Registry(imported(source)).entry("Post"))
+    assert "single values are found in users._id" in source
+
+
 def test_a_sample_is_enough_and_the_server_says_what_hangs_on_every_value(database: Raw, imported: Any) -> None:
     database.parents.insert_many({"_id": ObjectId(f"{number:024x}"), "code": f"c{number}"} for number in range(3000))
     database.children.insert_many(

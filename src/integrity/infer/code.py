@@ -193,7 +193,10 @@ class _Writer:
     def _markers(self, steps: Steps, kind: Kind) -> list[str]:
         found = []
         link = self.links.get((self.collection, steps))
-        if link is not None:
+        here = self.found.collections[self.collection].at(steps)
+        if link is not None and here is not None and (here.types["array"] or here.objects):
+            kind.comments.append(f"single values are found in {link.target}.{link.field}")  # and what is no key besides
+        elif link is not None:
             found.append(self._ref(link, kind))
         repeat = self.repeats.get((self.collection, steps))
         if repeat is not None:
