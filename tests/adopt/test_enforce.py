@@ -101,6 +101,18 @@ def test_at_moderate_new_faults_are_refused_and_old_ones_can_be_updated(database
         database.customers.insert_one({"_id": 20, "email": "a@b"})
 
 
+def test_a_stage_that_is_recorded_and_not_there_is_made(database: Raw) -> None:
+    """A process without the rights, or somebody by hand, has left a difference: "enforced" is said of what is so."""
+    repaired(database)
+    enforced(database)
+    database.command("collMod", "customers", validator={})
+    database.customers.drop_index("integrity_unique_email")
+    enforced(database)
+    assert run(diff(BlockingStore(database), REGISTRY)) == ()
+    with pytest.raises(WriteError):
+        database.customers.insert_one({"_id": 10, "first": "N/A"})
+
+
 def test_one_constraint_can_be_moved_alone_and_taken_back(database: Raw) -> None:
     database.customers.delete_one({"_id": 2})
     advances = enforced(database, "customers.unique(email)")

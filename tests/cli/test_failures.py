@@ -123,6 +123,15 @@ def test_a_connection_that_is_lost_half_way(
     assert '"complete": false' in found.out or "NOT COMPLETE" in found.out
 
 
+def test_what_pymongos_own_threads_log_of_a_lost_connection_is_not_on_the_terminal() -> None:
+    code = (
+        "import logging; from integrity.cli import main; main(['rule', 'REF001']); "
+        "logging.getLogger('pymongo.client').error('MongoClient background task encountered an error:')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr == ""
+
+
 def test_a_login_that_is_wrong_and_a_user_who_may_not_read(command: Command, models: Path) -> None:
     with Mongod(auth=True) as server, MongoClient[dict[str, Any]](server.uri) as root:
         root.shop.customers.insert_one({"_id": 1, "name": ""})

@@ -26,6 +26,10 @@ def embedded(**fields: Any) -> Any:
     return model("E", fields, embedded=True)
 
 
+def several(element: Any) -> Any:
+    return list[element]
+
+
 def of(name: str, field: str, copy_of: str, on: str) -> Any:
     """A model whose `field` is a copy of another's."""
     copied = Annotated[str, CopyOf(copy_of, field, via="r")]
@@ -143,8 +147,30 @@ CONTRADICTIONS: dict[str, tuple[list[Any], list[str]]] = {
     "a unique field twice": (
         [model("P", {"x": int}, constraints=[Unique("x", "x")])], ["P: Unique('x', 'x')", "twice", "once"],
     ),
-    "two arrays in one index": (
-        [model("P", {"x": list[int], "y": list[int]}, constraints=[Unique("x", "y")])], ["x and y", "no index"],
+    "a unique array": (
+        [model("P", {"x": Annotated[list[int], Unique()]})], ["P.x", "whole array", "list[Annotated[..., Unique()]]"],
+    ),
+    "a unique array, or a string": (
+        [model("P", {"x": Annotated[str | list[str], Unique()]})], ["P.x", "whole array", "field of its own"],
+    ),
+    "an array in a compound": (
+        [model("P", {"x": list[int], "y": int}, constraints=[Unique("x", "y")])], ["P.x", "whole array"],
+    ),
+    "unique in arrays of arrays": (
+        [model("P", {"x": list[list[Annotated[int, Unique()]]]})], ["P.x[][]", "inner arrays", "list of objects"],
+    ),
+    "a unique element that may be null": (
+        [model("P", {"x": list[Annotated[int | None, Unique()]]})], ["P.x[]", "holds null", 'Unique(nulls="equal")'],
+    ),
+    "a unique field of elements that may be null": (
+        [model("P", {"x": several(embedded(a=Annotated[int | None, Unique()]))})], ["P.x[].a may be", "holds null"],
+    ),
+    "a unique field of elements that may be something else": (
+        [model("P", {"x": several(embedded(a=Annotated[int, Unique()]) | str)})], ["P.x[] may be", "holds null"],
+    ),
+    "a unique field of arrays that may be empty": (
+        [model("P", {"x": several(embedded(y=Annotated[list[Annotated[int, Unique()]], Allow([])]))})],
+        ["P.x[].y may be", "holds null"],
     ),
     "fields named at a field": (
         [model("P", {"x": Annotated[int, Unique("y")]})], ["P.x", "Unique('y')", "constraints=[Unique(...)]"],
@@ -154,6 +180,16 @@ CONTRADICTIONS: dict[str, tuple[list[Any], list[str]]] = {
     ),
     "unique without case, and no string": (
         [model("P", {"x": Annotated[int, Unique(case_insensitive=True)]})], ["P.x", "an integer", "write Unique()"],
+    ),
+    "a reference, or an array of them": (
+        [a(), model("B", {"r": Annotated[int, Ref("A")] | list[Annotated[int, Ref("A")]]})],
+        ["B.r", "A._id", "an array", "list[Annotated[..., Ref(...)]]"],
+    ),
+    "an array that is a reference": (
+        [a(), model("B", {"r": Annotated[list[int], Ref("A")]})], ["B.r", "an array", "mark the elements"],
+    ),
+    "a reference, or an object": (
+        [a(), model("B", {"r": Annotated[int, Ref("A")] | embedded(x=int)})], ["B.r", "an object", "field of its own"],
     ),
     "a reference in a tree": ([a(), model("B", {"t": Leaf})], ["B.t.kids[].a", "contains itself", "of their own"]),
     "a unique value in a tree": ([model("B", {"t": UniqueLeaf})], ["B.t.kids[].a", "contains itself", "of their own"]),

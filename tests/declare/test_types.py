@@ -204,6 +204,15 @@ class Pair(NamedTuple):
     a: int
 
 
+class Access(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+class Rate(enum.Enum):
+    HALF = 0.5
+
+
 class Odd(enum.Enum):
     PAIR = (1, 2)
 
@@ -240,6 +249,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "DBRef": (DBRef, "DBRef"),
     "range": (range, "range"),
     "an enum of tuples": (Odd, "no single value"),
+    "a flag": (Access, "an int"),
     "a set of dicts": (set[dict[str, int]], "declare a list"),
     "a set without hashes": (set[Decimal128], "no sets of Decimal128"),
     "a dataclass with an alias": (Aliased, "pydantic.dataclasses.dataclass"),
@@ -289,6 +299,31 @@ def test_a_stored_date_beyond_pythons_years_is_a_date_out_of_range(annotation: A
     (violation,) = of_field(annotation).stored(stored)
     assert (violation.code, violation.path) == ("SCH003", "f")
     assert "9999" in violation.message or "valid date" in violation.message
+
+
+def test_a_member_of_another_enum_is_refused_with_its_words() -> None:
+    """Also where it holds a number, which the policy looks at."""
+    for annotation in (Literal["a"], uuid.UUID):
+        verdict = of_field(annotation).offered({"_id": 1, "f": Rate.HALF, "other": 1})
+        assert {each.path for each in verdict.violations} == {"f", "other"}
+
+
+@pytest.mark.parametrize("annotation", [list[str] | int, list[set[dt.date]] | ObjectId | None, list[int] | str])
+def test_a_set_that_no_branch_of_a_union_takes_is_refused(annotation: Any) -> None:
+    (violation,) = of_field(annotation).offered({"_id": 1, "f": {1.5}}).violations
+    assert (violation.code, violation.path) == ("SCH001", "f")
+
+
+def test_what_each_branch_of_a_union_refuses_at_another_place_is_refused() -> None:
+    judge = of_field(list[dt.date | str] | tuple[int, str])
+    for value in ([[[1]]], [Regex("a")], [None]):
+        assert judge.offered({"_id": 1, "f": value}).violations, value
+
+
+def test_an_object_that_looks_like_a_dbref_is_written_as_the_object_it_is() -> None:
+    read = DBRef("a", 1)
+    assert of_field(dict[str, Any]).offered({"_id": 1, "f": read}).document == {"_id": 1, "f": {"$ref": "a", "$id": 1}}
+    assert [each.path for each in of_field(Part).offered({"_id": 1, "f": read}).violations].count("f.$ref") == 1
 
 
 def test_an_object_that_looks_like_a_dbref_is_judged_as_the_object_it_is() -> None:

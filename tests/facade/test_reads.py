@@ -6,14 +6,14 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from bson import Decimal128
+from bson import Decimal128, ObjectId
 from pydantic import AwareDatetime, Field
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import InvalidOperation
 
 import integrity
-from integrity import InvalidDocument, Model, UnguardedWrite
+from integrity import InvalidDocument, Model, Ref, UnguardedWrite, Unique
 from tests.writes.handles import COLOURS, opened
 
 Raw = Database[dict[str, Any]]
@@ -25,6 +25,7 @@ class Item(Model, collection="items"):
     price: Annotated[Decimal | None, Field(gt=0)] = None
     at: AwareDatetime | None = None
     key: uuid.UUID | None = None
+    about: dict[str, Any] | None = None
 
 
 @pytest.fixture
@@ -72,6 +73,7 @@ def test_the_other_reads_are_pymongos(items: integrity.Collection[Item]) -> None
 @pytest.mark.parametrize("colour", COLOURS)
 async def test_models_are_read_back_as_they_were_written(colour: str, uri: str, database_name: str) -> None:
     item = Item(id=1, text="t", price=Decimal("1.50"), at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC), key=uuid.uuid4())
+    item.about = {"$ref": "items", "$id": 1}  # which PyMongo reads as a DBRef
     async with opened(colour, uri, database_name, models=[Item]) as db:
         await db[Item].insert_one(item)
         assert await db[Item].find_one({"_id": 1}, as_model=True) == item
@@ -80,6 +82,25 @@ async def test_models_are_read_back_as_they_were_written(colour: str, uri: str, 
         found = await db[Item].find_one()
     assert found["price"] == Decimal128("1.50")
     assert found["key"] == item.key
+
+
+class Migrated(Model, collection="migrated"):
+    id: ObjectId
+    legacy: Annotated[int, Field(alias="id"), Unique()]
+    by: Annotated[ObjectId | None, Ref("Migrated")] = None
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+async def test_a_field_that_is_stored_as_id_is_not_the_key(colour: str, uri: str, database_name: str) -> None:
+    async with opened(colour, uri, database_name, models=[Migrated]) as db:
+        first: dict[str, Any] = {"id": 7}
+        await db[Migrated].insert_one(first)
+        assert await db[Migrated].find_one() == {"_id": first["_id"], "id": 7, "by": None}
+        await db[Migrated].insert_one({"id": 8, "by": first["_id"]})
+        await db[Migrated].replace_one({"id": 7}, {"id": 9})
+        assert await db[Migrated].find_one({"id": 9}) == {"_id": first["_id"], "id": 9, "by": None}
+        with pytest.raises(InvalidDocument, match=r"REF001 by: refers to migrated\._id"):
+            await db[Migrated].insert_one({"id": 10, "by": ObjectId()})
 
 
 @pytest.mark.parametrize("colour", ["async", "motor"])

@@ -231,6 +231,33 @@ def test_every_type_of_bson_is_declared_as_something(database: Raw, imported: An
     audits(database, imported(source))
 
 
+def test_a_field_that_no_model_can_name_is_said_and_left_out(database: Raw, imported: Any, tmp_path: Path) -> None:
+    database.odds.insert_many({"_id": n, "a.b": n, "$c": 1, "in": {"x.y": n, "": "z"}, "x": n} for n in range(30))
+    source = inferred(database)
+    well_formed(source, tmp_path)
+    audits(database, imported(source))
+    assert "# 'a.b' is not declared" in source
+    assert annotation(source, "in_").startswith("in_: Annotated[dict[str, int | str]")
+
+
+def test_a_reference_goes_to_the_key_where_another_field_is_called_id(database: Raw, imported: Any) -> None:
+    keys = [ObjectId() for _ in range(40)]
+    database.users.insert_many({"_id": key, "id": n} for n, key in enumerate(keys))
+    database.posts.insert_many({"_id": n, "user": keys[n % 40]} for n in range(120))
+    assert references(Registry(imported(inferred(database))).entry("Post")) == {("user", "users", "_id")}
+
+
+def test_references_beside_arrays_of_them_are_said_and_the_others_declared(database: Raw, imported: Any) -> None:
+    keys = [ObjectId() for _ in range(40)]
+    database.users.insert_many({"_id": key} for key in keys)
+    database.posts.insert_many(
+        {"_id": n, "user": keys[n % 40], "to": keys[n % 40] if n % 3 else [keys[n % 40]]} for n in range(120)
+    )
+    source = inferred(database)
+    assert ("user", "users", "_id") in references(Registry(imported(source)).entry("Post"))
+    assert "single values are found in users._id" in source
+
+
 def test_a_sample_is_enough_and_the_server_says_what_hangs_on_every_value(database: Raw, imported: Any) -> None:
     database.parents.insert_many({"_id": ObjectId(f"{number:024x}"), "code": f"c{number}"} for number in range(3000))
     database.children.insert_many(

@@ -117,6 +117,9 @@ class _Enforcing:
         lowered = [each for each in constraints if now[each].rank > self.to.rank]
         await self._move(lowered, self.to)
         raised = [each for each in constraints if each not in lowered]
+        # What is recorded may never have been done, or be undone by hand: a stage that is told is one that is there.
+        recorded = await state.read(self.store)
+        await self._follow([each for each in raised if recorded.of(each) is not None])
         await self._raise(raised, min(self.to, Stage.WARN, key=lambda stage: stage.rank))
         if self.to is Stage.MODERATE:
             await self._raise(raised, Stage.MODERATE)
@@ -167,6 +170,12 @@ class _Enforcing:
         await state.record(self.store, constraints, stage, staged=True)
         for each in constraints:
             self.advances[each] = replace(self.advances[each], after=stage)
+        await self._follow(constraints)
+
+    async def _follow(self, constraints: Sequence[Constraint]) -> None:
+        """Make the server do what is recorded of constraints."""
+        if not constraints:
+            return
         actual = await server.read(self.store, self.registry)
         made = plan(
             self.registry,

@@ -6,6 +6,7 @@ was seen. 130: Ctrl-C. What was found goes to stdout, everything else to stderr;
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -86,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # What a database holds can be written in every locale.
             stream.reconfigure(errors="backslashreplace")
+    # PyMongo's threads log with a traceback that a server went away, which the command says in a sentence.
+    logging.getLogger("pymongo").addHandler(logging.NullHandler())
     try:
         status = integrity.main(arguments, prog_name="integrity", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

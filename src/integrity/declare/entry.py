@@ -168,17 +168,23 @@ class Entry:
         """Makes an instance of a stored document, whatever codec options it was read with."""
         return reader(self.schema)
 
+    @cached_property
+    def key_names(self) -> tuple[str, ...]:
+        """What the ``_id`` may be called in what is offered: also ``id``, unless a field of its own is stored so."""
+        return ("_id",) if "id" in self.document.fields else ("_id", "id")
+
     def node(self, steps: tuple[str, ...]) -> Node | None:
         """Return what is declared at the steps of a declared path, or None."""
         return next((each.node for each in self.places if each.steps == steps), None)
 
     def place(self, attribute: str) -> Place | None:
-        """Return the place of a top-level or dotted field by its Python or stored names, or None."""
+        """Return the place of a top-level or dotted field by its Python names, or else its stored ones, or None."""
         steps: list[str] = []
         fields = self.document.fields
         found: shape.Field | None = None
         for name in attribute.split("."):
-            found = fields.get(name) or next((each for each in fields.values() if each.attribute == name), None)
+            # Python's first: `id` is the _id, also where another field is stored as "id".
+            found = next((each for each in fields.values() if each.attribute == name), None) or fields.get(name)
             if found is None:
                 return None
             steps.append(found.name)

@@ -66,6 +66,15 @@ def read(schema: CoreSchema, owner: str) -> Node:
     return node
 
 
+def nameable(name: str) -> bool:
+    """Whether a stored field of this name can be declared.
+
+    A dot or a leading dollar is stored, and can then not be named by an update, a projection or an index.
+    Source: https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
+    """
+    return bool(name) and "." not in name and "\x00" not in name and not name.startswith("$")
+
+
 class _Reader:
     """Reads one core schema; keeps its definitions, so that what is recursive becomes a cycle."""
 
@@ -124,6 +133,11 @@ class _Reader:
             return Node(anything=True, nullable=True)
         if kind == "none":
             return Node(nullable=True)
+        if kind == "enum" and issubclass(schema["cls"], enum.Flag):
+            raise DeclarationError(
+                f"{self.where}: {schema['cls'].__name__} is a flag, whose combinations are none of its members; "
+                "declare an int, or a list of an enum's members."
+            )
         if kind in {"literal", "enum"}:
             return self._literals(schema["expected"] if kind == "literal" else schema["members"])
         if kind == "is-instance":
@@ -305,9 +319,7 @@ class _Reader:
         return found
 
     def _name(self, name: str) -> None:
-        # https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions: a dot or a leading dollar is
-        # stored, and can then not be named by an update, a projection or an index.
-        if not name or "." in name or "\x00" in name or name.startswith("$"):
+        if not nameable(name):
             raise DeclarationError(
                 f"{self.where} would be stored as {name!r}; the name of a field is not empty, has no dot and no NUL "
                 "and does not begin with a dollar."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from integrity.declare import shape
+from integrity.declare import multikey, shape
 from integrity.declare.constraint import CopyOf, Immutable, Marker, Owner, Ref, Unique
 from integrity.declare.entry import Copy, Entry, Reference, UniqueKey
 from integrity.declare.shape import Place
@@ -34,25 +34,15 @@ def uniques(entry: Entry) -> None:
                     "field that is."
                 )
             places.append(found_place)
-        _indexable(entry, unique, places)
+        if len({each.steps for each in places}) < len(places):
+            raise DeclarationError(f"{entry.name}: {_shown(unique)} names a field twice; name each once.")
         entry.uniques.append(UniqueKey(unique, tuple(places)))
+    for key in entry.uniques:
+        multikey.refuse(entry, key)
 
 
 def _shown(unique: Unique) -> str:
     return f"Unique({', '.join(map(repr, unique.fields))})"
-
-
-def _indexable(entry: Entry, unique: Unique, places: list[Place]) -> None:
-    where = f"{entry.name}: {_shown(unique)}"
-    if len({each.steps for each in places}) < len(places):
-        raise DeclarationError(f"{where} names a field twice; name each once.")
-    arrays = [name for name, each in zip(unique.fields, places, strict=True) if each.node.arrays]
-    if len(arrays) > 1:
-        # https://www.mongodb.com/docs/manual/core/indexes/index-types/index-multikey/#compound-multikey-indexes
-        raise DeclarationError(
-            f"{where} names the arrays {' and '.join(arrays)}, and MongoDB has no index over two arrays; name one of "
-            "them, or keep their elements as documents of their own."
-        )
 
 
 def references(entry: Entry, entries: Mapping[str, Entry]) -> None:
@@ -80,6 +70,7 @@ def references(entry: Entry, entries: Mapping[str, Entry]) -> None:
                 f"{where} refers to {target.name}.{ref.field}, which is not unique; refer to its id, or declare "
                 f"{target.name}.{ref.field}: Annotated[..., Unique()]."
             )
+        _single(where, place, target, found)
         reference = Reference(entry, place, ref, target, ".".join(found.steps))
         if ref.on_delete == "set_null" and not reference.nullable:
             raise DeclarationError(
@@ -89,6 +80,20 @@ def references(entry: Entry, entries: Mapping[str, Entry]) -> None:
         _changeable(reference)
         entry.references.append(reference)
         target.referrers.append(reference)
+
+
+def _single(where: str, place: Place, target: Entry, key: Place) -> None:
+    """Refuse a reference where something may stand that is no key: a marker is about everything at its place."""
+    if place.node.arrays and not key.node.arrays:
+        raise DeclarationError(
+            f"{where} is a reference to {target.name}.{key.path}, and an array may stand there, which is no key; mark "
+            "the elements, list[Annotated[..., Ref(...)]], and keep a single key in a field of its own."
+        )
+    if place.node.objects and not (key.node.objects or key.node.anything):
+        raise DeclarationError(
+            f"{where} is a reference to {target.name}.{key.path}, and an object may stand there, which is no key; mark "
+            "the object's own field, and keep a single key in a field of its own."
+        )
 
 
 def _changeable(reference: Reference) -> None:

@@ -246,11 +246,15 @@ class _Transform:
             self.policy = getattr(declared, "policy", None) or self.policy
         self.config = config
         fields = {}
-        for attribute, each in named_fields(schema["fields"]):
-            name = stored_name(attribute, each, declared)
+        stored = [
+            (stored_name(attribute, each, declared), attribute, each)
+            for attribute, each in named_fields(schema["fields"])
+        ]
+        taken = any(name == "id" for name, _, _ in stored)
+        for name, attribute, each in stored:
             required = each.get("required", True) and not has_default(each["schema"])
             made: Schema = dict(core_schema.typed_dict_field(self.slot(each["schema"]), required=required))
-            if self.write and name == "_id" and attribute == "id":
+            if self.write and name == "_id" and attribute == "id" and not taken:
                 made["validation_alias"] = [["_id"], ["id"]]
             fields[name] = made
         extra = (config.get("extra_fields_behavior") or schema.get("extra_behavior")) == "allow"

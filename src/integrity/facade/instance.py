@@ -32,6 +32,8 @@ def instance(model: type[M], guard: Guard, document: Document) -> M:
     if violations:
         raise refusal(violations, model=model.__name__)
     read = {name: value for name, value in document.items() if name != CONDEMNED}
+    if codec.holds_reference(read):
+        read = codec.objects(read)
     try:
         found: M = guard.entry.reader.validate_python(read)
     except ValidationError as error:

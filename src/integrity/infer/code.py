@@ -78,6 +78,9 @@ class _Writer:
         many = f"{collection.documents:,} document{'s' if collection.documents != 1 else ''}"
         head = f"class {self.models[collection.name]}(Model, collection={quoted(collection.name)}):"
         body = [f'    """{many}, {read}."""', "", *self._fields(collection.profile, ())]
+        for name, each in collection.nameless.items():
+            seen = ", ".join(frequencies(each, collection.profile.objects))
+            body += _comment(f"{name!a} is not declared, since no update names such a field: {seen}")
         return "\n\n\n".join([*self.embedded, "\n".join([head, *body])])
 
     def _name(self, collection: str, profile: Profile, steps: Steps) -> None:
@@ -190,7 +193,10 @@ class _Writer:
     def _markers(self, steps: Steps, kind: Kind) -> list[str]:
         found = []
         link = self.links.get((self.collection, steps))
-        if link is not None:
+        here = self.found.collections[self.collection].at(steps)
+        if link is not None and here is not None and (here.types["array"] or here.objects):
+            kind.comments.append(f"single values are found in {link.target}.{link.field}")  # and what is no key besides
+        elif link is not None:
             found.append(self._ref(link, kind))
         repeat = self.repeats.get((self.collection, steps))
         if repeat is not None:

@@ -17,11 +17,13 @@ class CollectionFound:
         name: Its name.
         documents: How many it holds.
         profile: What stands in those that were read.
+        nameless: What stands at fields whose names no model can declare.
     """
 
     name: str
     documents: int
     profile: Profile = field(default_factory=Profile)
+    nameless: dict[str, Profile] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:

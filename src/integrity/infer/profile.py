@@ -16,6 +16,7 @@ from integrity.declare import bson_type
 from integrity.declare.equality import key
 from integrity.declare.node import Node
 from integrity.declare.policy import DEFAULT
+from integrity.declare.reading import nameable
 from integrity.rules.walk import policy_fault
 
 #: Distinct values that are kept of one path.
@@ -131,7 +132,9 @@ class Profile:
 
     @property
     def mapping(self) -> bool:
-        """Whether the objects are mappings: many keys, each of them rare, all of the same kind of value."""
+        """Whether the objects are mappings: many keys, each rare, of the same kind of value; or keys no model names."""
+        if not all(map(nameable, self.fields)):
+            return True
         if len(self.fields) < _MANY_KEYS or not self.objects:
             return False
         share = sum(each.present for each in self.fields.values()) / (len(self.fields) * self.objects)

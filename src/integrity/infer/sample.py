@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from integrity.declare.equality import key
+from integrity.declare.reading import nameable
 from integrity.infer.found import CollectionFound
 from integrity.infer.kinds import CHOICES
 from integrity.infer.profile import Profile, clean, scalars
@@ -46,6 +47,8 @@ async def read(store: Store, name: str, sample: int) -> CollectionFound:
             read_so_far += len(batch)
     finally:
         await batches.close()
+    fields = found.profile.fields
+    found.nameless = {name: fields.pop(name) for name in list(fields) if not nameable(name)}
     return found
 
 

@@ -62,7 +62,10 @@ class Judge:
         try:
             made = self.entry.write_glance.validate_python(given)
         except ValidationError:
-            given = codec.plain(given)  # models inside a dict: dicts are validated, not instances
+            # Models inside a dict: dicts are validated, not instances. What PyMongo read as a DBRef is an object.
+            given = codec.plain(given)
+            if codec.holds_reference(given):
+                given = codec.objects(given)
         else:
             if self._write_check is None or self._write_check(made):
                 return Verdict(made)
@@ -127,7 +130,7 @@ class Judge:
         Fields that can be are judged by what becomes of them, the others by what was offered.
         """
         entry = self.entry
-        if "_id" not in given and "id" in given:
+        if "_id" not in given and "id" in given and "id" in entry.key_names:
             given = {"_id": given["id"], **{name: each for name, each in given.items() if name != "id"}}
         if entry.computed:
             return self._violations(given, from_pydantic(error, given, entry.document, []))

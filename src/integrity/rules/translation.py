@@ -108,7 +108,8 @@ def _one_branch(located: list[tuple[_Spot, ErrorDetails]]) -> list[tuple[_Spot, 
             beyond = _rule(each, spot) is not wrong_type.RULE or spot.path != path
             count[path][label] = (wrong + (not beyond), many + 1)
     best = {path: min(labels, key=lambda label: labels[label]) for path, labels in count.items()}
-    return [(spot, each) for spot, each in located if all(best[path] == label for path, label in spot.branches)]
+    kept = [(spot, each) for spot, each in located if all(best[path] == label for path, label in spot.branches)]
+    return kept or located  # what pydantic refuses is never passed, whatever becomes of its locations
 
 
 def _spot(error: ErrorDetails, document: Mapping[str, Any], root: Object) -> _Spot:
@@ -142,6 +143,8 @@ def _spot(error: ErrorDetails, document: Mapping[str, Any], root: Object) -> _Sp
             judged = False
             node = node.arrays[0].at(step) if node is not None and node.arrays else None
             value = value[step]
+        elif isinstance(step, int):
+            break  # of what has no places: a set, a generator, an array that is too short
         else:
             branches.append((tuple(path), str(step)))
             continue

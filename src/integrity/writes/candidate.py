@@ -112,7 +112,9 @@ def settled(guard: Guard, verdict: Verdict, references: Sequence[Violation]) -> 
 
 def named(document: object, made: Document) -> None:
     """Give the caller's document the ``_id`` that was generated for it, as PyMongo does."""
-    if isinstance(document, MutableMapping) and "_id" not in document and "id" not in document and "_id" in made:
+    if not isinstance(document, MutableMapping) or "_id" in document or ("id" in document and "id" not in made):
+        return
+    if "_id" in made:
         document["_id"] = made["_id"]
 
 

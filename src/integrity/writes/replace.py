@@ -18,6 +18,7 @@ from pymongo.results import UpdateResult
 from integrity.declare import codec
 from integrity.declare.equality import same
 from integrity.declare.extract import ABSENT, value_at, values_at
+from integrity.declare.registry import Entry
 from integrity.errors import InvalidDocument
 from integrity.rules.judge import Verdict
 from integrity.rules.ownership import changed_immutable, stale_revision
@@ -115,7 +116,7 @@ async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
     document = given(swap.replacement)
     if isinstance(swap.replacement, BaseModel):
         derived.strip(guard.entry, document)
-    key = _id(document, swap.filter)
+    key = _id(guard.entry, document, swap.filter)
     entry = guard.entry
     careful = bool(guard.immutable or guard.foreign or entry.revision is not None)
     careful = careful or bool(entry.copies or entry.copied or entry.derived)
@@ -133,7 +134,7 @@ async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
         if verdict.violations and key is not ABSENT:
             return refusal(verdict.violations, model=guard.entry.name)
         return await swap.act({"$and": [swap.filter, {"_id": {"$in": []}}]}, verdict.document, session, upsert=False)
-    if key is not ABSENT and "id" not in document:
+    if key is not ABSENT and not any(each in document for each in guard.entry.key_names[1:]):
         document = {"_id": key, **document}
     if stored is not None:
         _carry(guard, document, stored)
@@ -230,7 +231,7 @@ async def _inserted(guard: Guard, swap: Swap, document: Document, session: Any) 
     try:
         return await swap.act(named, document, session, upsert=swap.upsert)
     except OperationFailure as error:
-        met = error.code == _IMMUTABLE_ID and _id(given(swap.replacement), swap.filter) is ABSENT
+        met = error.code == _IMMUTABLE_ID and _id(guard.entry, given(swap.replacement), swap.filter) is ABSENT
         pattern = dict((error.details or {}).get("keyPattern") or {})
         if (met or (absent and pattern == {"_id": 1})) and not joins(session):
             return _AGAIN
@@ -245,9 +246,9 @@ def _any_revision(guard: Guard, swap: Swap) -> Filter:
     return {name: value for name, value in swap.filter.items() if name != place.steps[-1]}
 
 
-def _id(document: Document, filter: Filter) -> Any:
+def _id(entry: Entry, document: Document, filter: Filter) -> Any:
     """Return the ``_id`` that the replaced document has, where the replacement or the filter says it."""
-    for name in ("_id", "id"):
+    for name in entry.key_names:
         if name in document:
             return document[name]
     found = filter.get("_id", ABSENT)

@@ -117,7 +117,7 @@ async def tolerated(guard: Guard, verdict: Verdict) -> Verdict:
         return verdict  # it could not be stored at all
     if await tolerate(guard, verdict.violations):
         return verdict
-    if "_id" not in document and "id" in document:
+    if "_id" not in document and "id" in document and "id" in guard.entry.key_names:
         document = {"_id": document["id"], **{name: each for name, each in document.items() if name != "id"}}
     return Verdict(document)
 

@@ -35,6 +35,7 @@ Unsafe: set it to null or take the field out, if the field may be null or absent
 
 from __future__ import annotations
 
+import enum
 import math
 from decimal import Decimal
 from typing import Any
@@ -61,7 +62,9 @@ def fault(value: Any, policy: Policy) -> Fault | None:
 
 
 def isfinite(value: Any) -> bool:
-    """Whether a float, Decimal or Decimal128 is a finite number."""
+    """Whether a float, Decimal or Decimal128, or an enum's member that is one, is a finite number."""
+    if isinstance(value, enum.Enum):
+        value = value.value
     if isinstance(value, Decimal128):
         value = value.to_decimal()
     return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
