@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pymongo.database import Database
 
-from integrity import DanglingReference, Model, Ref, RestrictedDelete, Unique
+from integrity import Allow, DanglingReference, Model, Ref, RestrictedDelete, Unique
 from integrity.declare.equality import key
 from integrity.declare.extract import values_at
 from integrity.declare.registry import Registry
@@ -52,7 +52,7 @@ class Piece(Model, collection="pieces"):
 
 class Note(Model, collection="notes"):
     id: int
-    parents: list[Annotated[int, Ref(Parent, on_delete="set_null")]]
+    parents: Annotated[list[Annotated[int, Ref(Parent, on_delete="set_null")]], Allow([])]
 
 
 class Label(Model, collection="labels"):

@@ -21,7 +21,8 @@ from integrity import BeingDeleted, Database, IntegrityError, Model, Ref, Restri
 from integrity.cli import main
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
-from integrity.writes.references import Protocol, Recovered, Timing, recover
+from integrity.writes.references import Protocol, Recovered, Timing, recover, recovery
+from integrity.writes.references.condemned import Condemnation
 
 STRICT = {
     "$jsonSchema": {"bsonType": "object", "properties": {"_id": {"bsonType": "int"}}, "additionalProperties": False}
@@ -127,6 +128,48 @@ def test_a_child_that_was_never_acknowledged_is_swept(raw: Any) -> None:
     done = later(raw, 600)
     assert done.strays == [("items", 1)]
     assert [each["_id"] for each in raw.items.find()] == [2]
+
+
+def test_two_that_sweep_at_the_same_time_leave_the_stray_to_one_of_them(
+    raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = integrity.Database(raw, models=MODELS, references="optimistic")
+    for _ in range(2):
+        db[Box].insert_one({"_id": 1})
+        db[Box].delete_one({"_id": 1})
+    raw.items.insert_one({"_id": 1, "box": 1})
+    real = recovery._remove
+
+    async def meanwhile(*args: Any) -> bool:
+        monkeypatch.setattr(recovery, "_remove", real)
+        later(raw, 600)
+        return await real(*args)
+
+    monkeypatch.setattr(recovery, "_remove", meanwhile)
+    later(raw, 600)
+    assert not raw["integrity.condemned"].count_documents({"collection": "boxes"})
+    assert raw.items.count_documents({}) == 0
+
+
+def test_an_interrupted_delete_does_not_forget_what_is_gone(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = integrity.Database(raw, models=MODELS, references="optimistic")
+    db[Box].insert_one({"_id": 1})
+    real = Condemnation.renew
+
+    async def interrupted(self: Condemnation, store: Any, state: str, session: Any = None) -> None:
+        await real(self, store, state, session)
+        if state == "gone":
+            if session is not None:
+                session.commit_transaction()  # the answer to it is lost
+            raise _KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Condemnation, "renew", interrupted)
+        with pytest.raises(_KilledError):
+            db[Box].delete_one({"_id": 1})
+    assert raw.boxes.count_documents({}) == 0
+    raw.items.insert_one({"_id": 1, "box": 1})  # of a process that died before it looked
+    assert later(raw, 600).strays == [("items", 1)]
 
 
 def test_a_validator_of_the_users_own_stays_strict(raw: Any) -> None:

@@ -16,6 +16,8 @@ from integrity.writes.references.keys import Key, held, protected
 
 #: Keys in one query for children.
 CHUNK = 500
+#: ``_id``s in one query for what was asked to be deleted.
+TOGETHER = 1000
 #: How many ``_id``s an explanation names.
 EXAMPLES = 5
 
@@ -186,6 +188,36 @@ async def collect(store: Store, entry: Entry, filter: Filter, **options: Any) ->
     while batch := await batches.next():
         roots += [Doomed(entry, each["_id"], each) for each in batch]
     return await follow(store, entry, roots, **session)
+
+
+async def among(store: Store, entry: Entry, ids: Sequence[Any], filter: Filter, **options: Any) -> DeletePlan:
+    """Return the plan of deleting those of some documents that match a filter.
+
+    Args:
+        store: The database.
+        entry: The model.
+        ids: The documents' ``_id``s, as many as may be.
+        filter: What is to be true of them.
+        options: PyMongo's options of ``find``: ``session``, ``collation``, ``let``, ``comment``.
+    """
+    session = {name: value for name, value in options.items() if name == "session"}
+    wanted = {key(each): each for each in ids}
+    roots: dict[Hashable, Doomed] = {}
+    for piece in pieces(list(wanted.values())):
+        still = {"$and": [dict(filter), {"_id": {"$in": piece}}]}
+        batches = store.find(entry.collection, still, projection=_projection(entry), **options)
+        while batch := await batches.next():
+            for each in batch:
+                # A collation of the caller's is the `_id`s' as well, and calls "a" what was chosen as "A".
+                if (at := key(each["_id"])) in wanted:
+                    roots[at] = Doomed(entry, each["_id"], each)
+    return await follow(store, entry, list(roots.values()), **session)
+
+
+def pieces(ids: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield ``_id``s, no more at a time than one command holds: a command is a document, of 16 MB at most."""
+    for start in range(0, len(ids), TOGETHER):
+        yield list(ids[start : start + TOGETHER])
 
 
 async def follow(store: Store, entry: Entry, roots: Sequence[Doomed], **session: Any) -> DeletePlan:
