@@ -60,6 +60,16 @@ class Label(Model, collection="labels"):
     code: Annotated[str, Ref(Parent, field="code")]
 
 
+class Follower(Model, collection="followers"):
+    id: int
+    code: Annotated[str, Unique(), Ref(Parent, field="code", on_update="cascade")]
+
+
+class Tail(Model, collection="tails"):
+    id: int
+    code: Annotated[str, Ref(Follower, field="code", on_update="cascade")]
+
+
 EXPECTED = (RestrictedDelete, RestrictedUpdate, DanglingReference, InvalidBulkWrite)
 
 Operation = Callable[[Callable[[type[Model]], Guard]], Coroutine[Any, Any, Any]]
@@ -256,6 +266,6 @@ def update(model: type[Model], filter_: Document, change: Document) -> Operation
 
 
 __all__ = [
-    "BeingDeleted", "Child", "Label", "Parent", "Part", "Piece", "delete", "insert", "insert_many", "insert_together",
-    "scene", "update",
+    "BeingDeleted", "Child", "Follower", "Label", "Parent", "Part", "Piece", "Tail", "delete", "insert", "insert_many",
+    "insert_together", "scene", "update",
 ]  # fmt: skip

@@ -172,6 +172,40 @@ def test_an_interrupted_delete_does_not_forget_what_is_gone(raw: Any, monkeypatc
     assert later(raw, 600).strays == [("items", 1)]
 
 
+def test_what_a_cascade_spares_is_condemned_no_more_whenever_the_process_dies(
+    raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wheel(Model, collection="wheels"):
+        id: int
+        sticker: Annotated[int, Ref(Sticker)]
+
+    db = integrity.Database(raw, models=[*MODELS, Wheel])
+    raw.boxes.insert_many([{"_id": 1}, {"_id": 2}])
+    raw.stickers.insert_one({"_id": 1, "box": 1})
+    condemn, say = Condemnation.extend, Condemnation.renew
+
+    async def then_it_moves_away(*args: Any, **options: Any) -> None:
+        await condemn(*args, **options)
+        raw.stickers.update_one({"_id": 1}, {"$set": {"box": 2}})
+
+    async def killed(self: Condemnation, store: Any, state: str, session: Any = None) -> None:
+        await say(self, store, state, session)
+        if state == "gone":
+            if session is not None:
+                session.commit_transaction()
+            raise _KilledError
+
+    async def nothing(*_: Any) -> None: ...
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Condemnation, "extend", then_it_moves_away)
+        patched.setattr(Condemnation, "renew", killed)
+        patched.setattr(Condemnation, "release", nothing)
+        with pytest.raises(_KilledError):
+            db[Box].delete_one({"_id": 1})
+    assert list(raw.stickers.find()) == [{"_id": 1, "box": 2}]
+
+
 def test_a_validator_of_the_users_own_stays_strict(raw: Any) -> None:
     raw.create_collection("boxes", validator=STRICT)
     db = integrity.Database(raw, models=MODELS, references="optimistic")
