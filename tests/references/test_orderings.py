@@ -35,7 +35,7 @@ from integrity.writes.references.durable import durable
 from integrity.writes.references.existence import Sight
 from integrity.writes.references.keys import Key
 from integrity.writes.references.protocol import Protocol
-from tests.references.scenes import Child, Operation, Parent, Part, Piece, Promise, delete, insert, scene
+from tests.references.scenes import Child, Label, Operation, Parent, Part, Piece, Promise, delete, insert, scene, update
 from tests.references.scheduler import START, Violated, explore
 
 PARENTS = [{"_id": 1, "code": "a"}]
@@ -185,6 +185,18 @@ def test_an_insert_under_what_was_not_seen_lately_looks_first(finds: Explore, mo
     monkeypatch.setattr(Protocol, "unseen", not_at_first)
     operations = (insert(Child, {"_id": 1, "parent": 99}), delete(Parent, {"_id": 1}))
     finds(operations, "optimistic", [Parent, Child], crashes=True)
+
+
+def test_an_optimistic_writer_looks_for_notices_after_it_has_inserted(
+    finds: Explore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unasked(*_: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(optimistic, "only_pins", unasked)
+    monkeypatch.setattr(group_commit, "only_pins", unasked)
+    operations = (insert(Label, {"_id": 1, "code": "a"}), update(Parent, {"_id": 1}, {"$set": {"code": "x"}}))
+    finds(operations, "optimistic", [Parent, Label])
 
 
 def test_a_condemnation_beside_is_read_before_existence(

@@ -206,6 +206,43 @@ def test_what_a_cascade_spares_is_condemned_no_more_whenever_the_process_dies(
     assert list(raw.stickers.find()) == [{"_id": 1, "box": 2}]
 
 
+def test_who_was_taken_over_deletes_nothing(alone: MongoClient[dict[str, Any]], database_name: str) -> None:
+    raw = alone[database_name]
+    raw.create_collection("boxes", validator=STRICT)  # takes no flag: the record alone is the fence
+    db, other = (integrity.Database(raw, models=MODELS) for _ in range(2))
+    db[Box].insert_one({"_id": 1})
+    say = Condemnation.renew
+
+    async def slowly(self: Condemnation, store: Any, state: str, session: Any = None) -> None:
+        if not raw.items.count_documents({}):
+            assert later(raw, 60).undone == 1
+            other[Item].insert_one({"_id": 1, "box": 1})
+        await say(self, store, state, session)
+
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Condemnation, "renew", slowly)
+            with pytest.raises(RestrictedDelete):
+                db[Box].delete_one({"_id": 1})
+        assert raw.boxes.count_documents({}) == 1
+    finally:
+        alone.drop_database(database_name)
+
+
+def test_who_gives_a_sign_of_life_in_time_is_not_taken_over(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_in_the_middle(raw, monkeypatch)
+    read, records = recovery._records, raw["integrity.condemned"]
+
+    async def and_it_lives(store: Any, token: Any) -> Any:
+        found = await read(store, token)
+        records.update_many({}, {"$set": {"until": dt.datetime(2100, 1, 1)}})  # noqa: DTZ001 - as BSON stores it
+        return found
+
+    monkeypatch.setattr(recovery, "_records", and_it_lives)
+    assert later(raw, 60).finished == 0
+    assert raw.boxes.count_documents({"_condemned": {"$exists": True}}) == 1
+
+
 def test_a_validator_of_the_users_own_stays_strict(raw: Any) -> None:
     raw.create_collection("boxes", validator=STRICT)
     db = integrity.Database(raw, models=MODELS, references="optimistic")
