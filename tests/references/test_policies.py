@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
+from pymongo.errors import InvalidOperation
 
 import integrity
 from integrity import Allow, DanglingReference, Database, Model, Ref, RestrictedDelete, RestrictedUpdate, Unique
@@ -360,6 +361,22 @@ def test_references_are_looked_at_when_the_transaction_commits(
     assert sorted(each["_id"] for each in db[City].find()) == [1, 2]
     with pytest.raises(DanglingReference), db.transaction():
         db[City].insert_one({"_id": 4, "twin": 5})
+
+
+def test_a_deferred_transaction_is_not_committed_before_it_is_checked(
+    client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    db = integrity.Database(client[database_name], models=MODELS)
+    with db.transaction(deferred=True) as opened:
+        db[City].insert_one({"_id": 1, "twin": 2})
+        with pytest.raises(InvalidOperation, match="leave the block"):
+            opened.session.commit_transaction()
+        opened.rollback()
+    with pytest.raises(InvalidOperation, match="leave the block"):
+        db.with_transaction(lambda now: now.session.commit_transaction(), deferred=True)
+    assert db[City].count_documents({}) == 0
+    db.with_transaction(lambda _: db[City].insert_one({"_id": 1, "twin": 1}), deferred=True)
+    assert db[City].count_documents({}) == 1
 
 
 def test_a_deferred_delete_may_come_before_its_children(
