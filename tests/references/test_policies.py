@@ -200,6 +200,17 @@ def test_the_plan_says_what_would_happen_and_does_nothing(db: Database) -> None:
     assert db.unsafe_raw["integrity.condemned"].count_documents({"state": {"$ne": "gone"}}) == 0
 
 
+def test_the_plan_of_a_chain_shows_each_document_under_its_own_parent(db: Database) -> None:
+    db.unsafe_raw.nodes.insert_many([{"_id": 0}, *({"_id": each, "above": each - 1} for each in range(1, 20))])
+    lines = str(db[Node].plan_delete({"_id": {"$in": [0, 1]}})).splitlines()
+    assert lines[:3] == [
+        "nodes: 2 documents to delete",
+        "└── nodes.above: 1 document deleted (2)",
+        "    └── nodes.above: 1 document deleted (3)",
+    ]
+    assert lines[-1].strip() == "└── …"
+
+
 def test_a_delete_of_nothing_deletes_nothing(db: Database) -> None:
     assert db[City].delete_one({"_id": 99}).deleted_count == 0
     assert db[City].find_one_and_delete({"_id": 99}) is None
