@@ -37,6 +37,11 @@ from integrity.store.run import run
 from integrity.writes.references import Timing, protocol, recover
 
 PARENTS = 40
+WAYS = {
+    "pinned": ["pinned"],
+    "optimistic": ["optimistic"],
+    "pinned and optimistic at once": ["pinned", "optimistic"],
+}
 SHORT = Timing(lease=2.0, grace=6.0, patience=20.0, notice=1.0)
 
 
@@ -208,14 +213,15 @@ def judged(name: str, raw: Any, acknowledged: list[str], *, ours: bool) -> bool:
 
 
 @contextmanager
-def killed_now_and_then(uri: str, database: str, mode: str, seconds: float) -> Iterator[Path]:
-    """Four processes that write, of which one is killed with SIGKILL every second or so."""
+def killed_now_and_then(uri: str, database: str, modes: list[str], seconds: float) -> Iterator[Path]:
+    """Four processes that write, in each of the modes, of which one is killed with SIGKILL every second or so."""
     with tempfile.TemporaryDirectory() as folder:
         until = time.monotonic() + seconds
         count = itertools.count()
 
         def start() -> subprocess.Popen[bytes]:
-            name = f"p{next(count)}"
+            number = next(count)
+            name, mode = f"p{number}", modes[number % len(modes)]
             arguments = [
                 "--child",
                 uri,
@@ -293,23 +299,20 @@ def main(seconds: float, only: str) -> int:
                 writers = make(raw)
                 threads(writers, seconds)
                 judged(name, raw, [each for writer in writers for each in writer.acknowledged], ours=False)
-        for name, modes in {
-            "pinned, 16 threads": ["pinned"],
-            "optimistic, 16 threads": ["optimistic"],
-            "pinned and optimistic at once, 16 threads": ["pinned", "optimistic"],
-        }.items():
+        for way, modes in WAYS.items():
+            name = f"{way}, 16 threads"
             if wanted(name):
                 raw = filled(client, "torture")
                 writers = [guarded(raw, mode) for mode in modes]
                 threads(writers, seconds)
                 done = [each for writer in writers for each in writer.acknowledged]
                 good &= judged(name, raw, done, ours=True)
-        for mode in ("pinned", "optimistic"):
-            name = f"{mode}, 4 processes killed with SIGKILL"
+        for way, modes in WAYS.items():
+            name = f"{way}, 4 processes killed with SIGKILL"
             if wanted(name):
                 raw = filled(client, "killed")
-                run(protocol(mode, opened(raw, mode).registry).prepare(BlockingStore(raw)))  # as db.apply() does
-                with killed_now_and_then(server.uri, "killed", mode, seconds) as folder:
+                run(protocol("auto", opened(raw, "auto").registry).prepare(BlockingStore(raw)))  # as db.apply() does
+                with killed_now_and_then(server.uri, "killed", modes, seconds) as folder:
                     lines = [line for each in folder.iterdir() for line in each.read_text().splitlines(keepends=True)]
                 done = [each.rstrip("\n") for each in lines if each.endswith("\n")]
                 good &= judged(name, raw, done, ours=True)
@@ -319,14 +322,14 @@ def main(seconds: float, only: str) -> int:
             writers = [guarded(raw, "auto")]
             threads(writers, seconds)
             good &= judged("optimistic, standalone, 16 threads", raw, writers[0].acknowledged, ours=True)
-    for mode in ("pinned", "optimistic"):
-        name = f"{mode}, three members, primary killed 3 times"
+    for way, modes in WAYS.items():
+        name = f"{way}, three members, primary killed 3 times"
         if wanted(name):
             with Mongod(members=3) as server, MongoClient[dict[str, Any]](server.uri, maxPoolSize=50) as client:
                 raw = filled(client, "torture")
-                writers = [guarded(raw, mode)]
+                writers = [guarded(raw, mode) for mode in modes]
                 primary_killed(server, writers, seconds)
-                good &= judged(name, raw, writers[0].acknowledged, ours=True)
+                good &= judged(name, raw, [each for writer in writers for each in writer.acknowledged], ours=True)
     return 0 if good else 1
 
 

@@ -1,6 +1,6 @@
 """What contradicts itself is refused when it is declared, with both sides and the way out."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from bson import Regex
@@ -102,6 +102,25 @@ CONTRADICTIONS: dict[str, tuple[list[Any], list[str]]] = {
     ),
     "set_null in a tuple": (
         [a(), b("n", tuple[Annotated[int, Ref("A", on_delete="set_null")], int])], ["B.n[]", "tuple", "declare a list"],
+    ),
+    "set_null in an array that may not be empty": (
+        [a(), b("n", list[Annotated[int, Ref("A", on_delete="set_null")]])],
+        ["B.n[]", "set_null", "may not be empty", "Allow([])"],
+    ),
+    "set_null in an array that has a least length": (
+        [a(), b("n", Annotated[list[Annotated[int, Ref("A", on_delete="set_null")]], Allow([]), Field(min_length=1)])],
+        ["B.n[]", "may not be empty", "min_length"],
+    ),
+    "set_null of a key": (
+        [a(), b("k", Annotated[str | None, Unique(), Ref("A", field="code", on_delete="set_null")]),
+         model("C", {"k": Annotated[str, Ref("B", field="k")]})],
+        ["B.k", "C.k refers to it", "left dangling", '"restrict"'],
+    ),
+    "two references of one path": (
+        [a(), model("C", {"id": int}),
+         b("e", embedded(kind=Literal["a"], to=Annotated[int, Ref("A")])
+           | embedded(kind=Literal["c"], to=Annotated[int, Ref("C")]))],
+        ["B.e.to", "A.id", "C.id", "names of their own"],
     ),
     "set_null of what never changes": (
         [a(), b("n", Annotated[int | None, Ref("A", on_delete="set_null"), Immutable()])],
@@ -298,7 +317,7 @@ def test_what_only_looks_like_a_contradiction_is_accepted() -> None:
         model("Tree", {"id": int, "parent": Annotated[int | None, Ref("Tree", on_delete="cascade")]}),
         model("P", {"id": int, "q": Annotated[int, Ref("Q", on_delete="cascade")]}),
         model("Q", {"id": int, "p": Annotated[int | None, Ref("P", on_delete="cascade")]}),
-        model("L", {"a": list[Annotated[int, Ref("A", on_delete="set_null")]]}),
+        model("L", {"a": Annotated[list[Annotated[int, Ref("A", on_delete="set_null")]], Allow([])]}),
         model("N", {"a": Annotated[int, Ref("A", on_delete="set_null")] | None}),
         model("Key", {"id": int, "x": str}, constraints=[Unique("x")]),
         model("K", {"k": Annotated[str, Ref("Key", field="x")]}),

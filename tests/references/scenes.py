@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pymongo.database import Database
 
-from integrity import DanglingReference, Model, Ref, RestrictedDelete, Unique
+from integrity import Allow, DanglingReference, Model, Ref, RestrictedDelete, Unique
 from integrity.declare.equality import key
 from integrity.declare.extract import values_at
 from integrity.declare.registry import Registry
@@ -52,12 +52,22 @@ class Piece(Model, collection="pieces"):
 
 class Note(Model, collection="notes"):
     id: int
-    parents: list[Annotated[int, Ref(Parent, on_delete="set_null")]]
+    parents: Annotated[list[Annotated[int, Ref(Parent, on_delete="set_null")]], Allow([])]
 
 
 class Label(Model, collection="labels"):
     id: int
     code: Annotated[str, Ref(Parent, field="code")]
+
+
+class Follower(Model, collection="followers"):
+    id: int
+    code: Annotated[str, Unique(), Ref(Parent, field="code", on_update="cascade")]
+
+
+class Tail(Model, collection="tails"):
+    id: int
+    code: Annotated[str, Ref(Follower, field="code", on_update="cascade")]
 
 
 EXPECTED = (RestrictedDelete, RestrictedUpdate, DanglingReference, InvalidBulkWrite)
@@ -256,6 +266,6 @@ def update(model: type[Model], filter_: Document, change: Document) -> Operation
 
 
 __all__ = [
-    "BeingDeleted", "Child", "Label", "Parent", "Part", "Piece", "delete", "insert", "insert_many", "insert_together",
-    "scene", "update",
+    "BeingDeleted", "Child", "Follower", "Label", "Parent", "Part", "Piece", "Tail", "delete", "insert", "insert_many",
+    "insert_together", "scene", "update",
 ]  # fmt: skip

@@ -11,12 +11,14 @@ from pymongo import MongoClient
 from integrity import Model
 from tests.references.scenes import (
     Child,
+    Follower,
     Label,
     Note,
     Operation,
     Parent,
     Part,
     Piece,
+    Tail,
     delete,
     insert,
     insert_many,
@@ -39,6 +41,9 @@ MODELS: dict[str, list[type[Model]]] = {
     "inserts together, delete_many": [Parent, Child],
     "re-parent, delete": [Parent, Child],
     "insert, key change": [Parent, Label],
+    "move out of a cascade": [Parent, Part, Piece],
+    "insert, key change that cascades": [Parent, Follower],
+    "insert below keys that follow": [Parent, Follower, Tail],
 }
 SCENES: dict[str, tuple[dict[str, Any], Operation, Operation]] = {
     "insert, delete": ({"parents": PARENTS}, insert(Child, {"_id": 1, "parent": 1}), delete(Parent, {"_id": 1})),
@@ -82,6 +87,24 @@ MOVES: dict[str, tuple[dict[str, Any], Operation, Operation]] = {
     "insert, key change": (
         {"parents": PARENTS},
         insert(Label, {"_id": 1, "code": "a"}),
+        update(Parent, {"_id": 1}, {"$set": {"code": "x"}}),
+    ),
+}
+#: What `benchmarks/torture_orders.py` tries besides.
+MORE: dict[str, tuple[dict[str, Any], Operation, Operation]] = {
+    "move out of a cascade": (
+        {"parents": PARENTS, "parts": [{"_id": 1, "parent": 1}]},
+        update(Part, {"_id": 1}, {"$set": {"parent": 2}}),
+        delete(Parent, {"_id": 1}),
+    ),
+    "insert, key change that cascades": (
+        {"parents": PARENTS},
+        insert(Follower, {"_id": 1, "code": "a"}),
+        update(Parent, {"_id": 1}, {"$set": {"code": "x"}}),
+    ),
+    "insert below keys that follow": (
+        {"parents": PARENTS, "followers": [{"_id": 1, "code": "a"}]},
+        insert(Tail, {"_id": 1, "code": "a"}),
         update(Parent, {"_id": 1}, {"$set": {"code": "x"}}),
     ),
 }
@@ -143,7 +166,7 @@ def tried(
     limit: int = 1000,
 ) -> Explored:
     """Try a scene, and say how much was tried."""
-    start, first, second = {**SCENES, **MOVES}[name]
+    start, first, second = {**SCENES, **MOVES, **MORE}[name]
     made = scene(
         client[database],
         transactional=mode != "auto",

@@ -5,22 +5,38 @@ A test that fails here means that an ordering is not needed, or that the schedul
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
 
-from integrity import Model
+import integrity
+from integrity import DanglingReference, Model
+from integrity.store import lookup
 from integrity.writes.guard import Guard
 from integrity.writes.insert_one import insert_one
-from integrity.writes.references import carry_out, existence, group_commit, optimistic, pins, recovery
+from integrity.writes.references import (
+    carry_out,
+    condemned,
+    deleting,
+    existence,
+    group_commit,
+    notices,
+    optimistic,
+    pins,
+    plan,
+    recovery,
+)
 from integrity.writes.references.condemned import COLLECTION, Condemnation
 from integrity.writes.references.durable import durable
 from integrity.writes.references.existence import Sight
+from integrity.writes.references.keys import Key
 from integrity.writes.references.protocol import Protocol
-from tests.references.scenes import Child, Operation, Parent, Part, Piece, delete, insert, scene
-from tests.references.scheduler import Violated, explore
+from tests.references.scenes import Child, Label, Operation, Parent, Part, Piece, Promise, delete, insert, scene, update
+from tests.references.scheduler import START, Violated, explore
 
 PARENTS = [{"_id": 1, "code": "a"}]
 
@@ -169,3 +185,104 @@ def test_an_insert_under_what_was_not_seen_lately_looks_first(finds: Explore, mo
     monkeypatch.setattr(Protocol, "unseen", not_at_first)
     operations = (insert(Child, {"_id": 1, "parent": 99}), delete(Parent, {"_id": 1}))
     finds(operations, "optimistic", [Parent, Child], crashes=True)
+
+
+def test_an_optimistic_writer_looks_for_notices_after_it_has_inserted(
+    finds: Explore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unasked(*_: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(optimistic, "only_pins", unasked)
+    monkeypatch.setattr(group_commit, "only_pins", unasked)
+    operations = (insert(Label, {"_id": 1, "code": "a"}), update(Parent, {"_id": 1}, {"$set": {"code": "x"}}))
+    finds(operations, "optimistic", [Parent, Label])
+
+
+def test_a_condemnation_beside_is_read_before_existence(
+    alone: MongoClient[dict[str, Any]], database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One order, by hand: the deletion ends between the writer's two reads, whichever of them comes first."""
+    raw = alone[database_name]
+    # A validator that takes no flag: the record is all that there is.
+    refusing = {"$jsonSchema": {"properties": {"_id": {}, "code": {}}, "additionalProperties": False}}
+    raw.create_collection("parents", validator=refusing)
+    raw.parents.insert_one({"_id": 1, "code": "a"})
+    raw[notices.COLLECTION].insert_one({"_id": "beside:parents"})
+    deleter, writer = (integrity.Database(raw, models=[Parent, Child]) for _ in range(2))
+    writer[Child].insert_one({"_id": 0, "parent": 1})  # so that it has seen the parent lately
+    writer[Child].delete_one({"_id": 0})
+    look_up, beside, in_batches = lookup.look_up, condemned.beside, deleting.in_batches
+    acts: list[Callable[[], Any]] = []
+    outcomes: list[int] = []
+
+    async def end() -> None:
+        if acts and raw.children.count_documents({}):
+            outcomes.append(await acts.pop()())
+
+    async def looked_up(*args: Any, **options: Any) -> Any:
+        found = await look_up(*args, **options)
+        await end()
+        return found
+
+    async def read(*args: Any, **options: Any) -> Any:
+        found = await beside(*args, **options)
+        await end()
+        return found
+
+    async def decided(*args: Any) -> int:
+        acts.append(lambda: in_batches(*args))
+        with pytest.raises(DanglingReference):
+            writer[Child].insert_one({"_id": 1, "parent": 1})
+        return outcomes[0]
+
+    monkeypatch.setattr(existence, "look_up", looked_up)
+    monkeypatch.setattr(condemned, "beside", read)
+    monkeypatch.setattr(deleting, "in_batches", decided)
+    try:
+        assert deleter[Parent].delete_one({"_id": 1}).deleted_count == 1
+        assert not raw.children.count_documents({})
+    finally:
+        alone.drop_database(database_name)
+
+
+def test_the_sweep_looks_for_children_before_it_looks_for_their_parent(
+    client: MongoClient[dict[str, Any]], database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sweep(guard: Callable[[type[Model]], Guard]) -> None:
+        await recovery.recover(guard(Parent).references, guard(Parent).store)
+
+    async def born_again(guard: Callable[[type[Model]], Guard]) -> Promise:
+        await insert_one(guard(Parent), {"_id": 1, "code": "a"})
+        await insert_one(guard(Child), {"_id": 1, "parent": 1})
+        return Promise([("children", 1, None)])
+
+    name = Key("parents", "_id", 1)
+    over = START - dt.timedelta(seconds=1)
+    record = {
+        "_id": ObjectId("00" * 12), "op": ObjectId("00" * 12), "owner": ObjectId(), "state": "gone", "until": over,
+        "over": over, "collection": "parents", "roots": [1], "documents": [],
+        "keys": [{"n": name.name, "c": "parents", "f": "_id", "v": 1}],
+    }  # fmt: skip
+    made = scene(
+        client[database_name],
+        transactional=True,
+        modes=("optimistic", "optimistic"),
+        start={COLLECTION: [record]},
+        operations=(born_again, sweep),
+        models=[Parent, Child],
+    )
+    explore(made, crashes=False)
+    children, look_up, seen = plan.children, lookup.look_up, []
+
+    async def existence_first(store: Any, reference: Any, values: Any, **session: Any) -> Any:
+        seen.append(await look_up(store, reference.target.collection, reference.field, values))
+        return await children(store, reference, values, **session)
+
+    async def as_seen(*_: Any) -> Any:
+        return seen[-1]
+
+    monkeypatch.setattr(recovery, "children", existence_first)
+    monkeypatch.setattr(recovery, "look_up", as_seen)
+    with pytest.raises(Violated, match="acknowledged children 1 is lost"):
+        explore(made, crashes=False)

@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
+from pymongo.errors import InvalidOperation
 
 import integrity
-from integrity import DanglingReference, Database, Model, Ref, RestrictedDelete, RestrictedUpdate, Unique
+from integrity import Allow, DanglingReference, Database, Model, Ref, RestrictedDelete, RestrictedUpdate, Unique
 from integrity.errors import Referrers, UnguardedWrite
+from integrity.store.blocking import BlockingStore
+from integrity.writes.references import plan
 
 
 class City(Model, collection="cities"):
@@ -29,7 +32,7 @@ class Trip(Model, collection="trips"):
     id: int
     start: Annotated[int | None, Ref(City)] = None
     stops: list[Stop] | None = None
-    tags: list[Annotated[int, Ref(City, on_delete="set_null")]] | None = None
+    tags: Annotated[list[Annotated[int, Ref(City, on_delete="set_null")]] | None, Allow([])] = None
     prices: dict[str, Annotated[int | None, Ref(City, on_delete="set_null")]] | None = None
 
 
@@ -197,6 +200,17 @@ def test_the_plan_says_what_would_happen_and_does_nothing(db: Database) -> None:
     assert db.unsafe_raw["integrity.condemned"].count_documents({"state": {"$ne": "gone"}}) == 0
 
 
+def test_the_plan_of_a_chain_shows_each_document_under_its_own_parent(db: Database) -> None:
+    db.unsafe_raw.nodes.insert_many([{"_id": 0}, *({"_id": each, "above": each - 1} for each in range(1, 20))])
+    lines = str(db[Node].plan_delete({"_id": {"$in": [0, 1]}})).splitlines()
+    assert lines[:3] == [
+        "nodes: 2 documents to delete",
+        "└── nodes.above: 1 document deleted (2)",
+        "    └── nodes.above: 1 document deleted (3)",
+    ]
+    assert lines[-1].strip() == "└── …"
+
+
 def test_a_delete_of_nothing_deletes_nothing(db: Database) -> None:
     assert db[City].delete_one({"_id": 99}).deleted_count == 0
     assert db[City].find_one_and_delete({"_id": 99}) is None
@@ -233,6 +247,105 @@ def test_a_key_changes_with_its_references_or_not_at_all(
     assert db[Land].find_one({"_id": 2}) == {"_id": 2, "code": "b"}
 
 
+def test_a_change_of_a_key_goes_down_the_whole_chain_or_nowhere(
+    client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    class Land(Model, collection="lands"):
+        id: int
+        code: Annotated[str, Unique()]
+
+    class Zone(Model, collection="zones"):
+        id: int
+        code: Annotated[str, Unique(), Ref(Land, field="code", on_update="cascade")]
+
+    class Town(Model, collection="towns"):
+        id: int
+        zone: Annotated[str, Ref(Zone, field="code", on_update="cascade")]
+
+    class Law(Model, collection="laws"):
+        id: int
+        zone: Annotated[str, Ref(Zone, field="code")]
+
+    db = integrity.Database(client[database_name], models=[Land, Zone, Town, Law])
+    for each in (Land, Zone):
+        db[each].insert_many([{"_id": 1, "code": "a"}, {"_id": 2, "code": "b"}])
+    db[Town].insert_one({"_id": 1, "zone": "a"})
+    db[Law].insert_one({"_id": 1, "zone": "b"})
+    db[Land].update_one({"_id": 1}, {"$set": {"code": "x"}})
+    assert db[Zone].find_one({"_id": 1}) == {"_id": 1, "code": "x"}
+    assert db[Town].find_one({"_id": 1}) == {"_id": 1, "zone": "x"}
+    with pytest.raises(RestrictedUpdate) as caught:
+        db[Land].update_one({"_id": 2}, {"$set": {"code": "y"}})
+    assert caught.value.referrers == (Referrers("laws", "zone", 1, (1,)),)
+    assert [each["code"] for each in db.unsafe_raw.zones.find(sort=[("_id", 1)])] == ["x", "b"]
+
+
+class Word(Model, collection="words"):
+    id: str
+
+
+class Use(Model, collection="uses"):
+    id: int
+    word: Annotated[str | None, Ref(Word, on_delete="set_null"), Unique(nulls="equal")]
+
+
+class Pair(Model, collection="pairs"):
+    id: int
+    left: Annotated[str, Ref(Word, on_delete="cascade")]
+    right: Annotated[str, Ref(Word, on_delete="cascade")]
+
+
+@pytest.fixture
+def words(db: Database) -> Database:
+    made = integrity.Database(db.unsafe_raw, models=[Word, Use, Pair], references=db._core.references.mode)
+    made[Word].insert_many([{"_id": each} for each in ("a", "A", "b")])
+    return made
+
+
+def test_a_collation_deletes_no_more_than_was_asked_for(words: Database) -> None:
+    assert words[Word].delete_one({"_id": "a"}, collation={"locale": "en", "strength": 2}).deleted_count == 1
+    assert words[Word].count_documents({}) == 2
+
+
+def test_what_the_server_does_not_let_go_is_refused_and_condemned_no_more(words: Database) -> None:
+    words[Use].insert_many([{"_id": 1, "word": None}, {"_id": 2, "word": "b"}])
+    with pytest.raises(RestrictedDelete, match=r"uses\.word from the document 2.*E11000") as caught:
+        words[Word].delete_many({})
+    assert caught.value.referrers == (Referrers("uses", "word", 1, (2,)),)
+    assert sorted(each["_id"] for each in words.unsafe_raw.words.find({"_condemned": {"$exists": False}})) == [
+        "A", "a", "b",
+    ]  # fmt: skip
+    assert not words.unsafe_raw["integrity.condemned"].count_documents({"state": {"$ne": "gone"}})
+
+
+def test_a_child_that_was_given_another_parent_survives_the_batches(words: Database) -> None:
+    words._core.references.limit = 0  # as if it were too large for a transaction
+    words[Pair].insert_many([{"_id": 1, "left": "a", "right": "b"}, {"_id": 2, "left": "b", "right": "a"}])
+
+    def progress(done: int, _: int) -> None:
+        if not done:
+            words.unsafe_raw.pairs.update_one({"_id": 1}, {"$set": {"left": "b"}})
+
+    assert words[Word].delete_many({"_id": "a"}, progress=progress).deleted_count == 1
+    assert [each["_id"] for each in words[Pair].find()] == [1]
+
+
+def test_no_command_names_everything_that_is_deleted(words: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "TOGETHER", 2)  # a million of them do not fit into a command's 16 MB
+    words._core.references.limit = 0
+    named: list[int] = []
+    real = BlockingStore.find
+
+    def find(self: BlockingStore, collection: str, filter: Any = None, /, **options: Any) -> Any:
+        if "$and" in (filter or {}) and collection == "words":
+            named.append(len(filter["$and"][1]["_id"]["$in"]))
+        return real(self, collection, filter, **options)
+
+    monkeypatch.setattr(BlockingStore, "find", find)
+    assert words[Word].delete_many({}).deleted_count == 3
+    assert set(named) == {1, 2}
+
+
 def test_a_large_cascade_goes_on_in_batches_or_is_refused(
     client: MongoClient[dict[str, Any]], database_name: str
 ) -> None:
@@ -259,6 +372,22 @@ def test_references_are_looked_at_when_the_transaction_commits(
     assert sorted(each["_id"] for each in db[City].find()) == [1, 2]
     with pytest.raises(DanglingReference), db.transaction():
         db[City].insert_one({"_id": 4, "twin": 5})
+
+
+def test_a_deferred_transaction_is_not_committed_before_it_is_checked(
+    client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    db = integrity.Database(client[database_name], models=MODELS)
+    with db.transaction(deferred=True) as opened:
+        db[City].insert_one({"_id": 1, "twin": 2})
+        with pytest.raises(InvalidOperation, match="leave the block"):
+            opened.session.commit_transaction()
+        opened.rollback()
+    with pytest.raises(InvalidOperation, match="leave the block"):
+        db.with_transaction(lambda now: now.session.commit_transaction(), deferred=True)
+    assert db[City].count_documents({}) == 0
+    db.with_transaction(lambda _: db[City].insert_one({"_id": 1, "twin": 1}), deferred=True)
+    assert db[City].count_documents({}) == 1
 
 
 def test_a_deferred_delete_may_come_before_its_children(

@@ -21,7 +21,8 @@ from integrity import BeingDeleted, Database, IntegrityError, Model, Ref, Restri
 from integrity.cli import main
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
-from integrity.writes.references import Protocol, Recovered, Timing, recover
+from integrity.writes.references import Protocol, Recovered, Timing, recover, recovery
+from integrity.writes.references.condemned import Condemnation
 
 STRICT = {
     "$jsonSchema": {"bsonType": "object", "properties": {"_id": {"bsonType": "int"}}, "additionalProperties": False}
@@ -127,6 +128,119 @@ def test_a_child_that_was_never_acknowledged_is_swept(raw: Any) -> None:
     done = later(raw, 600)
     assert done.strays == [("items", 1)]
     assert [each["_id"] for each in raw.items.find()] == [2]
+
+
+def test_two_that_sweep_at_the_same_time_leave_the_stray_to_one_of_them(
+    raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = integrity.Database(raw, models=MODELS, references="optimistic")
+    for _ in range(2):
+        db[Box].insert_one({"_id": 1})
+        db[Box].delete_one({"_id": 1})
+    raw.items.insert_one({"_id": 1, "box": 1})
+    real = recovery._remove
+
+    async def meanwhile(*args: Any) -> bool:
+        monkeypatch.setattr(recovery, "_remove", real)
+        later(raw, 600)
+        return await real(*args)
+
+    monkeypatch.setattr(recovery, "_remove", meanwhile)
+    later(raw, 600)
+    assert not raw["integrity.condemned"].count_documents({"collection": "boxes"})
+    assert raw.items.count_documents({}) == 0
+
+
+def test_an_interrupted_delete_does_not_forget_what_is_gone(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = integrity.Database(raw, models=MODELS, references="optimistic")
+    db[Box].insert_one({"_id": 1})
+    real = Condemnation.renew
+
+    async def interrupted(self: Condemnation, store: Any, state: str, session: Any = None) -> None:
+        await real(self, store, state, session)
+        if state == "gone":
+            if session is not None:
+                session.commit_transaction()  # the answer to it is lost
+            raise _KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Condemnation, "renew", interrupted)
+        with pytest.raises(_KilledError):
+            db[Box].delete_one({"_id": 1})
+    assert raw.boxes.count_documents({}) == 0
+    raw.items.insert_one({"_id": 1, "box": 1})  # of a process that died before it looked
+    assert later(raw, 600).strays == [("items", 1)]
+
+
+def test_what_a_cascade_spares_is_condemned_no_more_whenever_the_process_dies(
+    raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wheel(Model, collection="wheels"):
+        id: int
+        sticker: Annotated[int, Ref(Sticker)]
+
+    db = integrity.Database(raw, models=[*MODELS, Wheel])
+    raw.boxes.insert_many([{"_id": 1}, {"_id": 2}])
+    raw.stickers.insert_one({"_id": 1, "box": 1})
+    condemn, say = Condemnation.extend, Condemnation.renew
+
+    async def then_it_moves_away(*args: Any, **options: Any) -> None:
+        await condemn(*args, **options)
+        raw.stickers.update_one({"_id": 1}, {"$set": {"box": 2}})
+
+    async def killed(self: Condemnation, store: Any, state: str, session: Any = None) -> None:
+        await say(self, store, state, session)
+        if state == "gone":
+            if session is not None:
+                session.commit_transaction()
+            raise _KilledError
+
+    async def nothing(*_: Any) -> None: ...
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Condemnation, "extend", then_it_moves_away)
+        patched.setattr(Condemnation, "renew", killed)
+        patched.setattr(Condemnation, "release", nothing)
+        with pytest.raises(_KilledError):
+            db[Box].delete_one({"_id": 1})
+    assert list(raw.stickers.find()) == [{"_id": 1, "box": 2}]
+
+
+def test_who_was_taken_over_deletes_nothing(alone: MongoClient[dict[str, Any]], database_name: str) -> None:
+    raw = alone[database_name]
+    raw.create_collection("boxes", validator=STRICT)  # takes no flag: the record alone is the fence
+    db, other = (integrity.Database(raw, models=MODELS) for _ in range(2))
+    db[Box].insert_one({"_id": 1})
+    say = Condemnation.renew
+
+    async def slowly(self: Condemnation, store: Any, state: str, session: Any = None) -> None:
+        if not raw.items.count_documents({}):
+            assert later(raw, 60).undone == 1
+            other[Item].insert_one({"_id": 1, "box": 1})
+        await say(self, store, state, session)
+
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Condemnation, "renew", slowly)
+            with pytest.raises(RestrictedDelete):
+                db[Box].delete_one({"_id": 1})
+        assert raw.boxes.count_documents({}) == 1
+    finally:
+        alone.drop_database(database_name)
+
+
+def test_who_gives_a_sign_of_life_in_time_is_not_taken_over(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_in_the_middle(raw, monkeypatch)
+    read, records = recovery._records, raw["integrity.condemned"]
+
+    async def and_it_lives(store: Any, token: Any) -> Any:
+        found = await read(store, token)
+        records.update_many({}, {"$set": {"until": dt.datetime(2100, 1, 1)}})  # noqa: DTZ001 - as BSON stores it
+        return found
+
+    monkeypatch.setattr(recovery, "_records", and_it_lives)
+    assert later(raw, 60).finished == 0
+    assert raw.boxes.count_documents({"_condemned": {"$exists": True}}) == 1
 
 
 def test_a_validator_of_the_users_own_stays_strict(raw: Any) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, WriteError
 
+from integrity import Model, Ref
 from integrity.declare.registry import Registry
+from integrity.declare.warnings import check
 from integrity.embedded import Mongod
 from integrity.errors import EnforcementError
 from integrity.server.apply import Applied, apply, diff
@@ -43,6 +45,23 @@ def test_after_an_apply_nothing_differs_and_a_second_one_has_nothing_to_do(datab
     assert not first.blocked
     assert differences(database) == []
     assert applied(database).plan.steps == ()
+
+
+class Country(Model, collection="countries"):
+    id: int
+
+
+class Trip(Model, collection="trips"):
+    id: int
+    stops: dict[str, Annotated[int, Ref(Country)]]
+
+
+def test_a_reference_that_no_index_can_find_is_no_difference(database: Raw) -> None:
+    """No `apply` would mend it: it is for `integrity check` to say."""
+    registry = Registry([Country, Trip])
+    assert applied(database, registry).done
+    assert differences(database, registry) == []
+    assert "unindexed-reference" in [each.name for each in check(registry)]
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(database: Raw) -> None:

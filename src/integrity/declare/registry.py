@@ -125,6 +125,8 @@ class Registry:
         for entry in entries:
             resolve.references(entry, self.entries)
         for entry in entries:
+            resolve.keys(entry)
+        for entry in entries:
             resolve.copies(entry)
         for entry in entries:
             resolve.owners(entry)

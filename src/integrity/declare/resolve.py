@@ -78,6 +78,8 @@ def references(entry: Entry, entries: Mapping[str, Entry]) -> None:
                 'choose "restrict" or "cascade".'
             )
         _changeable(reference)
+        if _alike(reference):
+            continue
         entry.references.append(reference)
         target.referrers.append(reference)
 
@@ -96,6 +98,34 @@ def _single(where: str, place: Place, target: Entry, key: Place) -> None:
         )
 
 
+def _alike(reference: Reference) -> bool:
+    """Whether the members of a union say the same reference of one stored path, so that once is enough."""
+    for other in reference.entry.references:
+        if other.place.steps != reference.place.steps:
+            continue
+        if (other.ref, other.target) == (reference.ref, reference.target):
+            return True
+        raise DeclarationError(
+            f"{reference} refers to {other.target.name}.{other.ref.field} in one member of a union and to "
+            f"{reference.target.name}.{reference.ref.field} in another, or with other policies; give the two fields "
+            "names of their own."
+        )
+    return False
+
+
+def keys(entry: Entry) -> None:
+    """Refuse what would take a key away that others refer to; every entry's references are known."""
+    for reference in entry.references:
+        if reference.ref.on_delete != "set_null":
+            continue
+        for other in entry.referrers:
+            if other.field == ".".join(reference.place.steps) and other.ref.on_update != "no_action":
+                raise DeclarationError(
+                    f'{reference} says on_delete="set_null", and {other} refers to it: it would be left dangling; '
+                    'choose "restrict" or "cascade" for the first, or let the second refer to the id.'
+                )
+
+
 def _changeable(reference: Reference) -> None:
     """Refuse to change, on a delete or an update, a reference that never changes."""
     ref, place = reference.ref, reference.place
@@ -111,6 +141,25 @@ def _changeable(reference: Reference) -> None:
             f'{reference} says on_delete="set_null", and a tuple cannot lose an element; declare a list, or the '
             "element as `... | None`."
         )
+    if ref.on_delete == "set_null" and place.steps[-1] == "[]" and not _may_be_empty(reference):
+        raise DeclarationError(
+            f'{reference} says on_delete="set_null", which takes elements out of the array, and it may not be empty; '
+            'declare Annotated[list[...], Allow([])] without a min_length, or choose "restrict" or "cascade".'
+        )
+
+
+def _may_be_empty(reference: Reference) -> bool:
+    """Whether nothing is wrong with the array of a reference when its last element is gone."""
+    entry, steps = reference.entry, reference.place.steps[:-1]
+    outer = entry.node(steps)
+    if outer is None or any(each.least for each in outer.arrays):
+        return False
+    policy = entry.policy
+    for end in range(1, len(steps)):
+        above = entry.node(steps[:end])
+        for each in above.objects if above is not None else ():
+            policy = each.policy or policy
+    return policy.allow_empty_containers or outer.admits([])
 
 
 def _target(where: str, ref: Ref, entries: Mapping[str, Entry]) -> Entry:

@@ -48,6 +48,7 @@ async def settled(core: Core, session: Any) -> None:
         return
     try:
         await later.settle(core.references, core.store, session)
+        deferred.release(session)
     except BaseException:
         if session.in_transaction:
             await core.store.abort(session)

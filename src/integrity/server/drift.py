@@ -19,7 +19,7 @@ from integrity.rules.drift import missing_index, missing_validator, undeclared_c
 from integrity.rules.rule import At, Fault, Rule
 from integrity.server import side
 from integrity.server.actual import Actual, Collection
-from integrity.server.indexes import Index, indexes, unindexable
+from integrity.server.indexes import Index, indexes
 from integrity.server.validator import validator
 from integrity.store.port import CODEC
 from integrity.violation import Violation
@@ -171,11 +171,6 @@ def _indexes(entry: Entry, stages: Stages, collection: Collection) -> Iterator[D
         found = _index(index, stage, collection, used)
         if found is not None:
             yield found
-    for reference in unindexable(entry):
-        constraint = Constraint(entry.collection, "reference", reference.path)
-        if stage_of(stages, constraint) is not Stage.DECLARED:
-            fault = unindexed_reference.UNINDEXABLE
-            yield Drift(unindexed_reference.RULE, "missing", entry.collection, "index", fault, constraint)
     for name in collection.indexes.keys() - used:
         yield Drift(missing_index.RULE, "extra", entry.collection, name, missing_index.EXTRA)
 

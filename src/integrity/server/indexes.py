@@ -127,11 +127,6 @@ def indexes(entry: Entry) -> tuple[Index, ...]:
     return tuple(found)
 
 
-def unindexable(entry: Entry) -> list[Reference]:
-    """Return the references that no index can be made for: those among the values of a mapping."""
-    return [each for each in entry.references if "*" in each.place.steps]
-
-
 def _of_unique(entry: Entry, index: UniqueIndex) -> Index:
     path = next(each.path for each in entry.uniques if tuple(map(_dotted, each.places)) == index.keys)
     constraint = Constraint(entry.collection, "unique", path)

@@ -10,15 +10,18 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from pymongo.errors import BulkWriteError
 from pymongo.operations import UpdateOne
 
 from integrity.declare.equality import key
-from integrity.declare.registry import Entry
+from integrity.declare.registry import Entry, Reference
+from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY
 from integrity.rules.judge import dotted
 from integrity.store.port import Store
 from integrity.writes.references.condemned import FLAG
 from integrity.writes.references.keys import fields
 from integrity.writes.references.plan import Child, DeletePlan, Doomed, naming
+from integrity.writes.references.restricted import unable
 
 #: Documents in one command.
 CHUNK = 500
@@ -63,24 +66,44 @@ def _still(doomed: Sequence[Doomed], token: Any) -> dict[str, Any]:
     if token is not None:
         # A replacement wipes the flag, and a writer may since have found the document free of it: then it must live.
         conditions.append({f"{FLAG}.by": token})
-    references = {each.by for each in doomed}
-    if None not in references and len(references) == 1:
-        (by,) = references
-        assert by is not None
-        # A child that was given another parent meanwhile is none of ours any more.
-        conditions.append(naming(by, list({key(each.value): each.value for each in doomed}.values())))
-    return {"$and": conditions}
+    by: dict[Reference | None, list[Doomed]] = {}
+    for each in doomed:
+        by.setdefault(each.by, []).append(each)
+    # A child that was given another parent meanwhile is none of ours any more. Each is asked for its own reference.
+    ways = [_reached(reference, reached, alone=len(by) == 1) for reference, reached in by.items()]
+    conditions += [{"$or": ways}] if len(ways) > 1 else ways
+    return {"$and": [each for each in conditions if each]}
+
+
+def _reached(by: Reference | None, doomed: Sequence[Doomed], *, alone: bool) -> dict[str, Any]:
+    """Return the filter that matches documents as long as the cascade reaches them by a reference."""
+    found: dict[str, Any] = {} if alone else {"_id": {"$in": [each.id for each in doomed]}}
+    if by is None:
+        return found
+    wanted = naming(by, list({key(each.value): each.value for each in doomed}.values()))
+    return {"$and": [found, wanted]} if found else wanted
 
 
 async def detach(store: Store, children: Sequence[Child], before: Before | None = None, **session: Any) -> None:
-    """Set references to null; take an array's elements out of it."""
+    """Set references to null; take an array's elements out of it.
+
+    Raises:
+        RestrictedDelete: A validator or a unique index of the server refuses it.
+    """
     for entry, group in groupby(sorted(children, key=lambda each: each.reference.entry.name), _entry):
         of = list(group)
         for start in range(0, len(of), CHUNK):
             if before is not None:
                 await before()
-            requests = [each for child in of[start : start + CHUNK] for each in _detached(child)]
-            await store.bulk_write(entry.collection, requests, ordered=True, **session)
+            piece = of[start : start + CHUNK]
+            requests = [(child, each) for child in piece for each in _detached(child)]
+            try:
+                await store.bulk_write(entry.collection, [each for _, each in requests], ordered=True, **session)
+            except BulkWriteError as error:
+                failed = error.details.get("writeErrors") or [{}]
+                if failed[0].get("code") not in {DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY}:
+                    raise
+                raise unable(requests[failed[0]["index"]][0], failed[0].get("errmsg", "")) from error
 
 
 def _entry(child: Child) -> Entry:

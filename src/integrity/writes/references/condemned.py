@@ -41,6 +41,10 @@ FLAG = reserved.CONDEMNED
 CONDEMNED, ACTING, GONE = "condemned", "acting", "gone"
 LIVE = (CONDEMNED, ACTING)
 
+#: When the grace is over, by which deletions of one key are older or younger. Unlike ``until``, which whoever sweeps
+#: takes a lease by, it stays: two that sweep at the same time would otherwise each leave the strays to the other.
+OVER = "over"
+
 #: Documents in one record: well below 16 MB, whatever their keys are.
 CHUNK = 1000
 
@@ -114,12 +118,14 @@ class Condemnation:
             await self._flag(store, notices, collection, list(ids.values()))
         if self.beside:
             names = [each.name for each in keys if each.collection in self.beside]
-            # Looked for after the own record was written: of two, at least one sees the other.
-            other = await store.find_one(
-                COLLECTION, {"keys.n": {"$in": names}, "op": {"$ne": self.token}, "state": {"$in": LIVE}}
-            )
-            if other is not None:
-                raise Busy(other["op"])
+            for start in range(0, len(names), CHUNK):
+                # Looked for after the own record was written: of two, at least one sees the other.
+                piece = {"$in": names[start : start + CHUNK]}
+                other = await store.find_one(
+                    COLLECTION, {"keys.n": piece, "op": {"$ne": self.token}, "state": {"$in": LIVE}}
+                )
+                if other is not None:
+                    raise Busy(other["op"])
 
     def _records(
         self, documents: Mapping[str, Mapping[Any, Any]], keys: Sequence[Key], roots: Sequence[Any]
@@ -179,14 +185,14 @@ class Condemnation:
         Raises:
             Fenced: It is no longer this process's.
         """
-        seconds = self.timing.grace if state == GONE else self.timing.lease
+        until = self.timing.until(self.timing.grace if state == GONE else self.timing.lease)
         target = durable(store) if session is None else store
         options = {} if session is None else {"session": session}
         result = await target.update_many(
             COLLECTION,
             # The owner is the fence: who takes an expired record over writes another one.
             {"op": self.token, "owner": self.owner, "state": {"$in": LIVE}},
-            {"$set": {"state": state, "until": self.timing.until(seconds)}},
+            {"$set": {"state": state, "until": until, **({OVER: until} if state == GONE else {})}},
             **options,
         )
         if result.matched_count != self.records:
@@ -196,15 +202,16 @@ class Condemnation:
         """Return the condition that a condemned document of a model still bears the flag."""
         return {} if entry.collection in self.beside or not fields(entry) else {f"{FLAG}.by": self.token}
 
-    async def lift(self, store: Store) -> None:
-        """Take the flags off what is still there."""
-        await unflag(store, self.token, {name: list(ids.values()) for name, ids in self.documents.items()})
+    async def lift(self, store: Store, session: Any = None) -> None:
+        """Take the flags off what is still there, in a transaction where there is one."""
+        await unflag(store, self.token, {name: list(ids.values()) for name, ids in self.documents.items()}, session)
 
     async def release(self, store: Store) -> None:
         """Undo it: nothing is condemned any more, and nothing is remembered."""
         await self.lift(store)
-        # After the flags: a record tells recovery where flags may be.
-        await durable(store).delete_many(COLLECTION, {"op": self.token, "owner": self.owner})
+        # After the flags: a record tells recovery where flags may be. One that says "gone" stays: who was interrupted
+        # at a commit does not know whether it was one, and what is gone must be swept.
+        await durable(store).delete_many(COLLECTION, {"op": self.token, "owner": self.owner, "state": {"$in": LIVE}})
 
 
 async def remember(store: Store, timing: Timing, collection: str, keys: Sequence[Key], session: Any) -> None:
@@ -218,21 +225,22 @@ async def remember(store: Store, timing: Timing, collection: str, keys: Sequence
         session: The session of the transaction.
     """
     condemnation = Condemnation(timing.token(), collection, timing, timing.token())
+    until = timing.until(timing.grace)
     for record in list(condemnation._records({}, keys, ())):  # noqa: SLF001 - this file's own
-        await store.insert_one(
-            COLLECTION, {**record, "state": GONE, "until": timing.until(timing.grace)}, session=session
-        )
+        await store.insert_one(COLLECTION, {**record, "state": GONE, "until": until, OVER: until}, session=session)
 
 
-async def unflag(store: Store, token: Any, documents: Mapping[str, Sequence[Any]]) -> None:
+async def unflag(store: Store, token: Any, documents: Mapping[str, Sequence[Any]], session: Any = None) -> None:
     """Take a deletion's flags off its documents."""
-    majority = durable(store)
+    target = durable(store) if session is None else store
+    options = {} if session is None else {"session": session}
     for collection, ids in documents.items():
         for start in range(0, len(ids), CHUNK):
-            await majority.update_many(
+            await target.update_many(
                 collection,
                 {"_id": {"$in": list(ids[start : start + CHUNK])}, f"{FLAG}.by": token},
                 {"$unset": {FLAG: ""}},
+                **options,
             )
 
 

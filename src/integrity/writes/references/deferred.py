@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 from weakref import WeakKeyDictionary
+
+from pymongo.errors import InvalidOperation
 
 from integrity.declare.equality import key
 from integrity.errors import DanglingReference, explain
@@ -87,8 +89,27 @@ _DEFERRED: WeakKeyDictionary[Any, Deferred] = WeakKeyDictionary()
 
 
 def begin(session: Any) -> None:
-    """Put the checks of a session's transaction off."""
+    """Put the checks of a session's transaction off; until they are made, nobody commits it."""
     _DEFERRED[_plain(session)] = Deferred()
+    for each in {id(session): session, id(_plain(session)): _plain(session)}.values():
+        each.commit_transaction = _unchecked
+
+
+def release(session: Any) -> None:
+    """Let the transaction be committed: what was put off is checked."""
+    for each in (session, _plain(session)):
+        vars(each).pop("commit_transaction", None)
+
+
+def _unchecked(*_: Any, **__: Any) -> Never:
+    """Stand for ``commit_transaction`` on a session whose references are not checked yet.
+
+    Raises:
+        InvalidOperation: Always.
+    """
+    raise InvalidOperation(
+        "The references of a deferred transaction are checked when its block ends: leave the block, it commits."
+    )
 
 
 def of(session: Any) -> Deferred | None:
@@ -98,7 +119,8 @@ def of(session: Any) -> Deferred | None:
 
 def end(session: Any) -> None:
     """Put nothing off any more."""
-    _DEFERRED.pop(_plain(session), None)
+    if _DEFERRED.pop(_plain(session), None) is not None:
+        release(session)
 
 
 def _plain(session: Any) -> Any:

@@ -16,13 +16,13 @@ from pymongo.errors import PyMongoError
 
 from integrity.declare.equality import key
 from integrity.declare.registry import Entry
-from integrity.errors import BeingDeleted, TransactionRequired, UnguardedWrite
+from integrity.errors import BeingDeleted, RestrictedDelete, TransactionRequired, UnguardedWrite
 from integrity.store.port import Document, Filter, Store
 from integrity.writes.references import pins
 from integrity.writes.references.carry_out import carry_out
 from integrity.writes.references.condemned import ACTING, FLAG, GONE, Busy, Condemnation, Fenced
 from integrity.writes.references.durable import durable
-from integrity.writes.references.plan import DeletePlan, collect
+from integrity.writes.references.plan import DeletePlan, among, collect, pieces
 from integrity.writes.references.restricted import refuse
 from integrity.writes.transaction import transact
 
@@ -96,9 +96,8 @@ class Wish:
 
     async def again(self, store: Store, plan: DeletePlan, **session: Any) -> DeletePlan:
         """Return the plan for what was chosen and still matches."""
-        still = {"$and": [dict(self.filter), {"_id": {"$in": [each.id for each in plan.roots]}}]}
         kept = {name: value for name, value in self.options.items() if name in {"collation", "let", "comment"}}
-        return await collect(store, self.entry, still, **kept, **session)
+        return await among(store, self.entry, [each.id for each in plan.roots], self.filter, **kept, **session)
 
     async def read(self, store: Store, plan: DeletePlan, **session: Any) -> Document | None:
         """Return the document that is to be deleted and returned, as the application reads."""
@@ -200,14 +199,14 @@ async def _in_transaction(
         deleted = await carry_out(store, plan, condemnation.token, condemnation.beside, session=session)
         if deleted < len(plan.doomed):
             raise _Slipped
+        if plan.size < chosen.size:
+            # What is spared loses its flag in the transaction itself: what is gone is swept, and nobody looks for
+            # flags any more.
+            await condemnation.lift(store, session)
         await condemnation.renew(store, GONE, session)
         return Deleted(len(plan.roots), fetched, plan)
 
-    result = await transact(store, body)
-    assert result.plan is not None
-    if len(result.plan.roots) < len(chosen.roots) or len(result.plan.doomed) < len(chosen.doomed):
-        await condemnation.lift(store)
-    return result
+    return await transact(store, body)
 
 
 async def _settled(
@@ -240,6 +239,9 @@ async def in_batches(
     """Carry a decided plan out, a batch at a time, and remember it; return how many of the roots are gone.
 
     What now refuses it came after the condemnation: its writer takes it back, or the sweep does.
+
+    Raises:
+        RestrictedDelete: The server refuses to take a reference away; what is left is condemned no more.
     """
     roots = {key(each.id): each.id for each in plan.roots}
     total = plan.size
@@ -255,18 +257,33 @@ async def in_batches(
     majority = durable(store)
     left = plan
     for _ in range(10):
-        if await carry_out(majority, left, condemnation.token, condemnation.beside, before) == len(left.doomed):
+        try:
+            deleted = await carry_out(majority, left, condemnation.token, condemnation.beside, before)
+        except RestrictedDelete:
+            # It would be refused for ever: nobody is to wait for it, and to try it again.
+            await _ended(store, condemnation)
+            raise
+        if deleted == len(left.doomed):
             break
         # Something has changed since the plan was made: a child moved away, a replacement wiped a flag.
-        left = await collect(store, plan.entry, {"_id": {"$in": list(roots.values())}, **condemnation.mark(plan.entry)})
+        left = await among(store, plan.entry, list(roots.values()), condemnation.mark(plan.entry))
         if not left.roots:
             break
-    await condemnation.renew(store, GONE)
-    await condemnation.lift(store)
-    alive = await store.count_documents(plan.entry.collection, {"_id": {"$in": list(roots.values())}})
+    await _ended(store, condemnation)
+    alive = 0
+    for piece in pieces(list(roots.values())):
+        alive += await store.count_documents(plan.entry.collection, {"_id": {"$in": piece}})
     if progress is not None:
         progress(total, total)
     return len(roots) - alive
+
+
+async def _ended(store: Store, condemnation: Condemnation) -> None:
+    """Remember what is gone, and condemn nothing any more."""
+    await condemnation.renew(store, ACTING)  # still this process's
+    # Before it says "gone": what is gone is swept, and nobody looks for flags any more.
+    await condemnation.lift(store)
+    await condemnation.renew(store, GONE)
 
 
 def _only_condemned(plan: DeletePlan, condemnation: Condemnation) -> None:

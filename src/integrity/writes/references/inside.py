@@ -8,6 +8,7 @@ somebody writes optimistically, the transaction begins again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from integrity.declare.equality import equal
@@ -79,34 +80,69 @@ async def rekey(protocol: Protocol, guard: Guard, changes: Sequence[Change], ses
     if not references:
         return found
     moved = [
-        (index, reference, old, value_at(change.after, tuple(reference.field.split("."))))
+        _Move(index, reference, change.after.get("_id"), old, value_at(change.after, tuple(reference.field.split("."))))
         for index, change in enumerate(changes)
         if change.before is not None
         for reference in references
         if (old := value_at(change.before, tuple(reference.field.split(".")))) is not ABSENT and old is not None
         and not equal(old, value_at(change.after, tuple(reference.field.split("."))))
     ]  # fmt: skip
-    if not moved:
-        return found
-    store = guard.store
-    await protocol.prepare(store)
-    await _only_pins(protocol, store, guard.collection)
-    keys = list({each.at: each for each in (Key(guard.collection, by.field, old) for _, by, old, _ in moved)}.values())
-    await pins.seal(store, keys, session)
-    # What may keep an old key is no stray, and the sweep knows fields only.
-    kept = {each.field for each in guard.entry.referrers if each.ref.on_update == "no_action"}
-    swept = [each for each in keys if each.field not in kept]
-    if swept and protocol.notices.recent(guard.collection):
-        await condemned.remember(store, protocol.timing, guard.collection, swept, session)
-    for index, reference, old, new in moved:
-        referring = await children(store, reference, [old], session=session)
-        action = reference.ref.on_update
-        if action == "cascade" and new is not ABSENT and new is not None:
-            await rename(store, referring, new, session=session)
-        elif action != "no_action" and referring:
-            id_ = changes[index].after.get("_id")
-            found[index].append(refused_change(guard.collection, id_, reference.field, referring))
+    if moved:
+        await protocol.prepare(guard.store)
+    while moved:  # the registry refuses a circle of these cascades
+        await _sealed(protocol, guard.store, moved, session)
+        further: list[_Move] = []
+        for each in moved:
+            referring = await children(guard.store, each.reference, [each.old], session=session)
+            action = each.reference.ref.on_update
+            if action == "cascade" and each.new is not ABSENT and each.new is not None:
+                await rename(guard.store, referring, each.new, session=session)
+                # What changed with a key may be a key itself, which others refer to.
+                further += [
+                    _Move(each.index, reference, child.id, each.old, each.new)
+                    for reference in keyed(each.reference.entry)
+                    if reference.field == ".".join(each.reference.place.steps)
+                    for child in referring
+                ]
+            elif action != "no_action" and referring:
+                target = each.reference.target.collection
+                found[each.index].append(refused_change(target, each.id, each.reference.field, referring))
+        moved = further
     return found
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A key that has changed, as one reference goes by it.
+
+    Args:
+        index: Of the change that it came with.
+        reference: The reference.
+        id: The ``_id`` of the document whose key it is.
+        old: The key as it was.
+        new: As it is.
+    """
+
+    index: int
+    reference: Reference
+    id: Any
+    old: Any
+    new: Any
+
+
+async def _sealed(protocol: Protocol, store: Store, moved: Sequence[_Move], session: Any) -> None:
+    """Conflict with whoever pins one of the old keys, and have them swept where somebody may not have pinned."""
+    for target in {each.reference.target.name: each.reference.target for each in moved}.values():
+        await _only_pins(protocol, store, target.collection)
+        of = (Key(target.collection, each.reference.field, each.old) for each in moved
+              if each.reference.target is target)  # fmt: skip
+        keys = list({each.at: each for each in of}.values())
+        await pins.seal(store, keys, session)
+        # What may keep an old key is no stray, and the sweep knows fields only.
+        kept = {each.field for each in target.referrers if each.ref.on_update == "no_action"}
+        swept = [each for each in keys if each.field not in kept]
+        if swept and protocol.notices.recent(target.collection):
+            await condemned.remember(store, protocol.timing, target.collection, swept, session)
 
 
 async def _only_pins(protocol: Protocol, store: Store, collection: str) -> None:

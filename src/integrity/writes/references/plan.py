@@ -16,6 +16,11 @@ from integrity.writes.references.keys import Key, held, protected
 
 #: Keys in one query for children.
 CHUNK = 500
+#: ``_id``s in one query for what was asked to be deleted.
+TOGETHER = 1000
+#: How many levels of a cascade an explanation shows.
+DEEPEST = 12
+_BESIDE = "│   "
 #: How many ``_id``s an explanation names.
 EXAMPLES = 5
 
@@ -132,31 +137,37 @@ class DeletePlan:
     def _lines(self) -> Iterator[str]:
         verdict = "" if self.allowed else ", refused"
         yield f"{self.entry.collection}: {documents(len(self.roots))} to delete{verdict}"
-        yield from self._below(self.entry, "", set())
+        yield from self._below(self.roots, "")
 
-    def _below(self, entry: Entry, indent: str, above: set[Reference]) -> Iterator[str]:
+    def _below(self, parents: Sequence[Doomed], indent: str) -> Iterator[str]:
+        if len(indent) > DEEPEST * len(_BESIDE):
+            yield f"{indent}└── …"
+            return
         branches = []
-        for reference in entry.referrers:
-            for word, children in self._children(reference):
+        for reference in parents[0].entry.referrers if parents else ():
+            keys = {key(_value(each.document, reference.field)) for each in parents}
+            for word, children, further in self._children(reference, keys):
                 if children:
-                    branches.append((reference, word, children))
-        for number, (reference, word, children) in enumerate(branches, 1):
+                    branches.append((reference, word, children, further))
+        for number, (reference, word, children, further) in enumerate(branches, 1):
             last = number == len(branches)
             names = ", ".join(quote(each) for each in children[:EXAMPLES])
             more = ", …" if len(children) > EXAMPLES else ""
             where = f"{reference.entry.collection}.{reference.path}"
             yield f"{indent}{'└── ' if last else '├── '}{where}: {documents(len(children))} {word} ({names}{more})"
-            if word == "deleted" and reference not in above:
-                yield from self._below(reference.entry, indent + ("    " if last else "│   "), {*above, reference})
+            yield from self._below(further, indent + ("    " if last else _BESIDE))
 
-    def _children(self, reference: Reference) -> Iterator[tuple[str, list[Any]]]:
-        yield "deleted", [each.id for each in self.doomed if each.by is reference]
+    def _children(self, reference: Reference, keys: set[Hashable]) -> Iterator[tuple[str, list[Any], list[Doomed]]]:
+        """Yield what becomes of those that refer to some of the keys: each document stands under its own parent."""
+        deleted = [each for each in self.doomed if each.by is reference and key(each.value) in keys]
+        yield "deleted", [each.id for each in deleted], deleted
         for word, found in (
             ("loses its reference", self.nulled),
             ("refuses", self.restricted),
             ("left dangling", self.left),
         ):
-            yield word, [each.id for each in found if each.reference is reference]
+            of = [each for each in found if each.reference is reference]
+            yield word, [each.id for each in of if any(key(value) in keys for _, value in each.spots)], []
 
 
 def documents(count: int) -> str:
@@ -186,6 +197,36 @@ async def collect(store: Store, entry: Entry, filter: Filter, **options: Any) ->
     while batch := await batches.next():
         roots += [Doomed(entry, each["_id"], each) for each in batch]
     return await follow(store, entry, roots, **session)
+
+
+async def among(store: Store, entry: Entry, ids: Sequence[Any], filter: Filter, **options: Any) -> DeletePlan:
+    """Return the plan of deleting those of some documents that match a filter.
+
+    Args:
+        store: The database.
+        entry: The model.
+        ids: The documents' ``_id``s, as many as may be.
+        filter: What is to be true of them.
+        options: PyMongo's options of ``find``: ``session``, ``collation``, ``let``, ``comment``.
+    """
+    session = {name: value for name, value in options.items() if name == "session"}
+    wanted = {key(each): each for each in ids}
+    roots: dict[Hashable, Doomed] = {}
+    for piece in pieces(list(wanted.values())):
+        still = {"$and": [dict(filter), {"_id": {"$in": piece}}]}
+        batches = store.find(entry.collection, still, projection=_projection(entry), **options)
+        while batch := await batches.next():
+            for each in batch:
+                # A collation of the caller's is the `_id`s' as well, and calls "a" what was chosen as "A".
+                if (at := key(each["_id"])) in wanted:
+                    roots[at] = Doomed(entry, each["_id"], each)
+    return await follow(store, entry, list(roots.values()), **session)
+
+
+def pieces(ids: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield ``_id``s, no more at a time than one command holds: a command is a document, of 16 MB at most."""
+    for start in range(0, len(ids), TOGETHER):
+        yield list(ids[start : start + TOGETHER])
 
 
 async def follow(store: Store, entry: Entry, roots: Sequence[Doomed], **session: Any) -> DeletePlan:

@@ -25,6 +25,7 @@ from integrity.writes.references.condemned import (
     CONDEMNED,
     GONE,
     LIVE,
+    OVER,
     Condemnation,
     Fenced,
     expired,
@@ -33,7 +34,7 @@ from integrity.writes.references.condemned import (
 from integrity.writes.references.deleting import Wish, delete, in_batches
 from integrity.writes.references.durable import durable
 from integrity.writes.references.keys import protected
-from integrity.writes.references.plan import Child, children, collect, naming
+from integrity.writes.references.plan import Child, among, children, naming
 
 if TYPE_CHECKING:
     from integrity.writes.references.protocol import Protocol
@@ -47,7 +48,7 @@ class Recovered:
     """What a recovery did.
 
     Args:
-        undone: Deletions that had not been decided, and are undone.
+        undone: Deletions that had not been decided, or that the server refused to finish, and are undone.
         finished: Deletions that had been decided, and are finished.
         forgotten: Deletions whose grace is over.
         strays: Documents that were never acknowledged and would have been orphans, with their collection: deleted,
@@ -157,7 +158,7 @@ async def one(protocol: Protocol, store: Store, token: Any, done: Recovered | No
     states = {each["state"] for each in records}
     try:
         if states == {GONE}:
-            await _sweep(protocol, store, token, records, head["until"], done)
+            await _sweep(protocol, store, token, records, head[OVER], done)
         elif CONDEMNED in states:
             # Not decided: whoever decides writes every record before it acts.
             await unflag(store, token, _documents(records))
@@ -181,15 +182,19 @@ async def _finish(
     condemnation.documents = {name: {key(each): each for each in ids} for name, ids in _documents(records).items()}
     condemnation.beside = set(await protocol.notices.fresh(store))
     roots = [each for record in records for each in record.get("roots", ())]
-    plan = await collect(store, entry, {"_id": {"$in": roots}, **condemnation.mark(entry)})
+    plan = await among(store, entry, roots, condemnation.mark(entry))
     # Every record says the same again, so that it is fenced as its owner's.
     await durable(store).update_many(COLLECTION, {"op": token, "owner": owner}, {"$set": {"state": ACTING}})
-    await in_batches(store, condemnation, plan)
-    done.finished += 1
+    try:
+        await in_batches(store, condemnation, plan)
+    except RestrictedDelete:
+        done.undone += 1
+    else:
+        done.finished += 1
 
 
 async def _sweep(
-    protocol: Protocol, store: Store, token: Any, records: list[Document], until: Any, done: Recovered
+    protocol: Protocol, store: Store, token: Any, records: list[Document], over: Any, done: Recovered
 ) -> None:
     for record in records:
         by_field: dict[tuple[str, str], list[Document]] = {}
@@ -200,7 +205,7 @@ async def _sweep(
             if entry is None:
                 done.unknown.add(collection)
                 return
-            if not await _sweep_keys(protocol, store, token, entry, name, keys, until, done):
+            if not await _sweep_keys(protocol, store, token, entry, name, keys, over, done):
                 return
     await durable(store).delete_many(COLLECTION, {"op": token, "state": GONE})
     done.forgotten += 1
@@ -213,7 +218,7 @@ async def _sweep_keys(
     entry: Entry,
     name: str,
     keys: list[Document],
-    until: Any,
+    over: Any,
     done: Recovered,
 ) -> bool:
     values = {key(each["v"]): each for each in keys}
@@ -232,7 +237,7 @@ async def _sweep_keys(
     younger = store.find(
         COLLECTION,
         {"keys.n": {"$in": list(gone.values())}, "op": {"$ne": token},
-         "$or": [{"state": {"$in": LIVE}}, {"until": {"$gt": until}}]},
+         "$or": [{"state": {"$in": LIVE}}, {OVER: {"$gt": over}}, {OVER: over, "op": {"$gt": token}}]},
     )  # fmt: skip
     covered: set[str] = set()
     while batch := await younger.next():
@@ -248,16 +253,16 @@ async def _remove(protocol: Protocol, store: Store, found: list[Child], strays: 
         if not any(key(value) in strays for _, value in child.spots):
             continue
         entry = child.reference.entry
-        if child.reference.ref.on_delete == "set_null":
-            await detach(durable(store), [child])
-        else:
-            still = {"$and": [{"_id": child.id}, naming(child.reference, [value for _, value in child.spots])]}
-            try:
+        try:
+            if child.reference.ref.on_delete == "set_null":
+                await detach(durable(store), [child])
+            else:
+                still = {"$and": [{"_id": child.id}, naming(child.reference, [value for _, value in child.spots])]}
                 await delete(protocol, store, Wish(entry, still, many=True))
-            except RestrictedDelete:
-                done.kept.append((entry.collection, child.id))
-                clean = False
-                continue
+        except RestrictedDelete:
+            done.kept.append((entry.collection, child.id))
+            clean = False
+            continue
         done.strays.append((entry.collection, child.id))
     return clean
 

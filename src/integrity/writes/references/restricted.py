@@ -10,7 +10,7 @@ from integrity.declare.registry import Reference
 from integrity.errors import Referrers, RestrictedDelete, explain
 from integrity.rules.reference import restricted_delete, restricted_update
 from integrity.rules.rule import At
-from integrity.violation import Violation
+from integrity.violation import Violation, quote
 from integrity.writes.references.plan import EXAMPLES, Child, DeletePlan
 
 
@@ -31,6 +31,26 @@ def refuse(plan: DeletePlan) -> None:
         fault = restricted_delete.fault(f"{found.collection}.{found.path}", found.count, found.ids)
         violations.append(restricted_delete.RULE.violation(at, fault))
     raise RestrictedDelete(violations, f"{plan.entry.name}, collection {explain(violations)}", referrers)
+
+
+def unable(child: Child, why: str) -> RestrictedDelete:
+    """Return the refusal of a delete whose ``set_null`` the server does not let happen.
+
+    Args:
+        child: The document that would lose its reference.
+        why: The server's message.
+    """
+    found = _referrers([child])
+    target = child.reference.target
+    fault = restricted_delete.fault(f"{found.collection}.{found.path}", found.count, found.ids)
+    violation = restricted_delete.RULE.violation(At(target.collection, None, "", ""), fault)
+    return RestrictedDelete(
+        [violation],
+        f"{target.name}, collection {target.collection}: the delete would take the reference "
+        f"{found.collection}.{found.path} from the document {quote(child.id)}, and the server refuses what is left of "
+        f"it ({why}); change that document first, or what its index or validator says.",
+        [found],
+    )
 
 
 @dataclass(frozen=True, slots=True)
