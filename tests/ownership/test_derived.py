@@ -165,3 +165,44 @@ def test_a_method_without_a_type_is_no_field() -> None:
         @derived
         def total(self):  # type: ignore[no-untyped-def]  # this is the point  # noqa: ANN001, ANN202
             return self
+
+
+def test_making_an_instance_computes_a_derived_field_once() -> None:
+    """Goes red when the instance that the method is given makes defaults of its own derived fields, without an end."""
+    calls = []
+
+    class Chain(Model, collection="chains"):
+        id: int
+        first: int
+
+        @derived
+        def second(self) -> int:
+            calls.append(self.first)
+            return self.first + 1
+
+    made = Chain(id=1, first=1)
+    assert len(calls) == 1
+    assert (made.second, made.model_dump()["second"]) == (2, 2)
+
+
+def test_derived_fields_may_be_many_and_follow_each_other(raw: Raw) -> None:
+    class Long(Model, collection="longs"):
+        id: int
+        first: int
+
+        @derived
+        def second(self) -> int:
+            return self.first + 1
+
+        @derived
+        def third(self) -> int:
+            return self.second + 1
+
+        @derived
+        def fourth(self) -> int:
+            return self.third + self.second
+
+    db = integrity.Database(raw, models=[Long], actor="*")
+    db[Long].insert_one(Long(id=1, first=1))
+    db[Long].update_one({"_id": 1}, {"$inc": {"first": 1}})
+    assert raw["longs"].find_one() == {"_id": 1, "first": 2, "second": 3, "third": 4, "fourth": 7}

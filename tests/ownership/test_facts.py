@@ -1,16 +1,21 @@
 """The map of facts, in every format, and the copies that data gives away."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from click.testing import CliRunner
 from pymongo import MongoClient
 
+from integrity import Model, Ref
 from integrity.cli import integrity as command
 from integrity.cli import main
+from integrity.declare.facts import facts as mapped
+from integrity.declare.registry import Registry
+from integrity.report import facts_as_svg
 
 PLACE = str(Path(__file__).with_name("library.py"))
 
@@ -39,6 +44,28 @@ def test_json_dot_and_svg_say_the_same() -> None:
     svg = ET.fromstring(facts("-f", "svg"))  # noqa: S314 - our own
     titles = [each.text for each in svg.iter("{http://www.w3.org/2000/svg}title")]
     assert "awards.winner is a copy of authors.name via handle" in titles
+
+
+def test_a_collection_may_have_another_ones_name_and_more() -> None:
+    """Goes red when a line is drawn to the first collection whose name fits: it would end in the wrong box."""
+
+    class Log(Model, collection="app"):
+        id: int
+
+    class User(Model, collection="app.users"):
+        id: int
+
+    class Visit(Model, collection="visits"):
+        user: Annotated[int, Ref(User)]
+
+    found = mapped(Registry([Log, User, Visit]))
+    svg = facts_as_svg.write(found)
+    boxes = re.findall(r'<rect x="(\d+)" y="(\d+)" width="270"', svg)
+    line = re.search(r'class="r" d="M\d+ \d+ C.* (\d+) (\d+)"', svg)
+    assert line is not None
+    users = boxes[[each.name for each in found].index("app.users")]
+    assert line[1] == users[0]
+    assert int(line[2]) > int(users[1])
 
 
 @pytest.mark.parametrize("output_format", ["text", "json"])

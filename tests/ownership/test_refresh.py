@@ -1,14 +1,15 @@
 """Copies follow their owner: in its transaction, beyond a bound in batches, whatever wrote it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.database import Database
 
 import integrity
-from integrity import InvalidDocument, TransactionRequired
+from integrity import CopyOf, InvalidDocument, Model, Ref, TransactionRequired
 from integrity.embedded import Mongod
+from integrity.writes.copies import finishing
 from tests.ownership.library import MODELS, Author, Award, Book, Loan
 from tests.writes.handles import Awaited, Handle
 
@@ -148,3 +149,69 @@ def test_without_transactions_what_others_copy_does_not_change(standalone: Mongo
             db[Author].update_one({"_id": 1}, {"$set": {"rating": 3}})
         finally:
             db.client.drop_database(database_name)
+
+
+def test_documents_that_are_copied_themselves_go_in_small_batches(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them costs look-ups of its own: a thousand in one transaction outlast it on a busy server."""
+    sizes = []
+    batch = finishing._batch
+
+    async def counted(keeper: Any, store: Any, record: Any, copy: Any, ids: Any, done: Any) -> Any:
+        sizes.append(len(ids))
+        return await batch(keeper, store, record, copy, ids, done)
+
+    monkeypatch.setattr(finishing, "_batch", counted)
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Book].insert_many([{"_id": each, "title": "One", "author_id": 1} for each in range(60)])
+    db[Loan].insert_one({"_id": 1, "book_id": 59})
+    db._core.copies.limit = 55
+    db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+    assert sizes == [50, 10]
+    assert raw["books"].count_documents({"author": "Ada L."}) == 60
+    assert raw["loans"].count_documents({"author": "Ada L."}) == 1
+
+
+class Full(Model):
+    first: str
+    last: str | None = None
+
+
+class Person(Model, collection="people"):
+    id: int
+    name: str
+    full: Full | None = None
+    tags: list[str] | None = None
+
+
+class Seat(Model):
+    person: Annotated[int, Ref(Person)]
+    name: Annotated[str, CopyOf(Person, "name", via="person")]
+    first: Annotated[str | None, CopyOf(Person, "full.first", via="person")] = None
+
+
+class Table(Model):
+    seats: list[Seat]
+
+
+class Party(Model, collection="parties"):
+    id: int
+    host: Annotated[int | None, Ref(Person)] = None
+    full: Annotated[Full | None, CopyOf(Person, "full", via="host")] = None
+    tags: Annotated[list[str] | None, CopyOf(Person, "tags", via="host")] = None
+    tables: list[Table] | None = None
+
+
+def test_a_document_that_names_an_owner_by_two_references_gets_all_copies(raw: Raw) -> None:
+    """Goes red when the document that is written by itself writes back the objects that a command has refreshed."""
+    db = integrity.Database(raw, models=[Person, Party], actor="*")
+    db[Person].insert_one({"_id": 1, "name": "Ada", "full": {"first": "Ada"}, "tags": ["a"]})
+    db[Party].insert_one({"_id": 1, "host": 1, "tables": [{"seats": [{"person": 1}]}]})
+    db[Person].update_one({"_id": 1}, {"$set": {"name": "Bob", "full.first": "Bob"}, "$push": {"tags": "b"}})
+    assert raw["parties"].find_one() == {
+        "_id": 1,
+        "host": 1,
+        "full": {"first": "Bob", "last": None},
+        "tags": ["a", "b"],
+        "tables": [{"seats": [{"person": 1, "name": "Bob", "first": "Bob"}]}],
+    }

@@ -10,7 +10,7 @@ import pytest
 from bson import Decimal128, ObjectId
 from pydantic import Field
 
-from integrity import CopyOf, Model, Policy, Ref, RepairError, Revision, Unique
+from integrity import CopyOf, Model, Policy, Ref, RepairError, Revision, Unique, derived
 from integrity.repair import Choices
 from tests.repair.conftest import Shop
 
@@ -102,6 +102,114 @@ def test_a_copy_comes_from_its_owner_unless_the_owner_is_to_be_mended_first(shop
     assert [each.get("code") for each in made.raw.boxes.find().sort("_id")] == ["a", "old", "a"]
     assert done.reasons == {"the owner is to be mended first: items.code"}
     assert made.wrong() == [("FRB001", 2, "code"), ("OWN001", 2, "code")]
+
+
+class Category(Model, collection="categories"):
+    id: int
+    title: str | None = None
+
+
+class Product(Model, collection="products"):
+    id: int
+    category: Annotated[int | None, Ref(Category)] = None
+    title: Annotated[str | None, CopyOf(Category, "title", via="category")] = None
+
+
+class Line(Model):
+    product: Annotated[int, Ref(Product)]
+    title: Annotated[str | None, CopyOf(Product, "title", via="product")] = None
+    quantity: int = 1
+
+    @derived
+    def twice(self) -> int:
+        return self.quantity * 2
+
+
+class Order(Model, collection="orders"):
+    id: int
+    lines: list[Line]
+    free: list[Annotated[int, Ref(Product)]] | None = None
+    version: Annotated[int, Revision()] = 0
+
+    @derived
+    def total(self) -> int:
+        return sum(each.quantity for each in self.lines) + len(self.free or ())
+
+
+def test_copies_follow_an_owner_that_is_mended_whatever_is_selected(shop: Make) -> None:
+    """A copy of a placeholder is one too, and null in it would be no copy: its owner says what it holds."""
+    made = shop(
+        [Order, Product, Category],
+        categories=[{"_id": 1, "title": "N/A"}, {"_id": 2, "title": 5}],
+        products=[{"_id": 1, "category": 1, "title": "N/A"}, {"_id": 2, "category": 2}, {"_id": 3, "category": 1}],
+        orders=[{"_id": 1, "lines": [{"product": 1, "title": "N/A", "twice": 2}], "version": 7, "total": 1}],
+    )
+    before = made.bytes()
+    assert made.repair("FRB001@products=null", select=["FRB001"]).reasons == {
+        "the owner is to be mended first: categories.title",
+        "the owner is to be mended first: products.title",
+        "choose --unsafe FRB001=null|remove|delete|quarantine",
+    }
+    assert made.bytes() == before
+    done = made.repair("FRB001@categories=null", "SCH001@categories=null")
+    assert made.wrong() == []
+    assert made.raw.orders.find_one() == {
+        "_id": 1, "lines": [{"product": 1, "title": None, "twice": 2}], "version": 8, "total": 1
+    }  # fmt: skip
+    assert not made.undo(done.summary.run).skipped
+    assert made.bytes() == before
+    made.raw.categories.update_one({"_id": 2}, {"$set": {"title": "A\x07"}})
+    made.raw.products.update_one({"_id": 2}, {"$set": {"title": "A\x07"}})
+    made.raw.categories.update_one({"_id": 1}, {"$set": {"title": ""}})
+    made.raw.products.update_many({"category": 1}, {"$set": {"title": "of old"}})
+    made.repair("EMP001=null", select=["EMP001"])
+    assert [each["title"] for each in made.raw.products.find().sort("_id")] == [None, "A\x07", None]
+
+
+def test_what_is_derived_is_computed_anew_also_when_what_it_is_computed_of_is_mended(shop: Make) -> None:
+    lines = [{"product": 1, "quantity": 2, "twice": 5}, {"product": 1, "quantity": 1}]
+    made = shop(
+        [Order, Product, Category],
+        products=[{"_id": 1}],
+        orders=[
+            {"_id": 1, "lines": lines, "free": [9, 1], "version": 1, "total": 5},
+            {"_id": 2, "lines": [{"product": 1, "quantity": "many", "twice": 3}], "version": 0, "total": 3},
+        ],
+    )
+    before = made.bytes()
+    first = made.repair(select=["OWN002"])
+    assert first.summary.mended == {"OWN002": 2}
+    second = made.repair("REF001=null")
+    lines = [{"product": 1, "quantity": 2, "twice": 4}, {"product": 1, "quantity": 1, "twice": 2}]
+    assert made.raw.orders.find_one({"_id": 1}) == {"_id": 1, "lines": lines, "free": [1], "version": 3, "total": 4}
+    assert [each[0] for each in made.wrong()] == ["SCH001"]
+    for done in (second, first):
+        assert not made.undo(done.summary.run).skipped
+    assert made.bytes() == before
+
+
+def test_two_values_that_become_equal_are_not_both_converted(shop: Make) -> None:
+    class Event(Model, collection="events"):
+        id: int
+        at: Annotated[dt.datetime, Unique()]
+
+    at = ["2024-05-06T07:08:09Z", "2024-05-06T09:08:09+02:00", "2024-05-06T10:08:09Z"]
+    made = shop([Event], events=[{"_id": n, "at": each} for n, each in enumerate(at)])
+    assert made.repair().reasons == {"another document has the value, and at is declared unique"}
+    assert [each[:2] for each in made.wrong()] == [("SCH001", 1)]
+
+
+def test_on_a_standalone_server_one_refusal_is_one_documents(alone: Any) -> None:
+    alone.items.insert_many([{"_id": each, "code": "a", "size": 5.0, "weight": 1.0} for each in range(5)])
+    alone.items.update_one({"_id": 2}, {"$set": {"weight": "heavy"}})
+    alone.command("collMod", "items", validator={"weight": {"$type": "number"}})
+    made = Shop(alone, [Item])
+    before = made.bytes()
+    done = made.repair()
+    assert done.summary.mended == {"SCH001": 4}
+    assert "the collection's validator refuses the document with what else is wrong with it" in done.reasons
+    assert not made.undo(done.summary.run).skipped
+    assert made.bytes() == before
 
 
 def test_a_reference_gets_the_type_of_the_key_that_is_there(shop: Make) -> None:

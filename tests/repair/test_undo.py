@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import bson
 import pytest
-from bson import Int64
+from bson import Binary, Int64
 from pymongo import MongoClient
 
 from integrity import Model, Ref, RepairError, Unique
 from integrity.embedded import Mongod
-from integrity.repair import CollectionJournal, FileJournal, held, release
+from integrity.repair import CollectionJournal, FileJournal, Held, held, release
 from integrity.store.run import run
 from tests.repair.conftest import Shop
 
@@ -28,6 +29,11 @@ class Customer(Model, collection="customers"):
     name: str
     email: Annotated[str | None, Unique()] = None
     visits: int = 0
+
+
+class Thing(Model, collection="things"):
+    id: Any
+    size: int
 
 
 class Order(Model, collection="orders"):
@@ -60,20 +66,37 @@ def test_undo_brings_the_bytes_back(shop: Make, where: str, tmp_path: Path) -> N
     done = made.repair(*UNSAFE, journal=journal)
     assert made.wrong() == []
     assert made.raw["customers.quarantine"].count_documents({}) == 1
-    again = FileJournal(file, create=False) if where == "file" else journal
+    again = journal
+    if isinstance(journal, FileJournal):
+        with pytest.raises(RepairError, match="is in use"):
+            FileJournal(file)
+        journal.close()
+        again = FileJournal(file, create=False)
     assert [(each.name, each.ended) for each in run(again.runs())] == [(done.summary.run, True)]
     undone = made.undo(done.summary.run, again)
     assert (undone.skipped, undone.already) == ({}, 0)
     assert made.bytes() == before
     assert made.wrong() == wrong
-    assert made.undo(done.summary.run, again).back == 0
     assert run(again.runs())[0].undone
+    with pytest.raises(RepairError, match="was undone already"):
+        made.undo(done.summary.run, again)
     if where == "file":
         assert "integrity.journal" not in made.raw.list_collection_names()
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        for each in (journal, again):
-            assert isinstance(each, FileJournal)
-            each.close()
+        assert isinstance(again, FileJournal)
+        again.close()
+
+
+def test_an_id_may_be_of_any_type(shop: Make) -> None:
+    ids = [Binary(b"0123456789abcdef", 4), Binary(b"0123456789abcdef", 3), Int64(1), -0.0, {"a": Int64(1)}, True, b"1"]
+    for remedy in ("SCH001=delete", "SCH001=quarantine", "EMP=null"):
+        made = shop([Thing], things=[{"_id": each, "size": "large"} for each in ids] + [{"_id": 2, "size": 5.0}])
+        before = made.bytes()
+        done = made.repair(remedy)
+        assert done.summary.documents == (1 if remedy == "EMP=null" else len(ids) + 1)
+        assert not made.undo(done.summary.run).skipped
+        assert made.bytes() == before
+        made.raw.client.drop_database(made.raw.name)
 
 
 def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:
@@ -83,6 +106,57 @@ def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:
     undone = made.undo(done.summary.run)
     assert undone.skipped == {"it was changed since": 1}
     assert [each["visits"] for each in made.raw.customers.find().sort("_id")] == [7, 5, -0.0]
+
+
+def test_what_looks_like_the_repair_is_the_applications_after_undoing(shop: Make) -> None:
+    """Goes red when a second undoing goes by the bytes alone: it would bring back what was deleted on purpose."""
+    made = shop([Customer], customers=CUSTOMERS[3:4])
+    done = made.repair("delete")
+    made.undo(done.summary.run)
+    made.raw.customers.delete_one({"_id": 4})
+    with pytest.raises(RepairError, match="was undone already"):
+        made.undo(done.summary.run)
+    assert made.raw.customers.count_documents({}) == 0
+
+
+def test_a_run_of_another_database_is_not_undone(shop: Make, client: MongoClient[Any], tmp_path: Path) -> None:
+    made = shop([Customer], customers=CUSTOMERS[3:4])
+    journal = FileJournal(tmp_path / "journal")
+    done = made.repair("delete", journal=journal)
+    other = Shop(client[f"{made.raw.name}_copy"], [Customer])
+    with pytest.raises(RepairError, match=f"of the database '{made.raw.name}'"):
+        other.undo(done.summary.run, journal)
+    assert other.bytes()["customers"] == []
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"my notes, which are long enough", b"x", bson.encode({"_id": 1, "name": "a customer"})]
+)
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "notes"
+    file.write_bytes(content)
+    for create in (True, False):
+        with pytest.raises(RepairError, match="is no journal of this library; it is left as it is"):
+            FileJournal(file, create=create)
+    assert file.read_bytes() == content
+
+
+def test_what_a_killed_process_has_left_of_an_entry_is_cut_off(shop: Make, tmp_path: Path) -> None:
+    made = shop([Customer], customers=CUSTOMERS[2:])
+    before, file = made.bytes(), tmp_path / "journal"
+    journal = FileJournal(file)
+    done = made.repair("quarantine", journal=journal)
+    journal.close()
+    whole = file.read_bytes()
+    for rest in (whole[:3], whole[:10], whole[:60]):
+        file.write_bytes(whole + rest)
+        FileJournal(file, create=False).close()
+        assert file.read_bytes() == whole
+    again = FileJournal(file, create=False)
+    assert not made.undo(done.summary.run, again).skipped
+    again.close()
+    assert made.bytes() == before
 
 
 def test_an_unknown_run_is_an_error(shop: Make) -> None:
@@ -145,8 +219,14 @@ def test_released_is_what_is_valid(shop: Make) -> None:
 
     assert run(everything()) == ["it breaks FRB001 name"]
     made.raw["customers.quarantine"].update_one({}, {"$set": {"document.name": "Ada"}})
+
+    async def first() -> Held:
+        return await anext(held(made.store, made.registry.entry("Customer")))
+
+    read = run(first())
     assert run(everything()) == [""]
     assert made.raw.customers.find_one() == {"_id": 4, "name": "Ada", "email": None, "visits": 5}
+    assert run(release(made.store, made.registry, read)).reason == "it was changed, or released, since it was read"
     assert made.raw["customers.quarantine"].count_documents({}) == 0
 
 

@@ -71,11 +71,15 @@ async def test_fields_of_other_owners_are_carried_over_and_not_replaced(db: Hand
     before = stored(raw)
     for actor, replacement in (
         ("catalogue", {"sku": "A-1", "title": "Lantern", "price": "6"}),
-        ("pricing", {"sku": "A-1", "title": "Lantern", "price": "6"}),
+        ("pricing", {"sku": "A-1", "title": "Lamp", "price": "5"}),
+        ("pricing", {"sku": "A-1", "title": "Lantern", "price": "6", "note": "x"}),
     ):
         with pytest.raises(ForeignWrite):
             await db.acting_as(actor)[Product].replace_one({"_id": 1}, replacement)
         assert stored(raw) == before
+    # What counts is what changes: who owns a field may hand back the rest as it is.
+    await db.acting_as("pricing")[Product].replace_one({"_id": 1}, {**found, "price": "6"})
+    assert raw["products"].find_one() == {**found, "price": Decimal128("6")}
 
 
 async def test_a_replacement_from_an_older_revision_is_stale(db: Handle, raw: Raw) -> None:

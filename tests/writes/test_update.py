@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from pymongo import MongoClient, ReturnDocument
+from bson import Decimal128
+from pymongo import MongoClient, ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
@@ -164,6 +165,41 @@ async def test_actors_update_only_what_they_own(full: Handle, raw: Raw) -> None:
         assert stored(raw) == before
     with pytest.raises(ForeignWrite):
         await pricing[Product].update_one({"_id": 9}, {"$set": {"price": "2"}}, upsert=True)
+
+
+async def test_what_an_update_mentions_and_leaves_as_it_was_is_nobodys_affair(full: Handle, raw: Raw) -> None:
+    """Goes red when updates are judged by the paths that they name: a form that sends all fields back would fail."""
+    pricing, catalogue = full.acting_as("pricing"), full.acting_as("catalogue")
+    await pricing[Product].update_one({"_id": 1}, {"$set": {"price": "9.90"}})
+    title = next(iter(raw["products"].find({"_id": 1})))["title"]
+    for update in (
+        {"$set": {"price": "9.90", "note": "a"}},
+        {"$inc": {"price": 0}, "$set": {"note": "b"}},
+        {"$max": {"price": Decimal128("1")}, "$set": {"note": "c"}},
+        [{"$set": {"price": "$price", "note": "d"}}],
+    ):
+        assert (await catalogue[Product].update_one({"_id": 1}, update)).modified_count == 1
+    await pricing[Product].update_many({"_id": 1}, {"$set": {"title": title, "price": "2"}})
+    await pricing[Product].update_one({"_id": 1}, {"$set": {"price": "3"}}, upsert=True)
+    await pricing[Product].bulk_write([UpdateOne({"_id": 1}, {"$set": {"price": "4", "title": title}})])
+    found = raw["products"].find_one({"_id": 1})
+    assert found is not None
+    assert (str(found["price"]), found["note"], found["title"]) == ("4", "d", title)
+    before = stored(raw)
+    for handle, update, named in (
+        (pricing, {"$set": {"price": "5", "title": "x"}}, "title"),
+        (catalogue, {"$set": {"note": "e"}, "$mul": {"price": 2}}, "price"),
+        (catalogue, {"$unset": {"price": ""}}, "price"),
+    ):
+        with pytest.raises(ForeignWrite) as refused:
+            await handle[Product].update_one({"_id": 1}, update)
+        assert named in [each.path for each in refused.value.violations]
+        assert stored(raw) == before
+    with pytest.raises(ForeignWrite):  # a filter of an upsert is written, too
+        await catalogue[Product].update_one(
+            {"_id": 9, "price": Decimal128("5")}, {"$set": {"sku": "Z-9", "title": "New"}}, upsert=True
+        )
+    assert stored(raw) == before
 
 
 async def test_an_upsert_inserts_what_is_valid_and_nothing_else(full: Handle, raw: Raw) -> None:

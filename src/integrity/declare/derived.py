@@ -77,8 +77,11 @@ class derived(Generic[T]):  # noqa: N801 - a decorator, written like property
 
         def made(values: dict[str, Any]) -> Any:
             assert issubclass(cls, BaseModel)
+            # All of them are given, and computed when they are read: pydantic would make a default of those that are
+            # not, this one too, without an end.
+            given = dict.fromkeys(getattr(cls, "__integrity_derived__", ()))
             try:
-                return self.function(cls.model_construct(**values))
+                return self.function(cls.model_construct(**{**given, **values}))
             except Exception:  # noqa: BLE001 - the function is the user's; the write that needs its value says so
                 return None
 

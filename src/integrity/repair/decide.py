@@ -7,7 +7,7 @@ document with another fault that stays open is repaired field by field, and none
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,10 @@ from integrity.repair.place import Spot, changed, locate
 from integrity.repair.same_value import conversions
 from integrity.rules import BY_CODE
 from integrity.rules import remedy as remedies
+from integrity.rules.derivation import derivations
 from integrity.rules.judge import Judge, dotted
+from integrity.rules.ownership import stale_copy, wrong_derivation
+from integrity.rules.reference import wrong_key_type
 from integrity.rules.unique import duplicate_value
 from integrity.store.port import Document
 from integrity.violation import Violation
@@ -32,6 +35,9 @@ Edit = tuple[Path, Any]
 #: What the judge of a document alone sees; the others are looked at when everything of a batch is known.
 _ALONE = ("EMP", "FRB", "SCH")
 
+#: The rules of which other documents say by themselves what should stand there.
+_SUPPLIED = (stale_copy.RULE.code, wrong_key_type.RULE.code)
+
 
 @dataclass(frozen=True)
 class Supplied:
@@ -40,10 +46,12 @@ class Supplied:
     Args:
         value: The value; `ABSENT` where nothing should stand there.
         reason: Why it cannot be had; empty when it can.
+        at: Where, when that is not where the violation is but around it; empty otherwise.
     """
 
     value: Any = ABSENT
     reason: str = ""
+    at: Path = ()
 
 
 @dataclass(frozen=True)
@@ -131,20 +139,54 @@ class Decider:
     def go_on(self, found: Decision, violations: Iterable[Violation], supplied: Mapping[str, Supplied]) -> None:
         """Decide about more violations of a document."""
         known = list(self.judge.stored(found.after))
+        several = list(violations)
+        computed = [each for each in several if each.code == wrong_derivation.RULE.code]
         # From the last element to the first: taking one out moves those behind it.
-        for violation in sorted(violations, key=_position, reverse=True):
+        for violation in sorted((each for each in several if each not in computed), key=_position, reverse=True):
             reason = self._mend(found, known, violation, supplied)
             if reason is not None:
                 found.left.append((violation, reason))
             elif found.mended:
                 known = list(self.judge.stored(found.after))
+        if self.entry.derived and (computed or found.mended):
+            self._recompute(found, computed)
+
+    def _recompute(self, found: Decision, wrong: Sequence[Violation]) -> None:
+        """Compute the derived fields anew, as every write does: of what has been mended by now."""
+        made = derivations(self.entry, found.after)
+        earlier = {each.path: each for each in found.mended if each.remedy is remedies.RECOMPUTE}
+        open_ = {each.path: each for each in wrong}
+        for each in made:
+            path = dotted(each.path)
+            if each.error or (each.agrees and path not in open_):
+                continue
+            violation = open_.get(path) or each.violation(self.entry.collection, found.before)
+            before = each.stands
+            if path in earlier:
+                found.mended.remove(earlier[path])
+                violation, before = earlier[path].violation, earlier[path].before
+            value = ABSENT if each.agrees and each.stands is ABSENT else each.value
+            found.mended.append(Mended(violation, remedies.RECOMPUTE, path, before, value))
+            found.after = changed(found.after, each.path, value)
+        errors = {dotted(each.path): each.error for each in made if each.error}
+        mended = {each.path for each in found.mended}
+        for violation in wrong:
+            if violation.path in mended:
+                continue
+            failed = errors.get(violation.path)
+            reason = f"its method fails: {failed}" if failed else "what it is computed from is to be mended first"
+            found.left.append((violation, reason))
 
     def _mend(
         self, found: Decision, known: list[Violation], violation: Violation, supplied: Mapping[str, Supplied]
     ) -> str | None:
         """Mend one violation in `found`; return why not, or None."""
         reason = _nothing_chosen(violation)
-        for choice in self._choices.of(violation):
+        choices: Iterable[Choice] = self._choices.of(violation)
+        if violation.path in supplied and violation.code not in _SUPPLIED:
+            # A copy holds what its owner holds: nothing else would be better, whatever was chosen for the value.
+            choices = [Choice(remedies.FROM_OWNER), *(each for each in choices if each.remedy.whole)]
+        for choice in choices:
             if choice.remedy.whole:
                 if violation.code == duplicate_value.RULE.code:
                     found.group = (choice, violation)
@@ -172,13 +214,11 @@ class Decider:
             return "an _id is never changed; choose delete or quarantine"
         if not remedy.safe and self._immutable(spot):
             return "it is written once (Immutable)"
-        if remedy in {remedies.FROM_OWNER, remedies.RECOMPUTE} or (
-            remedy is remedies.CONVERT and violation.path in supplied
-        ):
-            given = supplied.get(violation.path, Supplied(reason="what it should be is not known"))
+        if remedy is remedies.FROM_OWNER or (remedy is remedies.CONVERT and violation.path in supplied):
+            given = supplied.get(violation.path, Supplied(reason="the owner is no longer there"))
             if given.reason:
                 return given.reason
-            edits: Iterable[Edit] = [(spot.path, given.value)]
+            edits: Iterable[Edit] = [(given.at or spot.path, given.value)]
         else:
             edits = self._edits(remedy, spot, found.after)
         refusal = _impossible(remedy)

@@ -19,6 +19,7 @@ from integrity.repair.suspects import AWAY, GROUP, Suspects
 from integrity.repair.within import Tell, Within
 from integrity.rules.judge import Judge
 from integrity.store.port import Store
+from integrity.writes.copies.planning import Moved
 from integrity.writes.guard import EVERYBODY, Guard
 from integrity.writes.references import protocol
 from integrity.writes.unique import Indexes
@@ -78,10 +79,12 @@ async def repair(
             for batch in suspects.of(each.name, each.size, GROUP):
                 for gone in await each.whole(batch, GROUP):
                     suspects.forget(each.name, gone)
-        for each in collections:
+        for at, each in enumerate(collections):
             for batch in suspects.of(each.name, each.size):
-                for going in await each.values(batch):
-                    suspects.goes(each.name, going)
+                going, owners = await each.values(batch)
+                for one in going:
+                    suspects.goes(each.name, one)
+                await _follow(suspects, owners, collections[at + 1 :])
         for each in reversed(collections):
             for batch in suspects.of(each.name, each.size, AWAY):
                 await each.whole(batch, AWAY)
@@ -90,6 +93,17 @@ async def repair(
     finally:
         suspects.close()
     return summary
+
+
+async def _follow(suspects: Suspects, owners: Sequence[Moved], collections: Sequence[Within]) -> None:
+    """Look at the copies of owners that were mended, in the collections that are still to come."""
+    for owner in owners:
+        entry = owner.via.entry
+        for each in collections:
+            if each.name == entry.collection:
+                async for ids in each.following(owner):
+                    for one in ids:
+                        suspects.follow(entry, [copy for copy, _ in owner.values], one)
 
 
 async def _collections(

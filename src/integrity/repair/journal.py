@@ -34,6 +34,11 @@ from integrity.errors import RepairError
 from integrity.store.port import CODEC, Document, Store
 from integrity.writes.references.durable import durable
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
 COLLECTION = "integrity.journal"
 
 #: Of the 16 MB of a document, less what an entry has besides.
@@ -41,6 +46,8 @@ _LARGEST = 16 * 1024 * 1024 - 4096
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(**{**CODEC, "document_class": RawBSONDocument})
 _CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 _PAGE = 100
+#: Bytes by which an entry is told from anything else: its size, its ``_id`` with its size, the name of the run.
+_BEGINNING = 18
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,7 @@ class Run:
         ended: Whether it came to its end.
         undone: Whether it was undone.
         changes: How many changes it wrote down; 0 where it did not come to its end.
+        database: The database that it repaired.
     """
 
     name: str
@@ -108,6 +116,7 @@ class Run:
     ended: bool = False
     undone: bool = False
     changes: int = 0
+    database: str = ""
 
 
 @dataclass
@@ -217,14 +226,36 @@ class FileJournal(Journal):
             self._file = os.fdopen(os.open(path, how, 0o600), "r+b", buffering=0)
         except OSError as error:
             raise RepairError(f"The journal {path} cannot be opened: {error.strerror or error}.") from error
-        self._repair_end()
+        try:
+            self._lock()
+            self._repair_end()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _lock(self) -> None:
+        """Keep other processes away: what one of them is just writing looks like what a killed one has left."""
+        if fcntl is None:  # pragma: no cover - Windows
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RepairError(f"The journal {self._path} is in use by another repair: wait for its end.") from error
 
     def _repair_end(self) -> None:
         """Cut off what a killed process has left of an entry: its change was never made."""
         end = 0
         for end, _ in self._records():  # noqa: B007 - the last one counts
             pass
-        self._file.truncate(end)
+        self._file.seek(end)
+        if left := self._file.read(_BEGINNING):
+            # Nothing is cut off but the beginning of an entry: it may be another file, named by mistake.
+            if not _begins(left) or (not end and len(left) < _BEGINNING):
+                raise self._foreign()
+            self._file.truncate(end)
+
+    def _foreign(self) -> RepairError:
+        return RepairError(f"{self._path} is no journal of this library; it is left as it is.")
 
     async def _write(self, encoded: Sequence[RawBSONDocument]) -> None:
         try:
@@ -268,8 +299,8 @@ class FileJournal(Journal):
             if size < 5 or at + size > total:  # noqa: PLR2004 - the shortest document
                 return
             data = self._at(at + size, size)
-            if data[-1]:
-                raise RepairError(f"{self._path} is no journal: what is in it is not BSON.")
+            if data[-1] or not _begins(data):
+                raise self._foreign()
             at += size
             yield at, data
 
@@ -280,6 +311,12 @@ class FileJournal(Journal):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _begins(data: bytes) -> bool:
+    """Whether bytes begin as an entry does, as far as they go: {_id: {run: ..."""
+    given = data[4:9], data[13:_BEGINNING]
+    return all(each == whole[: len(each)] for each, whole in zip(given, (b"\x03_id\0", b"\x02run\0"), strict=True))
 
 
 def _of(data: bytes, run: str) -> bool:
@@ -300,6 +337,7 @@ def _run(record: Mapping[str, Any]) -> Run:
         bool(record.get("ended")),
         bool(record.get("undone")),
         int(record.get("changes") or 0),
+        str(record.get("database") or ""),
     )
 
 

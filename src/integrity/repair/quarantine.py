@@ -122,18 +122,22 @@ async def release(store: Store, registry: Registry, one: Held) -> Released:
     if entry.references:
         await references.prepare(store)
 
-    async def body(session: Any) -> None:
+    async def body(session: Any) -> str:
         options = {} if session is None else {"session": session}
+        record = await store.find_one(collection_of(entry.collection), {"_id": one.record}, **options)
+        if record is None or not equal(record["document"], one.document):
+            return "it was changed, or released, since it was read"
         there = await store.find_one(entry.collection, {"_id": one.id}, **options) if session is None else None
         if there is None or not equal(there, one.document):
             await insert_one(guard, dict(one.document), session=session)
         await store.delete_one(collection_of(entry.collection), {"_id": one.record}, **options)
+        return ""
 
     try:
-        await (transact(store, body) if await references.transactional(store) else body(None))
+        reason = await (transact(store, body) if await references.transactional(store) else body(None))
     except InvalidDocument as error:
         codes = ", ".join(sorted({f"{each.code} {each.path}".strip() for each in error.violations}))
         return Released(one, f"it breaks {codes}", error.violations)
     except (IntegrityError, OperationFailure) as error:
         return Released(one, refused(error))
-    return Released(one)
+    return Released(one, reason)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from integrity.audit.facts import Facts, copied, faults, touched
 from integrity.declare.equality import key
-from integrity.declare.extract import ABSENT, value_at, values_at
+from integrity.declare.extract import ABSENT, Path, value_at, values_at
 from integrity.declare.registry import Copy, Entry, Reference
 from integrity.repair.decide import Supplied
 from integrity.rules.judge import dotted
-from integrity.rules.ownership import stale_copy
 from integrity.rules.reference import wrong_key_type
 from integrity.store.lookup import look_up, queryable
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
+from integrity.writes.copies.fitting import as_copy
 
 _CHUNK = 200
 
@@ -37,28 +38,30 @@ class Supplies:
     ) -> list[dict[str, Supplied]]:
         """Return what is known for each document, by path."""
         found: list[dict[str, Supplied]] = [{} for _ in documents]
-        stale: dict[Copy, list[tuple[int, str, Any]]] = {}
+        stale: dict[Copy, list[tuple[int, str, Path, Any]]] = {}
         mistyped: dict[Reference, list[tuple[int, str, Any]]] = {}
         for index, (document, several) in enumerate(zip(documents, violations, strict=True)):
             for violation in several:
-                if violation.code == stale_copy.RULE.code:
-                    for copy, via in _vias(self._entry, document, violation):
-                        stale.setdefault(copy, []).append((index, violation.path, via))
-                elif violation.code == wrong_key_type.RULE.code:
+                # Whatever is wrong with a copy: it is its owner that says what should stand there.
+                for copy, at, via in _vias(self._entry, document, violation):
+                    stale.setdefault(copy, []).append((index, violation.path, at, via))
+                if violation.code == wrong_key_type.RULE.code:
                     for reference, value in _values(self._entry, document, violation):
                         mistyped.setdefault(reference, []).append((index, violation.path, value))
         for copy, uses in stale.items():
             for index, path, supplied in await self._originals(copy, uses):
                 found[index][path] = supplied
-        for reference, uses in mistyped.items():
-            for index, path, supplied in await self._keys(reference, uses):
+        for reference, keys in mistyped.items():
+            for index, path, supplied in await self._keys(reference, keys):
                 found[index][path] = supplied
         return found
 
-    async def _originals(self, copy: Copy, uses: Sequence[tuple[int, str, Any]]) -> list[tuple[int, str, Supplied]]:
+    async def _originals(
+        self, copy: Copy, uses: Sequence[tuple[int, str, Path, Any]]
+    ) -> list[tuple[int, str, Supplied]]:
         reference, steps = copy.via, tuple(copy.field.split("."))
         owners: dict[Hashable, Supplied] = {}
-        wanted = list({key(via): via for _, _, via in uses}.values())
+        wanted = list({key(via): via for *_, via in uses}.values())
         facts = Facts(self._store, reference.target)
         for start in range(0, len(wanted), _CHUNK):
             some = wanted[start : start + _CHUNK]
@@ -70,8 +73,9 @@ class Supplies:
                 for owner, wrong in zip(batch, await facts.judge(batch), strict=True):
                     at = key(value_at(owner, tuple(reference.field.split("."))))
                     owners.setdefault(at, _original(copy, owner, steps, faults(wrong)))
-        gone = Supplied(reason="the owner is no longer there")
-        return [(index, path, owners.get(key(via), gone)) for index, path, via in uses]
+        # A copy whose owner is not there is nobody's.
+        known = [(index, path, at, owners.get(key(via))) for index, path, at, via in uses]
+        return [(index, path, replace(each, at=at)) for index, path, at, each in known if each is not None]
 
     async def _keys(
         self, reference: Reference, uses: Sequence[tuple[int, str, Any]]
@@ -93,15 +97,18 @@ def _original(copy: Copy, owner: Document, steps: tuple[str, ...], wrong: set[st
     # A copy of what is wrong would be wrong too, and look as if it had been looked at.
     if touched(steps, wrong):
         return Supplied(reason=f"the owner is to be mended first: {copy.via.target.collection}.{copy.field}")
-    return Supplied(value_at(owner, steps))
+    return Supplied(as_copy(copy, value_at(owner, steps)))
 
 
-def _vias(entry: Entry, document: Document, violation: Violation) -> Iterable[tuple[Copy, Any]]:
+def _vias(entry: Entry, document: Document, violation: Violation) -> Iterable[tuple[Copy, Path, Any]]:
+    """Yield the copy that a violation is in, where it stands, and what names its owner."""
     for copy in entry.copies:
-        if copy.path == violation.field:
+        if violation.field == copy.path or violation.field.startswith((f"{copy.path}.", f"{copy.path}[")):
             for path, _, _, via in copied(copy, document):
-                if dotted(path) == violation.path and via is not None and via is not ABSENT:
-                    yield copy, via
+                at = dotted(path)
+                within = violation.path == at or violation.path.startswith(f"{at}.")
+                if within and via is not None and via is not ABSENT:
+                    yield copy, path, via
 
 
 def _values(entry: Entry, document: Document, violation: Violation) -> Iterable[tuple[Reference, Any]]:

@@ -10,6 +10,8 @@ import bson
 from bson.codec_options import CodecOptions
 
 from integrity.audit.spool import packed, unpacked
+from integrity.declare.registry import Copy, Entry
+from integrity.rules.ownership import stale_copy
 from integrity.rules.unique import duplicate_value
 from integrity.store.port import CODEC
 from integrity.violation import Violation
@@ -42,6 +44,15 @@ class Suspects:
         )
         self._database.execute("CREATE INDEX IF NOT EXISTS by_document ON found (collection, id)")
         self._database.commit()
+
+    def follow(self, entry: Entry, copies: Iterable[Copy], id: Any) -> None:
+        """Take in a document whose owner was mended: these copies in it may be stale since, whatever was selected."""
+        rule = stale_copy.RULE
+        found = [Violation(rule.code, rule.name, entry.collection, id, "", "", "", field=each.path) for each in copies]
+        self._database.executemany(
+            "INSERT INTO found VALUES (?, ?, ?, ?)",
+            [(entry.collection, _key(id), 0, packed(each)) for each in found],
+        )
 
     def goes(self, collection: str, id: Any) -> None:
         """Note that a document is to go as a whole."""

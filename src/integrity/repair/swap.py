@@ -89,8 +89,14 @@ class Swap:
     async def edit(self, edits: Sequence[Edit], judged: Judged) -> list[str]:
         """Swap documents; return, for each, why not, or an empty text.
 
-        All of them are one transaction; where one of them is refused by the server, each is its own.
+        All of them are one transaction; where one of them is refused by the server, each is its own. So is each that
+        gets a value which no other document may have: two of them could become equal.
         """
+        if len(edits) > 1 and (apart := [each for each in edits if self._unique(each)]):
+            by_id = {id(each): reason for each in apart for reason in await self.edit([each], judged)}
+            others = [each for each in edits if id(each) not in by_id]
+            together = dict(zip(map(id, others), await self.edit(others, judged) if others else (), strict=True))
+            return [(by_id | together)[id(each)] for each in edits]
         try:
             return await self._edit(edits, judged)
         except (IntegrityError, OperationFailure) as error:
@@ -119,8 +125,13 @@ class Swap:
                 )
                 return reasons
             for each in fit:
-                if not await self.replace(each.decision.id, each.before, each.after, None):
-                    reasons[edits.index(each)] = CHANGED
+                try:
+                    done = await self.replace(each.decision.id, each.before, each.after, None)
+                except OperationFailure as error:
+                    # What was written before it stays written, and is not to be tried again.
+                    reasons[edits.index(each)] = refused(error)
+                else:
+                    reasons[edits.index(each)] = "" if done else CHANGED
             return reasons
 
         before = named(guard.entry, [each.decision.before for each in edits])
@@ -148,10 +159,14 @@ class Swap:
             reasons.append(reason or await self._taken(edit, session))
         return reasons
 
+    def _unique(self, edit: Edit) -> bool:
+        """Whether a value that is declared unique changes."""
+        return any(place.steps[0] in _changed(edit) for each in self._guard.entry.uniques for place in each.places)
+
     async def _taken(self, edit: Edit, session: Any) -> str:
         """Return why a value may not become what it would: another document has it, and it is declared unique."""
         options = {} if session is None else {"session": session}
-        changed = {each.path.split(".")[0] for each in edit.decision.mended}
+        changed = _changed(edit)
         for unique in self._guard.entry.uniques:
             steps = [each.steps for each in unique.places]
             if not changed & {each[0] for each in steps} or any("[]" in each or "*" in each for each in steps):
@@ -252,9 +267,14 @@ class Swap:
             return refused(error)
 
 
+def _changed(edit: Edit) -> set[str]:
+    """Return the fields that change, by the first step of their path."""
+    return {each.path.split(".")[0] for each in edit.decision.mended}
+
+
 def decoded_id(document: Any) -> Any:
     """Return the ``_id`` of a document of bytes, as the core reads it."""
-    return bson.decode(bson.encode({"_id": document.get("_id")}), codec_options=_CODEC)["_id"]
+    return decoded(encoded({"_id": document.get("_id")}))["_id"]
 
 
 def as_it_is(data: bytes) -> Document:

@@ -81,12 +81,19 @@ async def undo(
         tell: Called with what became of each change.
 
     Raises:
-        RepairError: The journal knows no such run.
+        RepairError: The journal knows no such run, or it is another database's, or was undone.
     """
-    known = {each.name for each in await journal.runs()}
+    known = {each.name: each for each in await journal.runs()}
     if run not in known:
         some = ", ".join(sorted(known, reverse=True)[:5]) or "none"
         raise RepairError(f"The journal knows no run {run!r}; it knows {some}.")
+    if known[run].database not in {"", store.name}:
+        # A copy of the database may hold the same documents, and would be changed without a word.
+        of = f"of the database {known[run].database!r}, and not of {store.name!r}"
+        raise RepairError(f"The run {run} is {of}: name its database, and nothing was changed.")
+    if known[run].undone:
+        # What was changed since is the application's, also where it looks like what the repair had made.
+        raise RepairError(f"The run {run} was undone already; nothing was changed.")
     found = Undone(run)
     back = _Back(store, registry, past_validators=past_validators)
     async for entries in journal.entries(run):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from bson.errors import BSONError
@@ -27,9 +27,14 @@ from integrity.rules.remedy import DELETE, QUARANTINE
 from integrity.rules.unique import duplicate_value
 from integrity.store.port import Document
 from integrity.violation import Violation
+from integrity.writes.change import Change
+from integrity.writes.copies.planning import Moved, moved
 from integrity.writes.guard import Guard
+from integrity.writes.references.plan import naming
 
 Tell = Callable[[Outcome], None]
+
+_PAGE = 1000
 
 _TOO_LARGE = "the document is too large for the journal"
 
@@ -59,6 +64,7 @@ class Within:
     ) -> None:
         self.name = guard.collection
         self.size = size
+        self._guard = guard
         self._options = options
         self._journal = journal
         self._tell = tell
@@ -69,8 +75,8 @@ class Within:
         self._referring = {each.via.path for each in guard.entry.copies}
         self._group = Group(guard.store, guard.entry, source)
 
-    async def values(self, batch: Sequence[Suspect]) -> list[Any]:
-        """Mend the values of some documents; return which of them are to go as a whole."""
+    async def values(self, batch: Sequence[Suspect]) -> tuple[list[Any], list[Moved]]:
+        """Mend the values of some documents; return which are to go as a whole, and the owners that changed."""
         decided = await self._decided(batch)
         edits = []
         for decision, _, before in decided:
@@ -78,11 +84,24 @@ class Within:
                 edits.append(Edit(decision, before, after))
         if edits:
             await self._look_ahead(edits)
-            await self._change([each for each in edits if each.decision.mended])
+            edits = [each for each in edits if each.decision.mended]
+            await self._change(edits)
         for decision, gone, _ in decided:
             if decision.whole is None:
                 self._told(decision, gone)
-        return [decision.id for decision, _, _ in decided if decision.whole is not None]
+        going = [decision.id for decision, _, _ in decided if decision.whole is not None]
+        made = [Change(each.decision.before, each.decision.after) for each in edits if each.decision.mended]
+        return going, list(moved(self._guard.entry, made)) if self._journal is not None else []
+
+    async def following(self, owner: Moved) -> AsyncIterator[list[Any]]:
+        """Yield the ``_id`` of the documents of this collection that name an owner, some at a time."""
+        named = naming(owner.via, [owner.key])
+        batches = self._guard.store.find(self.name, named, projection={"_id": 1}, batch_size=_PAGE)
+        try:
+            while batch := await batches.next(_PAGE):
+                yield [each["_id"] for each in batch]
+        finally:
+            await batches.close()
 
     async def _change(self, edits: list[Edit]) -> None:
         """Write changes down, and make them."""
@@ -166,13 +185,15 @@ class Within:
         there = [(known, read[key(each)]) for each, known in batch if key(each) in read]
         for each, known in batch:
             if key(each) not in read:
-                found.append((Decision(each, {"_id": each}, {"_id": each}), known, b""))
+                here_no_more = [one for one in known if not _marks(one)]
+                found.append((Decision(each, {"_id": each}, {"_id": each}), here_no_more, b""))
         documents = [decoded(data) for _, data in there]
+        following = [{each.field for each in known if _marks(each)} for known, _ in there]
         wanted = [
             # The audit has counted the equal values; they are counted again when one of them is to go.
-            [each for each in one if self._options.wants(each.code)]
+            [each for each in one if self._options.wants(each.code) or _follows(each, owned)]
             + [each for each in known if each.code == duplicate_value.RULE.code]
-            for one, (known, _) in zip(await self._judged(documents, None), there, strict=True)
+            for one, (known, _), owned in zip(await self._judged(documents, None), there, following, strict=True)
         ]
         supplied = await self._supplies.of(documents, wanted)
         for (known, data), document, several, given in zip(there, documents, wanted, supplied, strict=True):
@@ -185,7 +206,8 @@ class Within:
             if {each.violation.field for each in decision.mended} & self._referring:
                 await self._follow(decision)
             here = _places(several)
-            found.append((decision, [each for each in known if (each.code, each.path) not in here], data))
+            gone = [each for each in known if (each.code, each.path) not in here and not _marks(each)]
+            found.append((decision, gone, data))
         return found
 
     async def _follow(self, decision: Decision) -> None:
@@ -225,6 +247,15 @@ def _after(decision: Decision, before: bytes) -> bytes | None:
         pass
     decision.drop("it holds BSON that Python cannot write back byte for byte; choose delete or quarantine")
     return None
+
+
+def _marks(violation: Violation) -> bool:
+    """Whether it is none, but says that an owner was mended (`Suspects.follow`)."""
+    return violation.code == stale_copy.RULE.code and not violation.path
+
+
+def _follows(violation: Violation, owned: set[str]) -> bool:
+    return violation.code == stale_copy.RULE.code and violation.field in owned
 
 
 def _places(violations: Sequence[Violation]) -> set[tuple[str, str]]:

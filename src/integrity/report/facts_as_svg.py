@@ -32,11 +32,20 @@ def write(collections: Sequence[Collection]) -> str:
     )
     return "\n".join([
         head,
-        "<style>.r{stroke:#345;fill:none}.c{stroke:#b50;fill:none;stroke-dasharray:4 3}.k{fill:#b50}</style>",
+        "<style>.r,.c{fill:none}.r{stroke:#345;marker-end:url(#refers)}.k{fill:#b50}</style>",
+        "<style>.c{stroke:#b50;stroke-dasharray:4 3;marker-end:url(#copies)}</style>",
+        f"<defs>{_arrow('refers', '#345')}{_arrow('copies', '#b50')}</defs>",
         '<rect width="100%" height="100%" fill="#fff"/>',
         *body,
         "</svg>\n",
     ])  # fmt: skip
+
+
+def _arrow(name: str, colour: str) -> str:
+    """Return the end of a line: it points at what is referred to, or copied."""
+    shape = f'<path d="M0 0L8 4L0 8z" fill="{colour}"/>'
+    place = 'viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"'
+    return f'<marker id="{name}" {place}>{shape}</marker>'
 
 
 def _columns(collections: Sequence[Collection]) -> dict[str, int]:
@@ -94,7 +103,8 @@ def _title(collection: Collection, fact: Fact, style: str) -> str:
 
 
 def _end(collections: Sequence[Collection], name: str) -> tuple[str, str]:
-    found = next(each.name for each in collections if name.startswith(f"{each.name}."))
+    # The longest: a collection's name may be another's with a dot and more.
+    found = max((each.name for each in collections if name.startswith(f"{each.name}.")), key=len)
     return found, name.removeprefix(f"{found}.")
 
 

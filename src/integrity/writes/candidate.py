@@ -42,7 +42,7 @@ async def candidates(
         offered: The documents, or instances of the model.
         session: The session to look originals up in; None for none.
         revisions: The revision that each is stored with; None for the first.
-        foreign: Whether fields of other owners are refused; a replacement compares them with what is stored.
+        foreign: Whether what belongs to others is refused; a replacement compares it with what is stored.
 
     Raises:
         TypeError: One of them is neither a mapping nor an instance of a model.
@@ -50,7 +50,7 @@ async def candidates(
     for each in offered:
         if type(each) is not dict:
             offerable(guard, each)
-    trespass = guard.trespass("inserted" if revisions is None else "replaced")
+    trespass = guard.trespass("inserted" if revisions is None else "replaced") if foreign else None
     if guard.judged and trespass is None:
         clean = guard.judge.clean(offered) if len(offered) > 1 else None
         return [guard.judge.offered(each) for each in offered] if clean is None else list(map(Verdict, clean))

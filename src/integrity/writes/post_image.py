@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from integrity.declare.equality import key, same
-from integrity.declare.extract import Path, value_at, values_at
+from integrity.declare.extract import value_at, values_at
 from integrity.declare.registry import Copy
 from integrity.declare.shape import Place
 from integrity.rules.judge import Verdict, dotted
-from integrity.rules.ownership import changed_immutable, foreign_write
+from integrity.rules.ownership import changed_immutable
 from integrity.rules.rule import At
 from integrity.store.port import Store
 from integrity.violation import Violation
 from integrity.writes import derived
 from integrity.writes.candidate import once, settled
 from integrity.writes.change import Change
+from integrity.writes.change_rights import differences, trespassed
 from integrity.writes.copies import Originals, Pair, faults, fill, originals, pairs
 from integrity.writes.references import Faults
 from integrity.writes.unique import repeated
@@ -57,32 +58,16 @@ async def judged(guard: Guard, changes: Sequence[Change], session: Any) -> list[
 
 def kept(guard: Guard, change: Change) -> Iterator[Violation]:
     """Yield what a write changes and may not: immutable fields, fields of another owner."""
-    if change.before is None:
-        return
-    for place in guard.immutable:
-        for path, before, after in _differences(place, change):
+    for place in guard.immutable if change.before is not None else ():
+        for path, before, after in differences(place, change):
             if before:
                 at = At(guard.collection, change.after.get("_id"), dotted(path), place.path)
                 yield changed_immutable.RULE.violation(at, changed_immutable.fault(_shown(before), _shown(after)))
-    for place, owner in guard.foreign:
-        for path, _, _ in _differences(place, change):
-            at = At(guard.collection, change.after.get("_id"), dotted(path), place.path)
-            yield foreign_write.RULE.violation(at, foreign_write.fault(guard.actor, owner.actors, "written"))
-
-
-def _differences(place: Place, change: Change) -> Iterator[tuple[Path, list[Any], list[Any]]]:
-    """Yield where the values at a place differ: the path, what stood there and what stands there now."""
-    before = dict(values_at(change.before, place.steps))
-    after = dict(values_at(change.after, place.steps))
-    for path in dict.fromkeys([*before, *after]):
-        old = [before[path]] if path in before else []
-        new = [after[path]] if path in after else []
-        if len(old) != len(new) or not all(map(same, old, new)):
-            yield path, old, new
+    yield from trespassed(guard, change)
 
 
 def _differs(place: Place, change: Change) -> bool:
-    return next(_differences(place, change), None) is not None
+    return next(differences(place, change), None) is not None
 
 
 def _shown(values: list[Any]) -> Any:

@@ -118,7 +118,7 @@ async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
         derived.strip(guard.entry, document)
     key = _id(guard.entry, document, swap.filter)
     entry = guard.entry
-    careful = bool(guard.immutable or guard.foreign or entry.revision is not None)
+    careful = bool(guard.immutable or guard.foreign or entry.revision is not None or not guard.owned)
     careful = careful or bool(entry.copies or entry.copied or entry.derived)
     stored: Document | None = None
     if careful or key is ABSENT:
@@ -316,6 +316,8 @@ def _unchanged(guard: Guard, stored: Document) -> list[Filter]:
     if guard.entry.revision is not None:
         places.append(guard.entry.revision)
     tops = [place.steps[0] for place in places]
+    if not guard.owned:  # who owns a field of it may replace a document that is otherwise as it was
+        tops += [*stored, *guard.entry.document.fields]
     tops += [field.split(".")[0] for each in guard.entry.copied for field in (each.field, each.via.field)]
     names = dict.fromkeys(each for each in tops if each != "_id")
     return [{name: {"$eq": stored[name]} if name in stored else {"$exists": False}} for name in names]

@@ -23,7 +23,7 @@ from integrity.writes.refusal import from_driver, refusal
 from integrity.writes.staging import tolerate
 from integrity.writes.transaction import joins
 from integrity.writes.update_plan import plan_update
-from integrity.writes.update_rights import Update, revised, trespasses
+from integrity.writes.update_rights import Update, by_hand, revised, trespasses
 from integrity.writes.updates.plan import UNKNOWN, Touched, UpdatePlan
 from integrity.writes.verified import Act, Aim, Returning, verify_many, verify_one
 
@@ -69,7 +69,13 @@ async def planned(guard: Guard, wish: Wish, session: Any = None) -> UpdatePlan:
     plan = plan_update(guard.entry, update, filter=wish.filter, array_filters=filters, upsert=wish.upsert)
     found: list[Violation] = without_echo(guard.entry, plan.violations)
     if not guard.owned or guard.foreign or guard.entry.revision is not None:
-        found = [*trespasses(guard, plan, wish.update), *found]
+        mentioned = list(trespasses(guard, plan, wish.update))
+        found = [*by_hand(guard, wish.update), *found]
+        if found or (mentioned and not await guard.references.transactional(guard.store)):
+            # Without transactions nobody can look at what it changes before it stands: what is mentioned counts.
+            found = [*mentioned, *found]
+        elif mentioned:
+            plan = plan._replace(reasons=(*plan.reasons, "it mentions what belongs to another actor"))
     if await tolerate(guard, found):
         raise refusal(found, model=guard.entry.name)
     return plan

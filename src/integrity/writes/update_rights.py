@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from integrity.declare.constraint import Owner
+from integrity.declare.extract import values_at
 from integrity.declare.shape import declared_path
+from integrity.rules.judge import dotted
 from integrity.rules.ownership import foreign_write, stale_revision
 from integrity.rules.rule import At
 from integrity.violation import Violation
@@ -31,7 +33,7 @@ def revised(guard: Guard, update: Update) -> Update:
 
 
 def trespasses(guard: Guard, plan: UpdatePlan, update: Update) -> Iterator[Violation]:
-    """Yield what the actor, or anybody, may not touch.
+    """Yield what the actor may not change, and the update mentions: whether it changes it, the documents say.
 
     Args:
         guard: The model's guard.
@@ -50,7 +52,12 @@ def trespasses(guard: Guard, plan: UpdatePlan, update: Update) -> Iterator[Viola
         if owner is not None:
             at = At(guard.collection, None, each.path, declared_path(each.steps))
             yield foreign_write.RULE.violation(at, foreign_write.fault(guard.actor, owner, "written"))
-    yield from _by_hand(guard, update)
+    # An upsert writes what its filter says, too.
+    for place, marker in guard.foreign if plan.upsert else ():
+        if plan.upsert_document is not None and not plan.touches(place.steps):
+            for path, _ in values_at(plan.upsert_document, place.steps):
+                at = At(guard.collection, None, dotted(path), place.path)
+                yield foreign_write.RULE.violation(at, foreign_write.fault(guard.actor, marker.actors, "written"))
 
 
 def _is_mine(guard: Guard, owner: Owner | None) -> bool:
@@ -72,7 +79,8 @@ def _counts(guard: Guard, touched: Touched, update: Update) -> bool:
     return not _names(update, ".".join(place.steps))
 
 
-def _by_hand(guard: Guard, update: Update) -> Iterator[Violation]:
+def by_hand(guard: Guard, update: Update) -> Iterator[Violation]:
+    """Yield what nobody may write: the revision, which the library counts."""
     place = guard.entry.revision
     if place is None or not _names(update, ".".join(place.steps)):
         return

@@ -2,8 +2,8 @@
 
 ## What it finds
 
-A write by a handle whose `actor` is not the owner of the model, or of a field that the write touches. Not a fault
-of what is stored: an audit cannot see who wrote.
+A write by a handle whose `actor` is not the owner of the model, or of a field whose value the write would change. Not
+a fault of what is stored: an audit cannot see who wrote.
 
 ## Why it matters
 
@@ -23,7 +23,9 @@ which was right.
 
 ## On a write
 
-Refused as `ForeignWrite`; nothing is stored. `actor="*"` is unrestricted, and says so openly.
+Refused as `ForeignWrite`; nothing is stored. What a write mentions and leaves as it was is no change; only on a
+standalone server, which has no transaction to look at the outcome in, an update counts by what it mentions.
+`actor="*"` is unrestricted, and says so openly.
 
 ## In an audit
 

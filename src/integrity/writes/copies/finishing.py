@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from integrity.writes.copies.keeping import Keeper
 
 
+#: Documents of one batch that are copied themselves: each is looked up by what copies it, and a transaction lasts
+#: for 60 seconds at most, also on a busy server.
+#: Source: https://www.mongodb.com/docs/manual/reference/parameters/#mongodb-parameter-param.transactionLifetimeLimitSeconds
+CHAINED = 50
+
+
 @dataclass
 class Synced:
     """What a synchronisation did.
@@ -128,7 +134,8 @@ async def _pass(keeper: Keeper, store: Store, record: Record, copy: Copy, done: 
     top = copy.place.steps[0], copy.via.place.steps[0]
     batches = store.find(record.collection, naming(copy.via, [record.key]), projection=dict.fromkeys(("_id", *top), 1))
     try:
-        while batch := await batches.next(max(keeper.limit, 1)):
+        size = min(keeper.limit, CHAINED) if copy.entry.copied else keeper.limit
+        while batch := await batches.next(max(size, 1)):
             ids = [each["_id"] for each in batch if _stale(copy, record, each, value)]
             done.documents += len(batch)
             if ids:

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from pymongo.errors import PyMongoError
 from pymongo.operations import UpdateOne
 
+from integrity.declare.equality import same
 from integrity.declare.extract import ABSENT, value_at, values_at
 from integrity.declare.registry import Entry
 from integrity.rules.judge import dotted
@@ -135,7 +136,8 @@ def _update(single: Single) -> UpdateOne:
     for place in places:
         for path, value in values_at(single.after, place.steps):
             before = value_at(single.before, path)
-            if before is ABSENT or before is not value:
+            # Not what is merely another object: a command beside this one may have refreshed it already.
+            if before is ABSENT or (before is not value and not same(before, value)):
                 sets[dotted(path)] = value
         for path, _ in values_at(single.before, place.steps):
             if value_at(single.after, path) is ABSENT:
