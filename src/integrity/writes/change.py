@@ -18,3 +18,8 @@ class Change:
 
     before: Document | None
     after: Document
+
+    @property
+    def back(self) -> Change:
+        """The change that takes it back."""
+        return Change(self.after, self.before or {})

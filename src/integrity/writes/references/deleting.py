@@ -7,7 +7,7 @@ server, goes on in batches behind the condemnation; a crash in between is finish
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from integrity.declare.equality import key
 from integrity.declare.registry import Entry
 from integrity.errors import BeingDeleted, TransactionRequired, UnguardedWrite
 from integrity.store.port import Document, Filter, Store
+from integrity.writes.exactly import exactly
 from integrity.writes.references import pins
 from integrity.writes.references.carry_out import carry_out
 from integrity.writes.references.condemned import ACTING, FLAG, GONE, Busy, Condemnation, Fenced
@@ -76,6 +77,7 @@ class Wish:
         filter: PyMongo's filter.
         many: Whether all that matches, or one.
         fetch: PyMongo's options (``projection``) to read the one with, when it is to be returned; None for no document.
+        as_model: Whether the one is to be made an instance of the model.
         atomic: Whether it must be one transaction.
         options: PyMongo's ``sort``, ``collation``, ``hint``, ``let``, ``comment``.
         progress: Called with the number of documents that were written and of all that are to be.
@@ -85,6 +87,7 @@ class Wish:
     filter: Filter
     many: bool
     fetch: Mapping[str, Any] | None = None
+    as_model: bool = False
     atomic: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
@@ -96,7 +99,8 @@ class Wish:
 
     async def again(self, store: Store, plan: DeletePlan, **session: Any) -> DeletePlan:
         """Return the plan for what was chosen and still matches."""
-        still = {"$and": [dict(self.filter), {"_id": {"$in": [each.id for each in plan.roots]}}]}
+        ids = [each.id for each in plan.roots]
+        still = {"$and": [dict(self.filter), exactly(ids, self.options.get("collation"))]}
         kept = {name: value for name, value in self.options.items() if name in {"collation", "let", "comment"}}
         return await collect(store, self.entry, still, **kept, **session)
 
@@ -104,9 +108,9 @@ class Wish:
         """Return the document that is to be deleted and returned, as the application reads."""
         if self.fetch is None:
             return None
-        reader = store.for_models()
+        reader = store.for_models() if self.as_model else store.for_results()
         found = await reader.find_one(self.entry.collection, {"_id": plan.roots[0].id}, **self.fetch, **session)
-        if found is not None:
+        if isinstance(found, MutableMapping):
             found.pop(FLAG, None)
         return found
 

@@ -62,14 +62,17 @@ def keyed(entry: Entry) -> list[Reference]:
     return [each for each in entry.referrers if each.field != "_id" and protected(each)]
 
 
-async def rekey(protocol: Protocol, guard: Guard, changes: Sequence[Change], session: Any) -> list[list[Violation]]:
-    """Do what references say of keys that have changed in this transaction.
+async def rekey(
+    protocol: Protocol, guard: Guard, changes: Sequence[Change], session: Any, *, look: bool = False
+) -> list[list[Violation]]:
+    """Do what references say of keys that have changed in this transaction; nothing, where one of them refuses.
 
     Args:
         protocol: The protocol.
         guard: The model's guard.
         changes: Its documents, before and after.
         session: The session of the transaction.
+        look: Only look what would refuse.
 
     Returns:
         What refuses each change.
@@ -98,14 +101,18 @@ async def rekey(protocol: Protocol, guard: Guard, changes: Sequence[Change], ses
     swept = [each for each in keys if each.field not in kept]
     if swept and protocol.notices.recent(guard.collection):
         await condemned.remember(store, protocol.timing, guard.collection, swept, session)
+    renames = []
     for index, reference, old, new in moved:
         referring = await children(store, reference, [old], session=session)
         action = reference.ref.on_update
         if action == "cascade" and new is not ABSENT and new is not None:
-            await rename(store, referring, new, session=session)
+            renames.append((referring, new))
         elif action != "no_action" and referring:
             id_ = changes[index].after.get("_id")
             found[index].append(refused_change(guard.collection, id_, reference.field, referring))
+    if not look and not any(found):
+        for referring, new in renames:
+            await rename(store, referring, new, session=session)
     return found
 
 
