@@ -22,7 +22,7 @@ from integrity.errors import InvalidDocument
 from integrity.rules.judge import Verdict
 from integrity.rules.ownership import changed_immutable, stale_revision
 from integrity.rules.rule import At, Fault
-from integrity.store.port import Document, Filter, Store
+from integrity.store.port import Document, Filter, Store, decoded
 from integrity.writes import derived, revision
 from integrity.writes.candidate import Offered, candidates, given, settled
 from integrity.writes.change import Change
@@ -183,7 +183,9 @@ async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[A
 
     async def body(session: Any) -> Any:
         rest.clear()
-        before = await guard.store.find_one(guard.collection, swap.filter, **_choosing(swap, session))
+        reader = guard.store.for_bytes() if joined else guard.store
+        original = await reader.find_one(guard.collection, swap.filter, **_choosing(swap, session))
+        before = decoded(original)
         outcome = await stores(session)
         if before is None or outcome is _AGAIN or isinstance(outcome, InvalidDocument):
             return outcome
@@ -191,13 +193,13 @@ async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[A
         after = await guard.store.find_one(guard.collection, named, session=session)
         if after is None:
             return outcome
-        changes = [Change(before, after)]
+        changes = [Change(before, after, original)]
         (found,) = await guard.references.rekeyed(guard, changes, session)
         refresh = await guard.copies.plan(guard.store, guard.entry, changes, session)
         found = [*found, *refresh.violations]
         if found:
             if joined:  # the caller's transaction goes on
-                await guard.store.replace_one(guard.collection, named, before, session=session)
+                await guard.store.replace_one(guard.collection, named, changes[0].original, session=session)
                 if refresh.violations:
                     await guard.references.rekeyed(guard, [each.back for each in changes], session)
             raise refusal(found, model=guard.entry.name)

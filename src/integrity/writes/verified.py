@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo.results import UpdateResult
 
 from integrity.declare import equality
-from integrity.store.port import Batches, Document, Filter, Store
+from integrity.store.port import Batches, Document, Filter, Store, decoded
 from integrity.writes.change import Change
 from integrity.writes.exactly import exactly
 from integrity.writes.guard import sendable
@@ -113,7 +113,9 @@ async def verify_one(
     async def body(session: Any) -> Any:
         rest.clear()
         chosen = aim.choosing(sorted_too=True)
-        before = await guard.store.find_one(guard.collection, aim.filter, session=session, **chosen)
+        reader = guard.store.for_bytes() if joined else guard.store
+        stored = await reader.find_one(guard.collection, aim.filter, session=session, **chosen)
+        before = decoded(stored)
         shown = None
         if before is not None and returning is not None and not returning.after:
             shown = await returning.read(guard, before["_id"], session)
@@ -125,7 +127,9 @@ async def verify_one(
         result = await act(named, session)
         key = result.upserted_id if before is None else before["_id"]
         after = await guard.store.find_one(guard.collection, {"_id": key}, session=session)
-        rest.extend(await _accept(guard, [] if after is None else [Change(before, after)], session, joined=joined))
+        rest.extend(
+            await _accept(guard, [] if after is None else [Change(before, after, stored)], session, joined=joined)
+        )
         if returning is None:
             return result
         return await returning.read(guard, key, session) if returning.after else shown
@@ -216,7 +220,7 @@ async def _joined(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateRe
     ids = await _ids(guard, aim, 0, session=session)
     if not ids and aim.upsert:
         return await _upsert(guard, aim, update, session)
-    result, changes = await _update(guard, aim, update, ids, session)
+    result, changes = await _update(guard, aim, update, ids, session, joined=True)
     await _accept(guard, changes, session, joined=True)
     return result
 
@@ -232,16 +236,21 @@ async def _upsert(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateRe
 
 
 async def _update(
-    guard: Guard, aim: Aim, update: Any, ids: Sequence[Any], session: Any
+    guard: Guard, aim: Aim, update: Any, ids: Sequence[Any], session: Any, *, joined: bool = False
 ) -> tuple[UpdateResult, list[Change]]:
     store, name = guard.store, guard.collection
     named = {"$and": [aim.filter, exactly(ids, aim.collation)]}
-    befores = {equality.key(each["_id"]): each for each in await _all(guard, named, session, **aim.choosing())}
+    reader = store.for_bytes() if joined else store
+    befores = [(decoded(each), each) for each in await _all(reader, name, named, session, **aim.choosing())]
     options = {name: value for name, value in aim.options.items() if value is not None and name != "sort"}
     result = await store.update_many(name, named, update, session=session, **options)
-    kept = {"_id": {"$in": [each["_id"] for each in befores.values()]}}
-    afters = await _all(guard, kept, session)
-    return result, [Change(befores[equality.key(each["_id"])], each) for each in afters]
+    afters = await _all(store, name, {"_id": {"$in": [each["_id"] for each, _ in befores]}}, session)
+    known = {equality.key(before["_id"]): (before, stored) for before, stored in befores}
+    changes = []
+    for after in afters:
+        before, stored = known[equality.key(after["_id"])]
+        changes.append(Change(before, after, stored))
+    return result, changes
 
 
 async def _accept(
@@ -282,15 +291,15 @@ async def _take_back(guard: Guard, changes: Sequence[Change], session: Any, *, r
         if each.before is None:
             await guard.store.delete_one(guard.collection, named, session=session)
         else:
-            await guard.store.replace_one(guard.collection, named, each.before, session=session)
+            await guard.store.replace_one(guard.collection, named, each.original, session=session)
     if renamed:
         back = [each.back for each in changes if each.before is not None]
         await guard.references.rekeyed(guard, back, session)
 
 
-async def _all(guard: Guard, filter: Filter, session: Any, **options: Any) -> list[Document]:
-    batches = guard.store.find(guard.collection, filter, **sendable(session, **options))
-    found: list[Document] = []
+async def _all(store: Store, collection: str, filter: Filter, session: Any, **options: Any) -> list[Any]:
+    batches = store.find(collection, filter, **sendable(session, **options))
+    found: list[Any] = []
     while batch := await batches.next():
         found += batch
     return found
