@@ -235,7 +235,8 @@ class InvalidBulkWrite(IntegrityError, BulkWriteError):
         errors = results.get("writeErrors", [])
         indexes = ", ".join(str(each["index"]) for each in errors[:10])
         more = f" and {len(errors) - 10} more" if len(errors) > 10 else ""  # noqa: PLR2004 - as many as above
-        self.args = (f"{len(errors)} refused (request {indexes}{more})\n{explain(violations)}",)
+        why = explain(violations) if violations else "\n".join(each["errmsg"] for each in errors[:1])
+        self.args = (f"{len(errors)} refused (request {indexes}{more})\n{why}",)
         self.violations = tuple(violations)
 
 

@@ -229,6 +229,12 @@ class Stepping(Store):
     def for_models(self) -> Stepping:
         return self
 
+    def for_results(self) -> Stepping:
+        return self
+
+    def for_bytes(self) -> Stepping:
+        return self
+
     async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
         session = options.pop("session", None)
         reads = method in {"find_one", "count_documents", "distinct", "estimated_document_count"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pymongo import DeleteMany, DeleteOne, InsertOne, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, InvalidOperation
 
 from integrity import InvalidBulkWrite, UnguardedWrite
 from tests.writes.conftest import stored
@@ -101,5 +101,22 @@ async def test_a_request_for_another_collection_or_none_at_all_is_refused(db: Ha
         await db[Span].bulk_write([InsertOne(span(1), namespace="x.y")])
     with pytest.raises(TypeError):
         await db[Span].bulk_write([{"insert": 1}])
-    with pytest.raises(TypeError):
+    with pytest.raises(InvalidOperation, match="No operations"):
         await db[Span].bulk_write([])
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (UpdateOne({"_id": 1}, {"$pushAll": {"low": 1}}), UnguardedWrite),
+        (UpdateOne({"_id": 1}, [{"$out": "elsewhere"}]), UnguardedWrite),
+        (InsertOne(5), TypeError),  # type: ignore[type-var]
+    ],
+    ids=str,
+)
+async def test_a_malformed_request_is_refused_before_any_is_sent(
+    db: Handle, raw: Raw, request_: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await db[Span].bulk_write([InsertOne(span(1)), UpdateOne({"_id": 1}, {"$inc": {"high": -1}}), request_])
+    assert raw["spans"].count_documents({}) == 0

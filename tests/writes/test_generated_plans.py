@@ -82,6 +82,8 @@ def test_what_a_plan_refuses_would_have_been_wrong(raw: Collection[Document], da
     update, array_filters = data.draw(updates(declared))
     plan = plan_update(declared.entry, update, filter={}, array_filters=array_filters)
     assume(plan.violations and not UNUSED & set(update) and "_id" not in [each.path for each in plan.violations])
+    # Where $[] and $[x] stand for no element, the server does not use the operand, and does the rest of the update.
+    assume(not all("$[" in each.path for each in plan.violations))
     try:
         encode(update)
     except Exception:  # noqa: BLE001 - BSON has no type for it: nothing could be stored

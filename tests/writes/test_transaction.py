@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import InvalidOperation
@@ -156,3 +157,28 @@ def test_a_standalone_server_says_that_it_has_no_transactions(standalone: Mongod
         with pytest.raises(TransactionRequired, match="replica set"), db.transaction():
             db[Node].insert_one({"_id": 1})
         client.drop_database("lonely")
+
+
+UNUSUAL: dict[str, bytes] = {
+    "a symbol": b"\x0elabel\x00\x02\x00\x00\x00a\x00",
+    "undefined": b"\x06label\x00",
+    "no UTF-8": b"\x02label\x00\x03\x00\x00\x00\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("many", [True, False])
+@pytest.mark.parametrize("field", UNUSUAL.values(), ids=UNUSUAL)
+def test_what_is_put_back_has_its_own_bytes(
+    client: MongoClient[Any], database_name: str, field: bytes, many: bool
+) -> None:
+    """A document of another program, with what no document of Python's has."""
+    low, high = (b"\x10" + name + b"\x00" + bytes([number, 0, 0, 0]) for name, number in ((b"low", 1), (b"high", 5)))
+    body = b"\x10_id\x00\x01\x00\x00\x00" + low + high + field + b"\x00"
+    original = RawBSONDocument(bytes([len(body) + 4, 0, 0, 0]) + body)
+    client[database_name]["spans"].insert_one(original)
+    db = integrity.Database(client[database_name], models=MODELS, actor="*")
+    with db.transaction():
+        update = db[Span].update_many if many else db[Span].update_one
+        with pytest.raises(InvalidDocument):
+            update({"_id": 1}, {"$inc": {"low": 50}})
+    assert stored(client[database_name])["spans"] == [original.raw]

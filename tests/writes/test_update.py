@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from bson import Decimal128
-from pymongo import MongoClient, ReturnDocument, UpdateOne
+from pymongo import InsertOne, MongoClient, ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
@@ -15,6 +15,7 @@ from integrity import (
     ForeignWrite,
     ImmutableField,
     IntegrityError,
+    InvalidBulkWrite,
     InvalidDocument,
     TransactionRequired,
 )
@@ -252,6 +253,13 @@ async def test_without_transactions_only_what_is_proved_is_done(colour: str, sta
             await db[Customer].insert_one(dict(CUSTOMER))
             await db[Customer].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
             await db[Span].replace_one({"_id": 1}, {"low": 2, "high": 5})
+            requests = [InsertOne({"_id": 2, "low": 1, "high": 5}), UpdateOne({"_id": 1}, {"$inc": {"low": 1}})]
+            with pytest.raises(InvalidBulkWrite, match=r"request 1(.|\n)*replica set") as refused:
+                await db[Span].bulk_write(requests)
+            assert isinstance(refused.value.__cause__, TransactionRequired)
+            assert refused.value.details["nInserted"] == 1
+            with pytest.raises(TransactionRequired):
+                await db[Span].bulk_write(requests[1:])
         finally:
             with MongoClient[dict[str, Any]](standalone.uri) as client:
                 client.drop_database(f"lonely_{colour}")

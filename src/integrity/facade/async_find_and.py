@@ -79,6 +79,7 @@ class AsyncFindAnd(AsyncModify[M]):
             hint=hint,
             let=let,
             comment=comment,
+            as_model=as_model,
             **options,
         )
         return self._returned(found, as_model=as_model)
@@ -147,6 +148,7 @@ class AsyncFindAnd(AsyncModify[M]):
             hint=hint,
             let=let,
             comment=comment,
+            as_model=as_model,
             **options,
         )
         return self._returned(found, as_model=as_model)
@@ -200,6 +202,7 @@ class AsyncFindAnd(AsyncModify[M]):
             hint=hint,
             let=let,
             comment=comment,
+            as_model=as_model,
             **options,
         )
         return self._returned(found, as_model=as_model)

@@ -81,6 +81,7 @@ class FindAnd(Modify[M]):
                 hint=hint,
                 let=let,
                 comment=comment,
+                as_model=as_model,
                 **options,
             )
         )
@@ -151,6 +152,7 @@ class FindAnd(Modify[M]):
                 hint=hint,
                 let=let,
                 comment=comment,
+                as_model=as_model,
                 **options,
             )
         )
@@ -206,6 +208,7 @@ class FindAnd(Modify[M]):
                 hint=hint,
                 let=let,
                 comment=comment,
+                as_model=as_model,
                 **options,
             )
         )

@@ -22,6 +22,7 @@ from integrity.store.port import (
     model_codec,
     raw_codec,
     reader_codec,
+    result_codec,
 )
 
 #: Runs an operation with a permit of the gate.
@@ -103,6 +104,9 @@ class AsyncStore(Store):
 
     def for_models(self) -> Self:
         return self._like(type(self)(self._given, model_codec, gate=self._gate))
+
+    def for_results(self) -> Self:
+        return self._like(type(self)(self._given, result_codec, gate=self._gate))
 
     def for_bytes(self) -> Self:
         return self._like(type(self)(self._given, raw_codec, gate=self._gate))

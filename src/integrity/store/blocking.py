@@ -26,6 +26,7 @@ from integrity.store.port import (
     model_codec,
     raw_codec,
     reader_codec,
+    result_codec,
 )
 from integrity.store.run import run
 
@@ -105,6 +106,9 @@ class BlockingStore(Store):
 
     def for_models(self) -> Self:
         return self._like(type(self)(self._given, model_codec, gate=self._gate))
+
+    def for_results(self) -> Self:
+        return self._like(type(self)(self._given, result_codec, gate=self._gate))
 
     def for_bytes(self) -> Self:
         return self._like(type(self)(self._given, raw_codec, gate=self._gate))

@@ -11,8 +11,9 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Literal, Protocol, Self, TypeVar
 
+import bson
 from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.codec_options import CodecOptions, DatetimeConversion, TypeEncoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from pymongo import _csot  # the deadline of `with pymongo.timeout(...)`; there is no public word for it
 from pymongo.results import (
@@ -43,13 +44,36 @@ CODEC: Mapping[str, Any] = {
 }
 
 
+class _Encoder(TypeEncoder):
+    """The half of an application's codec that encodes."""
+
+    def __init__(self, codec: TypeEncoder) -> None:
+        self._codec = codec
+
+    @property
+    def python_type(self) -> Any:
+        return self._codec.python_type
+
+    def transform_python(self, value: Any) -> Any:
+        return self._codec.transform_python(value)
+
+
+def _of_core(options: Any) -> Any:
+    """Return codec options of the core: filters are encoded as the application's, what is read is what BSON has."""
+    known = options.type_registry
+    if known.codecs:
+        encoders = [_Encoder(each) for each in known.codecs if isinstance(each, TypeEncoder)]
+        options = options.with_options(type_registry=TypeRegistry(encoders, known.fallback_encoder))
+    return options.with_options(**CODEC)
+
+
 def core_codec(database: Any) -> Any:
     """Return a driver's database with the core's codec options.
 
     mongomock refuses UUIDs by representation; it keeps its own options and stores them as it does.
     """
     try:
-        return database.with_options(codec_options=database.codec_options.with_options(**CODEC))
+        return database.with_options(codec_options=_of_core(database.codec_options))
     except (NotImplementedError, AttributeError):
         return database
 
@@ -70,6 +94,15 @@ def reader_codec(database: Any) -> Any:
         return database
 
 
+def result_codec(database: Any) -> Any:
+    """Return a driver's database that decodes as the application and writes as the core: for ``find_one_and_*``."""
+    standard = {"uuid_representation": UuidRepresentation.STANDARD}
+    try:
+        return database.with_options(codec_options=database.codec_options.with_options(**standard))
+    except (NotImplementedError, AttributeError):  # mongomock, as above
+        return database
+
+
 def raw_codec(database: Any) -> Any:
     """Return a driver's database that reads and writes documents as the bytes that are stored."""
     return database.with_options(codec_options=CodecOptions(**{**CODEC, "document_class": RawBSONDocument}))
@@ -79,10 +112,17 @@ def model_codec(database: Any) -> Any:
     """Return a driver's database that decodes what models are made of: as the core, dates as the application."""
     options = database.codec_options
     try:
-        core = options.with_options(**CODEC)
+        core = _of_core(options)
         return database.with_options(codec_options=core.with_options(tz_aware=options.tz_aware, tzinfo=options.tzinfo))
     except (NotImplementedError, AttributeError):  # mongomock, as above
         return database
+
+
+def decoded(document: Any) -> Any:
+    """Return a document as the core reads it: one that was read as bytes, or as it is."""
+    if isinstance(document, RawBSONDocument):
+        return bson.decode(document.raw, CodecOptions(**CODEC))
+    return document
 
 
 class Batches(Protocol):
@@ -143,6 +183,10 @@ class Store(ABC):
     @abstractmethod
     def for_models(self) -> Self:
         """Return the same database as models are read from it: dates with or without a zone as the application."""
+
+    @abstractmethod
+    def for_results(self) -> Self:
+        """Return the same database as what a ``find_one_and_*`` returns is decoded: with the application's options."""
 
     def for_bytes(self) -> Self:
         """Return the same database with its documents as `RawBSONDocument`: the bytes that are stored."""

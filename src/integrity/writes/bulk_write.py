@@ -11,21 +11,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError, InvalidOperation, OperationFailure
 from pymongo.operations import DeleteMany, DeleteOne, InsertOne, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.results import BulkWriteResult, DeleteResult, InsertOneResult, UpdateResult
 
-from integrity.errors import InvalidDocument, UnguardedWrite
-from integrity.writes.candidate import candidates, named
+from integrity.errors import InvalidDocument, TransactionRequired, UnguardedWrite
+from integrity.writes.candidate import candidates, named, offerable
 from integrity.writes.delete import delete_many, delete_one
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.insert_one import insert_one
 from integrity.writes.outcome import Outcome
 from integrity.writes.refusal import ENCODING_ERRORS, refusal, unencodable
-from integrity.writes.replace import Swap, replace
+from integrity.writes.replace import Swap, refuse_operators, replace
 from integrity.writes.staging import tolerated
 from integrity.writes.transaction import joins
 from integrity.writes.update import Wish, alone, planned, update
+from integrity.writes.update_plan import OPERATORS, plan_update
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
@@ -60,12 +61,13 @@ async def bulk_write(
     if not isinstance(requests, list | tuple):
         raise TypeError("requests must be a list")  # PyMongo's words
     if not requests:
-        raise TypeError("requests must be a non-empty list")
+        raise InvalidOperation("No operations to execute")  # PyMongo's words
     for each in requests:
         if not isinstance(each, InsertOne | ReplaceOne | UpdateOne | UpdateMany | DeleteOne | DeleteMany):
             raise TypeError(f"{each!r} is not a valid request")
         if getattr(each, "_namespace", None) is not None:
             raise UnguardedWrite(f"{each!r} names a collection of its own; write it through that model's collection.")
+        _refuse_malformed(guard, each)
     await guard.indexes.ensure(guard.store, guard.entry, session)
     bulk = _Bulk(guard, requests, Outcome(guard.entry, ordered), session, options)
     for index, request in enumerate(requests):
@@ -80,6 +82,24 @@ async def bulk_write(
         await bulk.flush()
     bulk.outcome.raise_failures()
     return BulkWriteResult(bulk.outcome.details, acknowledged=True)
+
+
+def _refuse_malformed(guard: Guard, request: Request) -> None:
+    """Refuse what no collection could do, before any request is sent.
+
+    Raises:
+        TypeError: A document is none.
+        ValueError: A replacement is an update, or the other way round.
+        UnguardedWrite: An operator or a stage is not known.
+    """
+    if isinstance(request, InsertOne | ReplaceOne):
+        offerable(guard, request._doc)
+    if isinstance(request, ReplaceOne):
+        refuse_operators(request._doc)
+    if isinstance(request, UpdateOne | UpdateMany):
+        update = request._doc
+        if not (type(update) is dict and update.keys() <= OPERATORS.keys()):
+            plan_update(guard.entry, update)
 
 
 class _Bulk:
@@ -154,6 +174,11 @@ class _Bulk:
             result = await self._done(request)
         except InvalidDocument as error:
             self.outcome.refused(index, error, _operation(request))
+        except TransactionRequired as error:
+            if not self.outcome.begun:
+                raise
+            # What stands before it is stored: the caller has to learn that, and which one it was.
+            self.outcome.unguarded(index, error, _operation(request))
         except OperationFailure as error:
             if joins(self.session):
                 raise

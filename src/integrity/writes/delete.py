@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo.results import DeleteResult
 
 from integrity.store.port import Document, Filter
-from integrity.writes.guard import sendable
+from integrity.writes.guard import commanded, sendable
 from integrity.writes.references import Progress, Wish
 from integrity.writes.refusal import refusal
 
@@ -80,12 +80,15 @@ async def delete_many(
     return await _deleted(guard, wish, session)
 
 
-async def find_one_and_delete(guard: Guard, filter: Filter, *, session: Any = None, **options: Any) -> Document | None:
+async def find_one_and_delete(
+    guard: Guard, filter: Filter, *, as_model: bool = False, session: Any = None, **options: Any
+) -> Document | None:
     """Delete the first document that matches, and return it.
 
     Args:
         guard: The model's guard.
         filter: PyMongo's filter.
+        as_model: Whether the document is to be made an instance of the model.
         session: PyMongo's session.
         options: PyMongo's ``projection``, ``sort``, ``collation``, ``hint``, ``let`` and ``comment``.
 
@@ -94,15 +97,16 @@ async def find_one_and_delete(guard: Guard, filter: Filter, *, session: Any = No
         ForeignWrite: The actor does not own the model.
     """
     _refuse_trespass(guard)
+    options = commanded(options)
+    store = guard.store.for_models() if as_model else guard.store.for_results()
 
     async def act(session: Any) -> Document | None:
-        store = guard.store.for_models()
         return await store.find_one_and_delete(guard.collection, filter, **sendable(session, **options))
 
     if not guard.references.guards(guard):
         return await act(session)
     fetch = {"projection": options.pop("projection", None)}
-    wish = Wish(guard.entry, filter, many=False, fetch=fetch, options=_choosing(options))
+    wish = Wish(guard.entry, filter, many=False, fetch=fetch, as_model=as_model, options=_choosing(options))
     return (await guard.references.delete(guard, wish, session)).document
 
 
@@ -114,6 +118,9 @@ async def _deleted(guard: Guard, wish: Wish, session: Any) -> DeleteResult:
 def _choosing(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that choose documents, as ``find`` takes them."""
     found = sendable(None, **options)
+    found.pop("writeConcern", None)  # a delete with its references is one of the majority
+    if (limit := found.pop("maxTimeMS", None)) is not None:
+        found["max_time_ms"] = limit
     if isinstance(found.get("sort"), Mapping):
         found["sort"] = list(found["sort"].items())
     return found

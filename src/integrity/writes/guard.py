@@ -130,6 +130,30 @@ def sendable(session: Any, comment: Any = None, **options: Any) -> dict[str, Any
     return {name: value for name, value in options.items() if value is not None} if options else options
 
 
+#: What the command behind ``find_one_and_*`` may be given besides, as PyMongo hands it on: nothing that says what is
+#: written, or where.
+_OF_THE_COMMAND = frozenset(
+    {"array_filters", "collation", "comment", "hint", "let", "maxTimeMS", "projection", "sort", "writeConcern"}
+)
+
+
+def commanded(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a ``find_one_and_*``; PyMongo hands on what it does not know, past its own arguments.
+
+    Raises:
+        UnguardedWrite: One of them would change what is written, or where.
+    """
+    for name in ("bypass_document_validation", "bypassDocumentValidation"):
+        refuse_bypass(options.pop(name, None))
+    for name in options:
+        if name not in _OF_THE_COMMAND:
+            raise UnguardedWrite(
+                f"{name}= would go into the server's command unguarded; use PyMongo's named arguments, or "
+                "`unsafe_raw`, which says so."
+            )
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def refuse_bypass(bypass: object) -> None:
     """Refuse ``bypass_document_validation=True``.
 

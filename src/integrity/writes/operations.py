@@ -11,8 +11,9 @@ from pymongo.results import UpdateResult
 
 from integrity.store.port import Document, Filter
 from integrity.writes.candidate import Offered
-from integrity.writes.guard import sendable
+from integrity.writes.guard import commanded, sendable
 from integrity.writes.replace import Swap, replace
+from integrity.writes.transaction import joins
 from integrity.writes.update import Wish, update
 from integrity.writes.update_rights import Update
 from integrity.writes.verified import Returning
@@ -52,20 +53,22 @@ async def find_one_and_replace(
     projection: Any = None,
     upsert: bool = False,
     after: bool = False,
+    as_model: bool = False,
     session: Any = None,
     **options: Any,
 ) -> Any:
     """Replace the first document that matches and return it, as it was or as it is."""
-    bypass = options.pop("bypass_document_validation", None)
-    given = sendable(None, **options)
-    store = guard.store.for_models()
+    given = commanded(options)
+    store = guard.store.for_models() if as_model else guard.store.for_results()
 
     async def act(filter: Filter, document: Document, session: Any, *, upsert: bool) -> Any:
         more = sendable(session, projection=projection, upsert=upsert or None, return_document=after or None)
+        if joins(session):
+            given.pop("writeConcern", None)  # the transaction has its own
         return await store.find_one_and_replace(guard.collection, filter, document, **given, **more)
 
     chosen = {name: value for name, value in given.items() if name in {"sort", "collation", "hint", "let"}}
-    return await replace(guard, Swap(filter, replacement, act, upsert, chosen), bypass=bypass, session=session)
+    return await replace(guard, Swap(filter, replacement, act, upsert, chosen), session=session)
 
 
 async def update_documents(
@@ -94,11 +97,11 @@ async def find_one_and_update(
     projection: Any = None,
     upsert: bool = False,
     after: bool = False,
+    as_model: bool = False,
     session: Any = None,
     **options: Any,
 ) -> Any:
     """Update the first document that matches and return it, as it was or as it is."""
-    bypass = options.pop("bypass_document_validation", None)
-    returning = Returning(after, sendable(None, projection=projection))
-    wish = Wish(filter, change, upsert, many=False, options=sendable(None, **options), returning=returning)
-    return await update(guard, wish, bypass=bypass, session=session)
+    returning = Returning(after, sendable(None, projection=projection), as_model)
+    wish = Wish(filter, change, upsert, many=False, options=commanded(options), returning=returning)
+    return await update(guard, wish, session=session)

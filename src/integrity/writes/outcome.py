@@ -9,9 +9,12 @@ from typing import Any
 from pymongo.errors import BulkWriteError
 
 from integrity.declare.registry import Entry
-from integrity.errors import DUPLICATE_KEY, InvalidBulkWrite, InvalidDocument
+from integrity.errors import DUPLICATE_KEY, InvalidBulkWrite, InvalidDocument, TransactionRequired
 from integrity.violation import Violation
 from integrity.writes.refusal import duplicate_violation
+
+#: The server's code where it has no transactions: IllegalOperation.
+ILLEGAL_OPERATION = 20
 
 _COUNTS = ("nInserted", "nUpserted", "nMatched", "nModified", "nRemoved")
 
@@ -32,6 +35,12 @@ class Outcome:
     errors: list[dict[str, Any]] = field(default_factory=list)
     concern: list[Any] = field(default_factory=list)
     violations: list[tuple[int, Violation]] = field(default_factory=list)
+    cause: TransactionRequired | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was done, or refused, so far."""
+        return any(self.counts.values()) or bool(self.errors)
 
     @property
     def over(self) -> bool:
@@ -57,6 +66,11 @@ class Outcome:
         """
         self.errors.append({"index": index, "code": error.server_code, "errmsg": str(error), "op": request})
         self.violations += [(index, each) for each in error.violations]
+
+    def unguarded(self, index: int, error: TransactionRequired, request: Any) -> None:
+        """Note that a request could not be guarded; arguments as for `refused`."""
+        self.errors.append({"index": index, "code": ILLEGAL_OPERATION, "errmsg": str(error), "op": request})
+        self.cause = error
 
     def failed(self, error: BulkWriteError, indexes: Sequence[int], requests: Sequence[Any]) -> None:
         """Note what the server refused.
@@ -99,8 +113,8 @@ class Outcome:
             InvalidBulkWrite: A rule was broken.
             BulkWriteError: Only the server or its write concern had something against it.
         """
-        if self.violations:
+        if self.violations or self.cause is not None:
             ordered = sorted(self.violations, key=lambda each: each[0])
-            raise InvalidBulkWrite(self.details, [each for _, each in ordered])
+            raise InvalidBulkWrite(self.details, [each for _, each in ordered]) from self.cause
         if self.errors or self.concern:
             raise BulkWriteError(self.details)

@@ -10,9 +10,9 @@ from integrity.declare.extract import value_at, values_at
 from integrity.declare.registry import Copy
 from integrity.declare.shape import Place
 from integrity.rules.judge import Verdict, dotted
-from integrity.rules.ownership import changed_immutable
+from integrity.rules.ownership import changed_immutable, stale_revision
 from integrity.rules.rule import At
-from integrity.store.port import Store
+from integrity.store.port import Document, Store
 from integrity.violation import Violation
 from integrity.writes import derived
 from integrity.writes.candidate import once, settled
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Change", "judged", "kept"]
 
 
-async def judged(guard: Guard, changes: Sequence[Change], session: Any) -> list[Violation]:
+async def judged(guard: Guard, changes: Sequence[Change], session: Any, *, look: bool = False) -> list[Violation]:
     """Return everything that is wrong with what a write has left.
 
     Copies whose reference changed are filled from their new owner, in the same transaction.
@@ -37,9 +37,10 @@ async def judged(guard: Guard, changes: Sequence[Change], session: Any) -> list[
         guard: The model's guard.
         changes: The documents.
         session: The session of the transaction.
+        look: Leave what refers to a key that changed as it is, and only look whether it lets it change.
     """
     found: list[Violation] = []
-    referring = await guard.references.rekeyed(guard, changes, session)
+    referring = await guard.references.rekeyed(guard, changes, session, look=look)
     dangling = await _references(guard, changes, session)
     copies = bool(guard.entry.copies)
     known = await originals(guard, [each.after for each in changes], session) if copies else {}
@@ -58,12 +59,26 @@ async def judged(guard: Guard, changes: Sequence[Change], session: Any) -> list[
 
 def kept(guard: Guard, change: Change) -> Iterator[Violation]:
     """Yield what a write changes and may not: immutable fields, fields of another owner."""
+    if change.before is not None:
+        yield from _counted(guard, change.before, change.after)
     for place in guard.immutable if change.before is not None else ():
         for path, before, after in differences(place, change):
             if before:
                 at = At(guard.collection, change.after.get("_id"), dotted(path), place.path)
                 yield changed_immutable.RULE.violation(at, changed_immutable.fault(_shown(before), _shown(after)))
     yield from trespassed(guard, change)
+
+
+def _counted(guard: Guard, before: Document, after: Document) -> Iterator[Violation]:
+    """Yield what is wrong where a write has not counted the revision up by one: a stage can set it unnamed."""
+    place = guard.entry.revision
+    if place is None:
+        return
+    name = place.steps[-1]
+    old = before.get(name, 0)
+    if isinstance(old, int) and after.get(name) != old + 1:
+        at = At(guard.collection, after.get("_id"), name, place.path)
+        yield stale_revision.RULE.violation(at, stale_revision.kept())
 
 
 def _differs(place: Place, change: Change) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bson.errors
-from pymongo.errors import DocumentTooLarge, DuplicateKeyError, WriteError
+from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure, WriteError
 
 from integrity.declare.extract import ABSENT, value_at
 from integrity.declare.registry import Entry
 from integrity.errors import (
+    DOCUMENT_VALIDATION_FAILURE,
     DUPLICATE_KEY,
     DanglingReference,
     DuplicateValue,
@@ -27,6 +28,7 @@ from integrity.rules.rule import At, Fault
 from integrity.rules.schema import constraint_not_met, wrong_type
 from integrity.rules.unique import duplicate_value
 from integrity.violation import Violation
+from integrity.writes import refused_by_server
 from integrity.writes.references.restricted import Referred
 
 #: What PyMongo raises while it encodes a document.
@@ -103,6 +105,16 @@ def duplicate_violation(
     return duplicate_value.RULE.violation(at, duplicate_value.fault(value))
 
 
+def by_validator(entry: Entry, error: OperationFailure) -> Exception:
+    """Return ours for what the server's validator refused; the driver's where it does not say what."""
+    violations = refused_by_server.violations(entry, error.details or {})
+    if not violations:
+        return error
+    found = refusal(violations, model=entry.name)
+    found.__dict__["_OperationFailure__details"] = error.details
+    return found
+
+
 def _collated(entry: Entry, fields: Sequence[str]) -> bool:
     return any(
         each.unique.case_insensitive
@@ -127,6 +139,8 @@ def from_driver(entry: Entry, error: Exception, document: Mapping[str, Any] | No
         return error
     if isinstance(error, DuplicateKeyError) or (isinstance(error, WriteError) and error.code == DUPLICATE_KEY):
         return duplicate(entry, error, document)  # type: ignore[arg-type]  # its details are what is read
+    if isinstance(error, OperationFailure) and error.code == DOCUMENT_VALIDATION_FAILURE:
+        return by_validator(entry, error)
     if isinstance(error, ENCODING_ERRORS):
         return unencodable(entry, error, document)
     return error

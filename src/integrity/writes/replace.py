@@ -23,11 +23,12 @@ from integrity.errors import InvalidDocument
 from integrity.rules.judge import Verdict
 from integrity.rules.ownership import changed_immutable, stale_revision
 from integrity.rules.rule import At, Fault
-from integrity.store.port import Document, Filter, Store
-from integrity.writes import derived
+from integrity.store.port import Document, Filter, Store, decoded
+from integrity.writes import derived, revision
 from integrity.writes.candidate import Offered, candidates, given, settled
 from integrity.writes.change import Change
 from integrity.writes.copies import current
+from integrity.writes.exactly import exactly
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.post_image import kept
 from integrity.writes.references import Faults
@@ -87,13 +88,13 @@ async def replace(guard: Guard, swap: Swap, *, bypass: object = None, session: A
         StaleDocument: It was made from an older revision.
     """
     refuse_bypass(bypass)
-    _refuse_operators(swap.replacement)
+    refuse_operators(swap.replacement)
     await guard.indexes.ensure(guard.store, guard.entry, session)
     for _ in range(ATTEMPTS):
         try:
             outcome = await _replaced(guard, swap, session)
         except Exception as error:
-            ours = _ours(guard, error)
+            ours = _ours(guard, error, swap)
             if ours is error:
                 raise
             raise ours from error
@@ -107,7 +108,12 @@ async def replace(guard: Guard, swap: Swap, *, bypass: object = None, session: A
 _AGAIN: Any = object()
 
 
-def _refuse_operators(replacement: Any) -> None:
+def refuse_operators(replacement: Any) -> None:
+    """Refuse an update in the place of a document.
+
+    Raises:
+        ValueError: It begins with an operator.
+    """
     if isinstance(replacement, Mapping) and next(iter(replacement), "").startswith("$"):
         raise ValueError("replacement can not include $ operators")  # PyMongo's words
 
@@ -122,13 +128,15 @@ async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
     careful = careful or bool(entry.copies or entry.copied or entry.derived)
     stored: Document | None = None
     if careful or key is ABSENT:
-        stored = await guard.store.find_one(guard.collection, _any_revision(guard, swap), **_choosing(swap, session))
+        any_revision = revision.without(entry, swap.filter)
+        stored = await guard.store.find_one(guard.collection, any_revision, **_choosing(swap, session))
         if stored is not None and key is ABSENT:
             key = stored["_id"]
-    revision = _revision(guard, document, swap.filter)
-    if (refused := _stale(guard, revision, stored)) is not None:
-        return refused
-    if stored is None and (careful or key is ABSENT) and (not swap.upsert or revision is not None):
+    asked, has = revision.named(entry, swap.filter), _revision(guard, document)
+    for each in (asked, has) if asked is not None is not has else (has if asked is None else asked,):
+        if (refused := _stale(guard, each, stored)) is not None:
+            return refused
+    if stored is None and (careful or key is ABSENT) and not swap.upsert:
         # Nothing to replace, and nothing to insert: PyMongo's own answer, for what is judged like any other.
         (verdict,) = await candidates(guard, [document], session, revisions=[0])
         if verdict.violations and key is not ABSENT:
@@ -139,7 +147,7 @@ async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
     if stored is not None:
         _carry(guard, document, stored)
         _drop_kept(guard, document, stored)
-    count = 0 if stored is None or revision is None else revision + 1
+    count = 0 if stored is None or entry.revision is None else stored.get(entry.revision.steps[-1], 0) + 1
     (verdict,) = await candidates(guard, [document], session, revisions=[count], foreign=stored is None)
     if stored is not None:
         verdict = Verdict(verdict.document, (*verdict.violations, *kept(guard, Change(stored, verdict.document))))
@@ -154,7 +162,8 @@ async def _store(guard: Guard, swap: Swap, verdict: Verdict, stored: Document | 
             return refusal(found.violations, model=guard.entry.name)
         if stored is None:
             return await _inserted(guard, swap, found.document, session)
-        named = {"$and": [swap.filter, {"_id": stored["_id"]}, *_unchanged(guard, stored)]}
+        this = exactly([stored["_id"]], (swap.options or {}).get("collation"))
+        named = {"$and": [swap.filter, this, *_unchanged(guard, stored)]}
         outcome = await swap.act(named, found.document, session, upsert=False)
         missed = outcome is None or (isinstance(outcome, UpdateResult) and not outcome.matched_count)
         return _AGAIN if missed else outcome
@@ -175,7 +184,9 @@ async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[A
 
     async def body(session: Any) -> Any:
         rest.clear()
-        before = await guard.store.find_one(guard.collection, swap.filter, **_choosing(swap, session))
+        reader = guard.store.for_bytes() if joined else guard.store
+        original = await reader.find_one(guard.collection, swap.filter, **_choosing(swap, session))
+        before = decoded(original)
         outcome = await stores(session)
         if before is None or outcome is _AGAIN or isinstance(outcome, InvalidDocument):
             return outcome
@@ -183,13 +194,15 @@ async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[A
         after = await guard.store.find_one(guard.collection, named, session=session)
         if after is None:
             return outcome
-        changes = [Change(before, after)]
+        changes = [Change(before, after, original)]
         (found,) = await guard.references.rekeyed(guard, changes, session)
         refresh = await guard.copies.plan(guard.store, guard.entry, changes, session)
         found = [*found, *refresh.violations]
         if found:
             if joined:  # the caller's transaction goes on
-                await guard.store.replace_one(guard.collection, named, before, session=session)
+                await guard.store.replace_one(guard.collection, named, changes[0].original, session=session)
+                if refresh.violations:
+                    await guard.references.rekeyed(guard, [each.back for each in changes], session)
             raise refusal(found, model=guard.entry.name)
         rest.extend(await guard.copies.carry_out(guard.store, refresh, session))
         return outcome
@@ -238,14 +251,6 @@ async def _inserted(guard: Guard, swap: Swap, document: Document, session: Any) 
         raise
 
 
-def _any_revision(guard: Guard, swap: Swap) -> Filter:
-    """Return the filter without the revision that it may name, so that an older one is told from a deleted one."""
-    place = guard.entry.revision
-    if place is None or not isinstance(swap.filter.get(place.steps[-1]), int):
-        return swap.filter
-    return {name: value for name, value in swap.filter.items() if name != place.steps[-1]}
-
-
 def _id(entry: Entry, document: Document, filter: Filter) -> Any:
     """Return the ``_id`` that the replaced document has, where the replacement or the filter says it."""
     for name in entry.key_names:
@@ -264,29 +269,26 @@ def _choosing(swap: Swap, session: Any) -> dict[str, Any]:
     return options
 
 
-def _revision(guard: Guard, document: Document, filter: Filter) -> int | None:
-    """Return the revision that the replacement was made from: its own, or the filter's."""
-    place = guard.entry.revision
-    if place is None:
-        return None
-    found = document.get(place.steps[-1], filter.get(place.steps[-1]))
+def _revision(guard: Guard, document: Document) -> int | None:
+    """Return the revision that the replacement itself says that it was made from."""
+    found = None if guard.entry.revision is None else document.get(guard.entry.revision.steps[-1])
     return found if isinstance(found, int) else None
 
 
-def _stale(guard: Guard, revision: int | None, stored: Document | None) -> InvalidDocument | None:
+def _stale(guard: Guard, asked: int | None, stored: Document | None) -> InvalidDocument | None:
     """Return what is wrong with replacing what is stored from this revision, or None."""
     place = guard.entry.revision
-    if place is None or (stored is None and revision is None):
+    if place is None or (stored is None and asked is None):
         return None
     if stored is None:
         # Never an upsert: what was read and is gone was deleted, and stays so.
-        return stale(guard, revision, None)
-    if revision is None:
+        return stale(guard, asked, None)
+    if asked is None:
         name = place.steps[-1]
         at = At(guard.collection, stored["_id"], name, name)
         return refusal([stale_revision.RULE.violation(at, stale_revision.missing())], model=guard.entry.name)
-    if stored.get(place.steps[-1], 0) != revision:
-        return stale(guard, revision, stored)
+    if stored.get(place.steps[-1], 0) != asked:
+        return stale(guard, asked, stored)
     return None
 
 
@@ -331,9 +333,9 @@ def _contended(guard: Guard) -> Any:
     return stale_revision.RULE.violation(at, fault)
 
 
-def _ours(guard: Guard, error: Exception) -> Exception:
+def _ours(guard: Guard, error: Exception, swap: Swap) -> Exception:
     if isinstance(error, OperationFailure) and error.code == _IMMUTABLE_ID and not isinstance(error, InvalidDocument):
         at = At(guard.collection, None, "_id", "_id")
         fault = Fault("is written once, and the replacement has another one.", "Leave the _id out, or name the same.")
         return refusal([changed_immutable.RULE.violation(at, fault)], model=guard.entry.name)
-    return from_driver(guard.entry, error)
+    return from_driver(guard.entry, error, given(swap.replacement))

@@ -15,6 +15,7 @@ from integrity.rules.ownership import stale_revision
 from integrity.rules.rule import At
 from integrity.store.port import Document, Filter, Store
 from integrity.violation import Violation
+from integrity.writes import revision
 from integrity.writes.copies.prefilling import prefilled
 from integrity.writes.derived import without_echo
 from integrity.writes.guard import refuse_bypass, sendable
@@ -98,6 +99,8 @@ async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: An
         TransactionRequired: Only the outcome can be judged, and the server has no transactions.
     """
     refuse_bypass(bypass)
+    if wish.upsert and revision.named(guard.entry, wish.filter) is not None:
+        wish = replace(wish, upsert=False)  # what was read and is gone was deleted, and stays so
     plan = await planned(guard, wish, session)
     if wish.upsert or Unique in plan.markers:
         await guard.indexes.ensure(guard.store, guard.entry, session)
@@ -137,7 +140,12 @@ async def _updated(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> 
 
 def _one(guard: Guard, wish: Wish, plan: UpdatePlan) -> Act:
     options = wish.sent(upsert=wish.upsert or None)
-    options.pop("sort", None)  # the document is chosen already
+    for each in (
+        "sort",
+        "maxTimeMS",
+        "writeConcern",
+    ):  # the document is chosen already, and the transaction has its own
+        options.pop(each, None)
 
     async def act(filter: Filter, session: Any) -> UpdateResult:
         return await guard.store.update_one(guard.collection, filter, plan.update, **options, **sendable(session))
@@ -193,7 +201,7 @@ def _written(plan: UpdatePlan) -> Document:
 def alone(guard: Guard, wish: Wish, plan: UpdatePlan) -> bool:
     """Whether an update has to be done on its own: not proved, with references to look up, or a revision to miss."""
     looked_up = guard.entry.references and (Ref in plan.markers or wish.upsert)
-    named = guard.entry.revision is not None and ".".join(guard.entry.revision.steps) in wish.filter
+    named = revision.named(guard.entry, wish.filter) is not None
     return bool(_unproved(guard, wish, plan) or not plan.proved or looked_up or named)
 
 
@@ -221,7 +229,9 @@ async def _run(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> Any:
     options = wish.sent(session=session, upsert=wish.upsert or None) if wish.options or session or wish.upsert else {}
     if wish.returning is not None:
         options |= {**wish.returning.options, "return_document": wish.returning.after}
-        return await store.for_models().find_one_and_update(name, wish.filter, plan.update, **options)
+        if joins(session):
+            options.pop("writeConcern", None)  # the transaction has its own
+        return await wish.returning.store(guard).find_one_and_update(name, wish.filter, plan.update, **options)
     method = store.update_many if wish.many else store.update_one
     return await method(name, wish.filter, plan.update, **options)
 
@@ -262,31 +272,30 @@ async def _not_stale(guard: Guard, wish: Wish, outcome: Any, session: Any) -> No
     Raises:
         StaleDocument: There is, or was, a document of another revision.
     """
-    place = guard.entry.revision
-    if place is None or wish.upsert:
+    if guard.entry.revision is None:
         return
     missed = outcome is None or (isinstance(outcome, UpdateResult) and not outcome.matched_count)
-    name = ".".join(place.steps)
-    if not missed or name not in wish.filter or isinstance(wish.filter[name], Mapping):
+    asked = revision.named(guard.entry, wish.filter) if missed else None
+    if asked is None:
         return
-    rest = {path: value for path, value in wish.filter.items() if path != name}
+    rest = revision.without(guard.entry, wish.filter)
     stored = await guard.store.find_one(guard.collection, rest, **sendable(session))
-    raise stale(guard, wish.filter[name], stored)
+    raise stale(guard, asked, stored)
 
 
-def stale(guard: Guard, revision: Any, stored: Document | None) -> InvalidDocument:
+def stale(guard: Guard, asked: int | None, stored: Document | None) -> InvalidDocument:
     """Return the error of a write of an older revision.
 
     Args:
         guard: The model's guard.
-        revision: The revision that the caller has.
+        asked: The revision that the caller has.
         stored: The document as it is stored; None when it was deleted.
     """
     place = guard.entry.revision
     assert place is not None
     name = place.steps[-1]
     at = At(guard.collection, (stored or {}).get("_id"), name, name)
-    fault = stale_revision.fault(revision, (stored or {}).get(name), deleted=stored is None)
+    fault = stale_revision.fault(asked, (stored or {}).get(name), deleted=stored is None)
     found = refusal([stale_revision.RULE.violation(at, fault)], model=guard.entry.name)
     assert isinstance(found, StaleDocument)
     return found

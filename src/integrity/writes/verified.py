@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from pymongo.results import UpdateResult
 
 from integrity.declare import equality
-from integrity.store.port import Batches, Document, Filter
+from integrity.store.port import Batches, Document, Filter, Store, decoded
 from integrity.writes.change import Change
+from integrity.writes.exactly import exactly
 from integrity.writes.guard import sendable
 from integrity.writes.post_image import judged
 from integrity.writes.refusal import refusal
@@ -41,15 +42,21 @@ class Returning:
     Args:
         after: As the update leaves it, or as it was before.
         options: PyMongo's ``projection``, if any.
+        as_model: Whether it is to be made an instance of the model.
     """
 
     after: bool
     options: Mapping[str, Any]
+    as_model: bool = False
+
+    def store(self, guard: Guard) -> Store:
+        """Return the store that decodes it."""
+        return guard.store.for_models() if self.as_model else guard.store.for_results()
 
     async def read(self, guard: Guard, id: Any, session: Any) -> Document | None:
         """Return it."""
         options = sendable(session, **self.options)
-        return await guard.store.for_models().find_one(guard.collection, {"_id": id}, **options)
+        return await self.store(guard).find_one(guard.collection, {"_id": id}, **options)
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,16 @@ class Aim:
     upsert: bool = False
     why: str = ""
 
+    @property
+    def collation(self) -> Any:
+        """The collation, if it has one."""
+        return self.options.get("collation")
+
     def choosing(self, *, sorted_too: bool = False) -> dict[str, Any]:
         """The options that choose documents, as ``find`` takes them."""
         found = {name: self.options[name] for name in _CHOOSING if self.options.get(name) is not None}
+        if self.options.get("maxTimeMS") is not None:  # the driver's words for it differ
+            found["max_time_ms"] = self.options["maxTimeMS"]
         sort = self.options.get("sort")
         if sorted_too and sort is not None:
             found["sort"] = list(sort.items()) if isinstance(sort, Mapping) else sort
@@ -99,7 +113,9 @@ async def verify_one(
     async def body(session: Any) -> Any:
         rest.clear()
         chosen = aim.choosing(sorted_too=True)
-        before = await guard.store.find_one(guard.collection, aim.filter, session=session, **chosen)
+        reader = guard.store.for_bytes() if joined else guard.store
+        stored = await reader.find_one(guard.collection, aim.filter, session=session, **chosen)
+        before = decoded(stored)
         shown = None
         if before is not None and returning is not None and not returning.after:
             shown = await returning.read(guard, before["_id"], session)
@@ -107,11 +123,13 @@ async def verify_one(
             result = await act(aim.filter, session)
             return result if returning is None else None
         # The caller's filter stays beside the _id: the positional operator is about it.
-        named = aim.filter if before is None else {"$and": [aim.filter, {"_id": before["_id"]}]}
+        named = aim.filter if before is None else {"$and": [aim.filter, exactly([before["_id"]], aim.collation)]}
         result = await act(named, session)
         key = result.upserted_id if before is None else before["_id"]
         after = await guard.store.find_one(guard.collection, {"_id": key}, session=session)
-        rest.extend(await _accept(guard, [] if after is None else [Change(before, after)], session, joined=joined))
+        rest.extend(
+            await _accept(guard, [] if after is None else [Change(before, after, stored)], session, joined=joined)
+        )
         if returning is None:
             return result
         return await returning.read(guard, key, session) if returning.after else shown
@@ -202,7 +220,7 @@ async def _joined(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateRe
     ids = await _ids(guard, aim, 0, session=session)
     if not ids and aim.upsert:
         return await _upsert(guard, aim, update, session)
-    result, changes = await _update(guard, aim, update, ids, session)
+    result, changes = await _update(guard, aim, update, ids, session, joined=True)
     await _accept(guard, changes, session, joined=True)
     return result
 
@@ -218,17 +236,21 @@ async def _upsert(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateRe
 
 
 async def _update(
-    guard: Guard, aim: Aim, update: Any, ids: Sequence[Any], session: Any
+    guard: Guard, aim: Aim, update: Any, ids: Sequence[Any], session: Any, *, joined: bool = False
 ) -> tuple[UpdateResult, list[Change]]:
     store, name = guard.store, guard.collection
-    mine = {"_id": {"$in": list(ids)}}
-    named = {"$and": [aim.filter, mine]}
-    befores = {equality.key(each["_id"]): each for each in await _all(guard, named, session, **aim.choosing())}
+    named = {"$and": [aim.filter, exactly(ids, aim.collation)]}
+    reader = store.for_bytes() if joined else store
+    befores = [(decoded(each), each) for each in await _all(reader, name, named, session, **aim.choosing())]
     options = {name: value for name, value in aim.options.items() if value is not None and name != "sort"}
     result = await store.update_many(name, named, update, session=session, **options)
-    kept = {"_id": {"$in": [each["_id"] for each in befores.values()]}}
-    afters = await _all(guard, kept, session)
-    return result, [Change(befores[equality.key(each["_id"])], each) for each in afters]
+    afters = await _all(store, name, {"_id": {"$in": [each["_id"] for each, _ in befores]}}, session)
+    known = {equality.key(before["_id"]): (before, stored) for before, stored in befores}
+    changes = []
+    for after in afters:
+        before, stored = known[equality.key(after["_id"])]
+        changes.append(Change(before, after, stored))
+    return result, changes
 
 
 async def _accept(
@@ -244,28 +266,40 @@ async def _accept(
     Raises:
         InvalidDocument: Something is.
     """
-    found = await judged(guard, changes, session)
-    refresh = await guard.copies.plan(guard.store, guard.entry, changes, session)
-    violations = await tolerate(guard, [*found, *refresh.violations])
-    if not violations:
-        rest = await guard.copies.carry_out(guard.store, refresh, session) if keep else []
-        if not joined:
-            return rest
-        guard.copies.later(session, rest)
-        return []
+    found = await judged(guard, changes, session, look=joined)
+    refused = violations = await tolerate(guard, found) if joined else []
+    if not refused:
+        if joined:  # not before: a transaction that goes on would keep what a refused write has done to others
+            await guard.references.rekeyed(guard, changes, session)
+        refresh = await guard.copies.plan(guard.store, guard.entry, changes, session)
+        violations = await tolerate(guard, [*([] if joined else found), *refresh.violations])
+        if not violations:
+            rest = await guard.copies.carry_out(guard.store, refresh, session) if keep else []
+            if not joined:
+                return rest
+            guard.copies.later(session, rest)
+            return []
     if joined:
-        for each in changes:
-            named = {"_id": each.after["_id"]}
-            if each.before is None:
-                await guard.store.delete_one(guard.collection, named, session=session)
-            else:
-                await guard.store.replace_one(guard.collection, named, each.before, session=session)
+        await _take_back(guard, changes, session, renamed=not refused)
     raise refusal(violations, model=guard.entry.name)
 
 
-async def _all(guard: Guard, filter: Filter, session: Any, **options: Any) -> list[Document]:
-    batches = guard.store.find(guard.collection, filter, **sendable(session, **options))
-    found: list[Document] = []
+async def _take_back(guard: Guard, changes: Sequence[Change], session: Any, *, renamed: bool) -> None:
+    """Put back what was there, and the keys by which others refer to it."""
+    for each in changes:
+        named = {"_id": each.after["_id"]}
+        if each.before is None:
+            await guard.store.delete_one(guard.collection, named, session=session)
+        else:
+            await guard.store.replace_one(guard.collection, named, each.original, session=session)
+    if renamed:
+        back = [each.back for each in changes if each.before is not None]
+        await guard.references.rekeyed(guard, back, session)
+
+
+async def _all(store: Store, collection: str, filter: Filter, session: Any, **options: Any) -> list[Any]:
+    batches = store.find(collection, filter, **sendable(session, **options))
+    found: list[Any] = []
     while batch := await batches.next():
         found += batch
     return found

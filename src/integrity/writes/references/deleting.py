@@ -7,7 +7,7 @@ server, goes on in batches behind the condemnation; a crash in between is finish
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,7 @@ class Wish:
         filter: PyMongo's filter.
         many: Whether all that matches, or one.
         fetch: PyMongo's options (``projection``) to read the one with, when it is to be returned; None for no document.
+        as_model: Whether the one is to be made an instance of the model.
         atomic: Whether it must be one transaction.
         options: PyMongo's ``sort``, ``collation``, ``hint``, ``let``, ``comment``.
         progress: Called with the number of documents that were written and of all that are to be.
@@ -85,6 +86,7 @@ class Wish:
     filter: Filter
     many: bool
     fetch: Mapping[str, Any] | None = None
+    as_model: bool = False
     atomic: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
@@ -103,9 +105,9 @@ class Wish:
         """Return the document that is to be deleted and returned, as the application reads."""
         if self.fetch is None:
             return None
-        reader = store.for_models()
+        reader = store.for_models() if self.as_model else store.for_results()
         found = await reader.find_one(self.entry.collection, {"_id": plan.roots[0].id}, **self.fetch, **session)
-        if found is not None:
+        if isinstance(found, MutableMapping):
             found.pop(FLAG, None)
         return found
 

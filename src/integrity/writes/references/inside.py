@@ -21,7 +21,7 @@ from integrity.writes.references import condemned, deferred, pins
 from integrity.writes.references.carry_out import carry_out, rename
 from integrity.writes.references.deleting import Deleted, Wish
 from integrity.writes.references.keys import Key, protected
-from integrity.writes.references.plan import children
+from integrity.writes.references.plan import Child, children
 from integrity.writes.references.restricted import refuse, refused_change
 
 if TYPE_CHECKING:
@@ -63,14 +63,17 @@ def keyed(entry: Entry) -> list[Reference]:
     return [each for each in entry.referrers if each.field != "_id" and protected(each)]
 
 
-async def rekey(protocol: Protocol, guard: Guard, changes: Sequence[Change], session: Any) -> list[list[Violation]]:
-    """Do what references say of keys that have changed in this transaction.
+async def rekey(
+    protocol: Protocol, guard: Guard, changes: Sequence[Change], session: Any, *, look: bool = False
+) -> list[list[Violation]]:
+    """Do what references say of keys that have changed in this transaction; nothing, where one of them refuses.
 
     Args:
         protocol: The protocol.
         guard: The model's guard.
         changes: Its documents, before and after.
         session: The session of the transaction.
+        look: Only look what would refuse.
 
     Returns:
         What refuses each change.
@@ -89,6 +92,7 @@ async def rekey(protocol: Protocol, guard: Guard, changes: Sequence[Change], ses
     ]  # fmt: skip
     if moved:
         await protocol.prepare(guard.store)
+    renames: list[tuple[list[Child], Any]] = []
     while moved:  # the registry refuses a circle of these cascades
         await _sealed(protocol, guard.store, moved, session)
         further: list[_Move] = []
@@ -96,8 +100,8 @@ async def rekey(protocol: Protocol, guard: Guard, changes: Sequence[Change], ses
             referring = await children(guard.store, each.reference, [each.old], session=session)
             action = each.reference.ref.on_update
             if action == "cascade" and each.new is not ABSENT and each.new is not None:
-                await rename(guard.store, referring, each.new, session=session)
-                # What changed with a key may be a key itself, which others refer to.
+                renames.append((referring, each.new))
+                # What changes with a key may be a key itself, which others refer to.
                 further += [
                     _Move(each.index, reference, child.id, each.old, each.new)
                     for reference in keyed(each.reference.entry)
@@ -108,6 +112,10 @@ async def rekey(protocol: Protocol, guard: Guard, changes: Sequence[Change], ses
                 target = each.reference.target.collection
                 found[each.index].append(refused_change(target, each.id, each.reference.field, referring))
         moved = further
+    # After all of them were looked at: in a user's transaction, what was renamed before a refusal would stay so.
+    if not look and not any(found):
+        for referring, new in renames:
+            await rename(guard.store, referring, new, session=session)
     return found
 
 

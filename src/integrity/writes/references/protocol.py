@@ -280,9 +280,11 @@ class Protocol:
             return await inside.delete(self, guard.store, wish, session)
         return await delete(self, guard.store, wish)
 
-    async def rekeyed(self, guard: Guard, changes: Sequence[Change], session: Any) -> list[list[Violation]]:
+    async def rekeyed(
+        self, guard: Guard, changes: Sequence[Change], session: Any, *, look: bool = False
+    ) -> list[list[Violation]]:
         """Do what references say of keys that changed in a transaction; return what is wrong with each change."""
-        return await inside.rekey(self, guard, changes, session)
+        return await inside.rekey(self, guard, changes, session, look=look)
 
     def keyed(self, guard: Guard) -> list[str]:
         """Return the stored names of the fields that a model is referred to by and that can change."""

@@ -46,7 +46,7 @@ def add_to_set(draft: Draft, operator: str, target: Target, value: Any) -> Any:
     if _unsuitable(draft, operator, target):
         return value
     draft.enter(target, creates=True)
-    if isinstance(value, Mapping) and "$each" in value:
+    if several(value):
         if not isinstance(value["$each"], list | tuple):
             draft.touch(operator, target, "computed")
             draft.doubt(f"$each at {target.path} is no array")
@@ -60,6 +60,11 @@ def add_to_set(draft: Draft, operator: str, target: Target, value: Any) -> Any:
     distinct = 1 if found else 0  # the others may be equal to the first
     _room(draft, target, len(found), None, distinct)
     return made
+
+
+def several(operand: Any) -> bool:
+    """Whether ``$addToSet`` takes an operand for several elements: where ``$each`` comes first, unlike ``$push``."""
+    return isinstance(operand, Mapping) and next(iter(operand), None) == "$each"
 
 
 def pop(draft: Draft, operator: str, target: Target, value: Any) -> Any:

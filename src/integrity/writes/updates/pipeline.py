@@ -26,7 +26,7 @@ def plan(draft: Draft, stages: list[Mapping[str, Any]]) -> list[Mapping[str, Any
     if len(stages) == 1 and (constants := _constants(draft, stages[0])) is not None:
         name = next(iter(stages[0]))
         made = {path: values.set_value(draft, name, draft.targets[path], value) for path, value in constants.items()}
-        return [{name: made}]
+        return [{name: {path: _literal(value) for path, value in made.items()}}]
     for stage in stages:
         _touch(draft, *next(iter(stage.items())))
     draft.doubt("the outcome of a pipeline is known to the server alone")
@@ -46,6 +46,11 @@ def _constants(draft: Draft, stage: Mapping[str, Any]) -> Mapping[str, Any] | No
         if draft.targets[path].slot.node.types & {"object", "array"} or not draft.targets[path].slot.known:
             return None  # an object is merged into the one that is there
     return operand
+
+
+def _literal(value: Any) -> Any:
+    """Return a constant as a stage has to say it: what a validator or an enum makes of one may begin with "$"."""
+    return {"$literal": value} if isinstance(value, str) and value.startswith("$") else value
 
 
 def _touch(draft: Draft, name: str, operand: Any) -> None:

@@ -15,6 +15,7 @@ from integrity.declare.constraint import Marker
 from integrity.declare.registry import Entry
 from integrity.declare.shape import Object
 from integrity.declare.slot import Slot, root
+from integrity.errors import UnguardedWrite
 from integrity.rules.judge import Judge
 from integrity.rules.rule import Fault, Rule
 from integrity.rules.schema import unknown_field
@@ -130,6 +131,8 @@ class Targets:
         return found
 
     def _resolve(self, path: str) -> Target:
+        if not isinstance(path, str):
+            raise UnguardedWrite(f"{self.entry.collection}: {path!r} is no path of an update; a path is a string.")
         way = _Way(self.root)
         holder, container = self.root, None
         parts = path.split(".")

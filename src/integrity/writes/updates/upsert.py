@@ -20,6 +20,7 @@ from integrity.declare.codec import encode
 from integrity.declare.equality import equal
 from integrity.store.port import CODEC
 from integrity.violation import Violation
+from integrity.writes.updates.arrays import several
 from integrity.writes.updates.draft import Draft
 
 _OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
@@ -161,7 +162,7 @@ def _push(document: dict[str, Any], path: str, operand: Any) -> None:
 def _add_to_set(document: dict[str, Any], path: str, operand: Any) -> None:
     _new_array(document, path)
     found: list[Any] = []
-    for each in operand["$each"] if isinstance(operand, Mapping) and "$each" in operand else [operand]:
+    for each in operand["$each"] if several(operand) else [operand]:
         if not any(equal(each, other) for other in found):
             found.append(each)
     _put(document, path, found)
