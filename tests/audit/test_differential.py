@@ -204,6 +204,53 @@ def test_references_copies_and_duplicates(
     assert sorted(map(repr, pushed.violations)) == sorted(map(repr, read.violations))
 
 
+class Town(Model, collection="towns"):
+    id: int
+    name: str | None = None
+
+
+class Stop(Model, collection="stops"):
+    id: int
+    town: Annotated[int | None, Ref(Town)] = None
+    name: Annotated[str | None, CopyOf(Town, "name", via="town")] = None
+
+
+class Trip(Model, collection="trips"):
+    id: int
+    first: Annotated[int | None, Ref(Town)] = None
+    stop: Stop | None = None
+    last: Annotated[int, Ref(Town)]
+
+
+TOWNS = st.sampled_from([None, 1, 2, 3, 7, Int64(2), 1.0, 7.0, "1", True, [1], [1, 7], [], {"k": 1}, math.nan])
+STOPS = st.fixed_dictionaries({"_id": st.integers(0, 3)}, optional={"town": TOWNS, "name": NAMES})
+TRIPS = st.fixed_dictionaries({}, optional={"first": TOWNS, "last": TOWNS, "stop": STOPS | st.just([{"town": 7}])})
+
+
+@SETTINGS
+@given(
+    towns=st.lists(st.sampled_from([1, 2, Int64(3)]), max_size=3, unique=True),
+    trips=st.lists(TRIPS, min_size=6, max_size=10),
+)
+def test_single_references_to_a_small_collection(
+    database: Database[dict[str, Any]], towns: list[int], trips: list[dict[str, Any]]
+) -> None:
+    """The server is asked for the documents that have none of its ids; with and without that, the same is found."""
+    for name in ("towns", "trips", "stops"):
+        if name not in database.list_collection_names():
+            database.create_collection(name)
+        database[name].delete_many({})
+    if towns:
+        database.towns.insert_many([{"_id": each, "name": "Ann"} for each in towns])
+    database.trips.insert_many([{"_id": index, **each} for index, each in enumerate(trips)])
+    store, models = BlockingStore(database), [Town, Stop, Trip]
+    for select in ((), ("REF",), ("REF", "OWN")):
+        pushed = audited(store, models, Options(collections=("trips",), select=select))
+        read = audited(store, models, Options(collections=("trips",), select=select, pushdown=False))
+        assert (pushed.failure, read.failure) == (None, None)
+        assert places(pushed) == places(read)
+
+
 def test_what_is_generated_is_decided_by_the_server_often_enough() -> None:
     """A differential of a planner that leaves everything to Python would prove nothing."""
     draw = random.Random(1)

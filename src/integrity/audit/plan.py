@@ -40,12 +40,14 @@ class KeyLookup:
         pipeline: Yields each value once.
         index: The index that is read instead of the documents, or None.
         counted: Whether the target's ids need only be counted: they are there once each.
+        single: Whether one scalar stands at the place, so that a query asks for it as it is declared.
     """
 
     reference: Reference
     pipeline: tuple[Document, ...]
     index: Index | None = None
     counted: bool = False
+    single: bool = False
 
     @property
     def field(self) -> str:
@@ -164,7 +166,9 @@ def _keys(reference: Reference, source: Source, kinds: Mapping[str, str]) -> Key
     index = None if unwound else next((each for each in source.indexes if each.fields[0] == name), None)
     # Not sorted: that takes the server half as long again as the grouping; `scan` sorts what it has.
     pipeline = (*unwound, {"$group": {"_id": f"${name}"}})
-    return KeyLookup(reference, pipeline, index, _counted(reference, kinds))
+    node = reference.place.node
+    single = not (unwound or node.anything or node.arrays or node.objects)
+    return KeyLookup(reference, pipeline, index, _counted(reference, kinds), single)
 
 
 def _counted(reference: Reference, kinds: Mapping[str, str]) -> bool:
@@ -229,6 +233,8 @@ def _lines(plan: Plan) -> Iterator[str]:
         how = f"the index {each.index.name}" if each.index else "the documents"
         yield f"  reference {each.reference.path}: its values, each once, from {how}; then"
         yield f"    {each.reference.target.collection}.{each.reference.field} by $in"
+        if each.counted and each.single and not each.index:
+            yield f"    or, where {each.reference.target.collection} is small, the documents with none of its ids"
     for copied in plan.copies:
         yield (
             f"  copy {copied.copy.path}: its values with those of {copied.copy.via.path}, each pair once; then "

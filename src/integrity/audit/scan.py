@@ -6,29 +6,28 @@ partitions report what a document alone decides, each reference, copy and constr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bson import ObjectId
 from pymongo.errors import PyMongoError
 from pymongo.read_preferences import ReadPreference
 
+from integrity.audit import listed
 from integrity.audit.chosen import chosen
 from integrity.audit.facts import Facts, copied
-from integrity.audit.listed import fitting, in_order
+from integrity.audit.listed import KEYS, fitting
 from integrity.audit.options import Options
-from integrity.audit.pairs import Owners, gathered, null
 from integrity.audit.partition import Partition
 from integrity.audit.plan import FIELDS, CopyLookup, KeyLookup, Plan
-from integrity.audit.source import SIMPLE
+from integrity.audit.targets import Pair, Targets, null
 from integrity.audit.unique import Duplicates
 from integrity.declare.equality import key
 from integrity.declare.extract import value_at, values_at
-from integrity.declare.registry import UniqueKey
+from integrity.declare.registry import Copy, UniqueKey
 from integrity.declare.slot import VALUE, Slot
 from integrity.rules.judge import Judge
-from integrity.store.lookup import look_up, queryable
+from integrity.store.lookup import queryable
 from integrity.store.port import Batches, Document, Store
 from integrity.violation import Violation
 
@@ -39,16 +38,7 @@ _IDS = 10_000
 #: One document in so many is looked at although it is no suspect, and so many of them are a reply.
 _HEARTBEAT = 500
 _BEATS = 100
-#: Values listed at once, and so many in one ``$in``.
-_KEYS = 10_000
-
-SIMPLY = {"collation": SIMPLE}
 _REFERENCE = ("REF001", "REF002")
-#: Types whose values ``$in`` takes for themselves.
-_PLAIN = frozenset({int, str, ObjectId, bool, float})
-_SMALL = frozenset({int, float, ObjectId, type(None)})
-#: Values sorted at once; some 8 MB of numbers.
-_GATHERED = 100_000
 #: Values at one place that are judged at once.
 _TOGETHER = 100
 
@@ -118,55 +108,82 @@ class Scan:
 
     async def reference(self, lookup: KeyLookup) -> Found:
         """Yield the violations of one reference."""
-        reference, target = lookup.reference, lookup.reference.target
+        reference = lookup.reference
         facts = Facts(self._sure, self._entry, references=[reference], copies=())
         steps = reference.place.steps
         options = {"hint": lookup.index.name} if lookup.index else {}
-        batches = await self._aggregate(lookup.pipeline, **options)
-        try:
-            async for values in _sorted(batches):
-                dangling = await self._absent(target.collection, reference.field, values, counted=lookup.counted)
-                if not dangling:
-                    continue
+        targets = Targets(self._store, reference, counted=lookup.counted)
 
-                def ours(violation: Violation, document: Document, keys: dict[Any, Any] = dangling) -> bool:
-                    value = value_at(document, _concrete(document, violation, steps))
-                    return violation.code in _REFERENCE and violation.field == reference.path and key(value) in keys
+        def named(keys: Mapping[Hashable, Any] | None = None) -> Callable[[Violation, Document], bool]:
+            def ours(violation: Violation, document: Document) -> bool:
+                if violation.code not in _REFERENCE or violation.field != reference.path:
+                    return False
+                return keys is None or key(value_at(document, _concrete(document, violation, steps))) in keys
 
-                async for more in self._users(lookup.field, list(dangling.values()), facts, ours):
+            return ours
+
+        if lookup.single and lookup.index is None and await targets.few(self._plan.source.documents):
+            await targets.read()
+            if (ids := targets.ids()) is not None:
+                # One pass that finds the documents themselves. Of several values at a place this would ask for all.
+                async for more in self._matching({lookup.field: {"$nin": [None, *ids]}}, facts, named()):
                     yield more
+                return
+        batches = await self._listed(targets, lookup.pipeline, **options)
+        dangling: dict[Hashable, Any] = {}
+        try:
+            async for some in listed.values(batches):
+                dangling |= await targets.absent(some)
+                # Many at once: without an index each time is a scan.
+                if len(dangling) >= KEYS:
+                    async for more in self._users(lookup.field, list(dangling.values()), facts, named(dangling)):
+                        yield more
+                    dangling = {}
         finally:
             await _closed(batches)
+        async for more in self._users(lookup.field, list(dangling.values()), facts, named(dangling)):
+            yield more
 
     async def copy(self, lookup: CopyLookup) -> Found:
         """Yield the violations of one copy."""
         copy = lookup.copy
         facts = Facts(self._sure, self._entry, references=[copy.via], copies=[copy])
-        field = ".".join(each for each in copy.via.place.steps if each != "[]")
-        owners = Owners(self._store, copy, counted=lookup.counted)
-        batches = await self._aggregate(lookup.pipeline)
+        stale: list[Pair] = []
+        targets = Targets(self._store, copy.via, copy.field, counted=lookup.counted)
+        batches = await self._listed(targets, lookup.pipeline)
         try:
-            async for pairs in gathered(batches):
-                async for stale in owners.stale(pairs):
-                    seen = {(key(via), key(value), type(value)) for via, value in stale}
-
-                    def ours(violation: Violation, document: Document, seen: set[Any] = seen) -> bool:
-                        # Another batch has the reference's other pairs.
-                        return (
-                            violation.code == "OWN001"
-                            and violation.field == copy.path
-                            and any(
-                                _dotted(path) == violation.path
-                                and (key(via), key(null(value)), type(null(value))) in seen
-                                for path, value, _, via in copied(copy, document)
-                            )
-                        )
-
-                    values = list({key(via): via for via, _ in stale}.values())
-                    async for more in self._users(field, values, facts, ours):
-                        yield more
+            some = await batches.next(KEYS)
+            while some:
+                # The server makes the next part while this one is compared.
+                some, more = await self._store.overlapped(batches.next(KEYS), targets.stale(some))
+                stale += more
+                if len(stale) >= KEYS:
+                    async for found in self._copies(copy, stale, facts):
+                        yield found
+                    stale = []
         finally:
             await _closed(batches)
+        async for found in self._copies(copy, stale, facts):
+            yield found
+
+    async def _copies(self, copy: Copy, stale: list[Pair], facts: Facts) -> Found:
+        """Yield the violations of the documents that have one of these pairs."""
+        seen = {(key(via), key(value), type(value)) for via, value in stale}
+
+        def ours(violation: Violation, document: Document) -> bool:
+            # Another part has the reference's other pairs.
+            return (
+                violation.code == "OWN001"
+                and violation.field == copy.path
+                and any(
+                    _dotted(path) == violation.path and (key(via), key(null(value)), type(null(value))) in seen
+                    for path, value, _, via in copied(copy, document)
+                )
+            )
+
+        field = ".".join(each for each in copy.via.place.steps if each != "[]")
+        async for found in self._users(field, list({key(via): via for via, _ in stale}.values()), facts, ours):
+            yield found
 
     async def unique(self, unique: UniqueKey) -> Found:
         """Yield the violations of one constraint."""
@@ -257,26 +274,18 @@ class Scan:
         plain = [each for each in values if queryable(each)]
         filters += [{field: {"$in": some}} for some in fitting(plain)]
         for filter_ in filters:
-            batches = self._store.find(self._entry.collection, filter_, projection={"_id": 1}, **self._exact)
-            try:
-                while batch := await batches.next(_IDS):
-                    async for found in self._again([each["_id"] for each in batch], facts, ours):
-                        yield found
-            finally:
-                await _closed(batches)
+            async for found in self._matching(filter_, facts, ours):
+                yield found
 
-    async def _absent(self, collection: str, field: str, values: list[Any], *, counted: bool) -> dict[Hashable, Any]:
-        """Return the values that do not exist, by their keys."""
-        # Told by their types, ten thousand at once: most keys are numbers, strings or ObjectIds.
-        sought = values if _PLAIN.issuperset(map(type, values)) else [each for each in values if queryable(each)]
-        absent = {} if sought is values else {key(each): each for each in values if not queryable(each)}
-        for some in fitting(sought):
-            # Ids and values are there once each: as many ids as values means that every value is one.
-            if counted and await self._store.count_documents(collection, {field: {"$in": some}}, **SIMPLY) == len(some):
-                continue
-            found = await look_up(self._store, collection, field, some)
-            absent.update((at, each) for each in some if (at := key(each)) not in found)
-        return absent
+    async def _matching(self, filter_: Document, facts: Facts, ours: Callable[[Violation, Document], bool]) -> Found:
+        """Yield the violations of the documents that match."""
+        batches = self._store.find(self._entry.collection, filter_, projection={"_id": 1}, **self._exact)
+        try:
+            while batch := await batches.next(_IDS):
+                async for found in self._again([each["_id"] for each in batch], facts, ours):
+                    yield found
+        finally:
+            await _closed(batches)
 
     def _find(self, filter_: Document, projection: dict[str, int], partition: Partition, size: int) -> Batches:
         return self._store.find(
@@ -288,10 +297,16 @@ class Scan:
             **self._exact,
         )
 
-    async def _aggregate(self, pipeline: tuple[Document, ...], **options: Any) -> Batches:
-        return await self._store.aggregate(
-            self._entry.collection, list(pipeline), allowDiskUse=True, batchSize=_KEYS, **options, **self._exact
+    async def _listed(self, targets: Targets, pipeline: tuple[Document, ...], **options: Any) -> Batches:
+        """Return what a pipeline lists; its targets are read meanwhile, where they are few."""
+        few = await targets.few(self._plan.source.documents)
+        listing = self._store.aggregate(
+            self._entry.collection, list(pipeline), allowDiskUse=True, batchSize=KEYS, **options, **self._exact
         )
+        if not few:
+            return await listing
+        batches, _ = await self._store.overlapped(listing, targets.read())
+        return batches
 
 
 class _Undecided:
@@ -322,26 +337,6 @@ class _Undecided:
 
 def _ids(batch: list[Document]) -> list[Any]:
     return [each["_id"] for each in batch]
-
-
-async def _sorted(batches: Batches) -> AsyncIterator[list[Any]]:
-    """Yield the groups' values, but null: neighbours together, which an index finds in half the time."""
-    held: list[Any] = []
-    while batch := await batches.next(_KEYS):
-        held += [each["_id"] for each in batch if each.get("_id") is not None]
-        # Numbers and ObjectIds are small; of what may be long there is no more than came together.
-        if len(held) >= _GATHERED or not _SMALL.issuperset(map(type, batch[0].values())):
-            for some in _in_parts(held):
-                yield some
-            held = []
-    for some in _in_parts(held):
-        yield some
-
-
-def _in_parts(values: list[Any]) -> Iterator[list[Any]]:
-    in_order(values)
-    for start in range(0, len(values), _KEYS):
-        yield values[start : start + _KEYS]
 
 
 def _by_itself(violation: Violation, _: Document) -> bool:

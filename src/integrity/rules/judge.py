@@ -18,6 +18,7 @@ from integrity.declare.registry import Entry
 from integrity.declare.reserved import CONDEMNED
 from integrity.rules.quick import checker
 from integrity.rules.rule import At
+from integrity.rules.schema import unknown_field
 from integrity.rules.translation import faulty_fields, from_pydantic
 from integrity.rules.walk import Found, Walk, dotted, policy_fault
 from integrity.violation import Violation
@@ -49,6 +50,8 @@ class Judge:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
+        # Where any name is let in, the library's own is not.
+        self._open = not entry.document.closed
         self._write_check = checker(entry.document, entry.policy, stored=False, whole=entry.loose)
         self._stored_check = checker(entry.document, entry.policy, stored=True, whole=entry.loose_stored)
 
@@ -67,13 +70,15 @@ class Judge:
             if codec.holds_reference(given):
                 given = codec.objects(given)
         else:
-            if self._write_check is None or self._write_check(made):
+            if (self._write_check is None or self._write_check(made)) and not (self._open and CONDEMNED in made):
                 return Verdict(made)
         try:
             made = self.entry.write_validator.validate_python(given)
         except ValidationError as error:
             return Verdict(given, self._refused(given, error))
-        found = _STORED.object(made, self.entry.document, (), (), self.entry.policy)
+        found = list(_STORED.object(made, self.entry.document, (), (), self.entry.policy))
+        if self._open and CONDEMNED in made:
+            found.append((unknown_field.RULE, unknown_field.RESERVED, (CONDEMNED,), (CONDEMNED,)))
         return Verdict(made, self._violations(made, found))
 
     def clean(self, documents: Sequence[Mapping[str, Any] | BaseModel]) -> list[dict[str, Any]] | None:
@@ -87,6 +92,8 @@ class Judge:
         try:
             made = list(map(self.entry.write_glance.validate_python, given))
         except ValidationError:
+            return None
+        if self._open and any(CONDEMNED in each for each in made):
             return None
         return made if self._write_check is None or all(map(self._write_check, made)) else None
 

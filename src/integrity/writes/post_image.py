@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from integrity.declare.equality import key, same
-from integrity.declare.extract import value_at, values_at
+from integrity.declare.extract import ABSENT, value_at, values_at
 from integrity.declare.registry import Copy
+from integrity.declare.reserved import CONDEMNED
 from integrity.declare.shape import Place
 from integrity.rules.judge import Verdict, dotted
 from integrity.rules.ownership import changed_immutable, stale_revision
 from integrity.rules.rule import At
+from integrity.rules.schema import unknown_field
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
 from integrity.writes import derived
@@ -67,6 +69,11 @@ def kept(guard: Guard, change: Change) -> Iterator[Violation]:
                 at = At(guard.collection, change.after.get("_id"), dotted(path), place.path)
                 yield changed_immutable.RULE.violation(at, changed_immutable.fault(_shown(before), _shown(after)))
     yield from trespassed(guard, change)
+    # A document may have the library's own field, while a delete is under way; a stage may not write it.
+    own = change.after.get(CONDEMNED, ABSENT)
+    if own is not ABSENT and (change.before is None or own != change.before.get(CONDEMNED, ABSENT)):
+        at = At(guard.collection, change.after.get("_id"), CONDEMNED, CONDEMNED)
+        yield unknown_field.RULE.violation(at, unknown_field.RESERVED)
 
 
 def _counted(guard: Guard, before: Document, after: Document) -> Iterator[Violation]:

@@ -21,7 +21,8 @@ nobody declares has no owner and no rule.
 
 ## On a write
 
-Refused, with the declared name that is closest; nothing is stored.
+Refused, with the declared name that is closest; nothing is stored. Where undeclared fields are let in, `_condemned` is
+not: it is the library's own.
 
 ## In an audit
 
@@ -41,6 +42,9 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
 RULE = Rule("SCH004", "unknown-field", __doc__, repair="unsafe", remedies=(remedy.REMOVE, *remedy.AWAY))
+
+
+RESERVED = Fault("is the library's own, while a delete is under way.", "Give the field another name.")
 
 
 def fault(name: str, parent: Object) -> Fault:

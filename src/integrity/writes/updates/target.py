@@ -13,6 +13,7 @@ from typing import Any
 
 from integrity.declare.constraint import Marker
 from integrity.declare.registry import Entry
+from integrity.declare.reserved import CONDEMNED
 from integrity.declare.shape import Object
 from integrity.declare.slot import Slot, root
 from integrity.errors import UnguardedWrite
@@ -264,6 +265,8 @@ def _into_object(way: _Way, part: str, at: str) -> tuple[Object | None, Fault | 
     holder = way.slot
     objects = holder.node.objects
     declaring = [each for each in objects if part in each.fields or not each.closed]
+    if part == CONDEMNED and not way.slot.steps:
+        return None, unknown_field.RESERVED
     if not declaring:
         return None, unknown_field.fault(part, objects[0] if objects else Object())
     if len(objects) > 1 or holder.node.arrays or holder.schema is None or holder.bare.schema is None:

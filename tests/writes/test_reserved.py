@@ -1,0 +1,54 @@
+"""The one name that is the library's own is written by nobody else, also where any other name is let in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ConfigDict
+from pymongo import InsertOne, MongoClient, UpdateOne
+from pymongo.database import Database
+
+import integrity
+from integrity import IntegrityError, Model
+
+NAME = "_condemned"
+
+
+class Note(Model, collection="notes"):
+    model_config = ConfigDict(extra="allow")
+    id: int
+
+
+class Card(Model, collection="cards"):
+    id: int
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("insert_one", ({"_id": 2, NAME: {"by": 1}},)),
+        ("insert_one", (Note.model_validate({"_id": 2, NAME: 1}),)),
+        ("insert_many", ([{"_id": 2}, {"_id": 3, NAME: 1}],)),
+        ("replace_one", ({"_id": 1}, {NAME: 1})),
+        ("update_one", ({"_id": 1}, {"$set": {NAME: 1}})),
+        ("update_many", ({}, {"$set": {f"{NAME}.by": 1}})),
+        ("update_one", ({"_id": 1}, {"$rename": {"free": NAME}})),
+        ("update_one", ({"_id": 1}, [{"$set": {NAME: 1}}])),
+        ("find_one_and_update", ({"_id": 1}, [{"$replaceWith": {"_id": 1, NAME: 1}}])),
+        ("bulk_write", ([InsertOne({"_id": 2, NAME: 1})],)),
+        ("bulk_write", ([UpdateOne({"_id": 1}, {"$set": {NAME: 1}})],)),
+    ],
+)
+@pytest.mark.parametrize("model", [Note, Card])
+def test_a_document_is_not_marked_by_hand(
+    client: MongoClient[dict[str, Any]], database_name: str, model: type[Model], method: str, arguments: Any
+) -> None:
+    raw: Database[dict[str, Any]] = client[database_name]
+    db = integrity.Database(raw, models=[Note, Card])
+    name = db[model].name
+    raw[name].insert_one({"_id": 1, "free": 1} if model is Note else {"_id": 1})
+    with pytest.raises(IntegrityError) as refused:
+        getattr(db[model], method)(*arguments)
+    assert "SCH004" in {each.code for each in refused.value.violations}
+    assert raw[name].find_one({NAME: {"$exists": True}}) is None
