@@ -22,6 +22,7 @@ from integrity.audit.since import Since, since_time
 from integrity.audit.source import Source, describe
 from integrity.audit.state import Mark, State, identity
 from integrity.audit.task import Piece, Task, performed, tasks
+from integrity.audit.unreadable import unreadable
 from integrity.audit.workers import Workers
 from integrity.declare.equality import key
 from integrity.declare.registry import Entry, Registry
@@ -30,7 +31,7 @@ from integrity.rules import RULES
 from integrity.server.apply import diff
 from integrity.store.failure import reason
 from integrity.store.port import Document, Store
-from integrity.violation import Violation
+from integrity.violation import Violation, quote
 
 OnProgress = Callable[[Progress], None]
 
@@ -187,10 +188,10 @@ class _Run:
                     f"{'; run it again with the same --state to go on' if self.state else ''}."
                 )
                 break
-            except (PyMongoError, BSONError) as error:
+            except (PyMongoError, BSONError, UnicodeEncodeError) as error:
                 self._fail(
                     f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
-                    f"{reason(error) if isinstance(error, PyMongoError) else f'a document is no valid BSON ({error}).'}"
+                    f"{await self._why(error, entry)}"
                 )
                 if isinstance(error, PyMongoError) and not isinstance(error, OperationFailure):
                     break  # the connection is gone, and with it the rest
@@ -234,6 +235,18 @@ class _Run:
 
     def _fail(self, why: str) -> None:
         self.result.failure = f"{self.result.failure} {why}" if self.result.failure else why
+
+    async def _why(self, error: Exception, entry: Entry) -> str:
+        if isinstance(error, PyMongoError):
+            return reason(error)
+        if isinstance(error, UnicodeEncodeError):
+            # Read with its bytes kept apart; what it stands in, such as an _id, cannot be asked for by it.
+            return f"the string {quote(error.object)} in it is no valid UTF-8, and nothing can be looked up by it."
+        names = {each.collection: None for each in [entry, *self._needed(entry)]}
+        for name in names:
+            if (which := await unreadable(self._store, name)) is not None:
+                return f"{which} of {name!r} is no valid BSON ({error}); delete or replace it."
+        return f"a document is no valid BSON ({error})."
 
     def _unseen(self) -> None:
         """Say what a lost connection left unread: a collection without a result is not a clean one."""

@@ -11,6 +11,7 @@ from bson.codec_options import CodecOptions
 
 from integrity.audit.spool import packed, unpacked
 from integrity.rules.unique import duplicate_value
+from integrity.store.forgiving import decoded
 from integrity.store.port import CODEC
 from integrity.violation import Violation
 
@@ -87,4 +88,4 @@ def _key(id: Any) -> bytes:
 
 
 def _value(data: bytes) -> Any:
-    return bson.decode(data, codec_options=_CODEC)[""]
+    return decoded(data)[""]
