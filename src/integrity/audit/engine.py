@@ -11,7 +11,7 @@ from bson.errors import BSONError
 from pymongo.errors import OperationFailure, PyMongoError
 
 from integrity.audit import changes
-from integrity.audit.baseline import Baseline
+from integrity.audit.baseline import UNTOLD, Baseline, Scope
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
 from integrity.audit.partition import Partition, partitions
@@ -200,10 +200,22 @@ class _Run:
             await self._drift()
         self.result.seconds = time.monotonic() - started
         if self.baseline is not None and self.result.compared is not None:
-            self.result.compared.gone = self.baseline.gone if self.result.complete else None
+            self._compare(self.baseline, self.result.compared)
         if self.state is not None and self.result.done:
             self._remember(self.state)
         return self.result
+
+    def _compare(self, baseline: Baseline, compared: Compared) -> None:
+        """Say what is gone, of what this audit looked for: all of it was there when the baseline was written."""
+
+        def looked(scope: Scope) -> bool:
+            # Of which rule and collection it is, an earlier file does not say: then only an audit of all can tell.
+            return not self._options.narrowed if scope == UNTOLD else self._options.looks(*scope, self._registry)
+
+        compared.looked = looked
+        compared.gone, compared.others = (
+            (baseline.gone(looked), baseline.others(looked)) if self.result.complete else (None, 0)
+        )
 
     def _remember(self, state: State) -> None:
         if self._options.partial is not None:
