@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from integrity.audit import changes
 from integrity.audit.baseline import UNTOLD, Baseline, Scope
+from integrity.audit.cut import Cutter, smallest
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
 from integrity.audit.partition import Partition, partitions
@@ -35,7 +36,7 @@ from integrity.violation import Violation, quote
 
 OnProgress = Callable[[Progress], None]
 
-#: Documents of a partition, where a collection is read in partitions: a second's work or so.
+#: Documents of a partition, where it is read by many and not to be stopped: a second's work or so.
 PARTITION = 50_000
 
 
@@ -295,8 +296,10 @@ class _Run:
             return [Partition()]
         if self.state is not None and (kept := self.state.partitions(source.name)) is not None:
             return kept
-        size = self._options.partition or self.pace.partition
-        if size is None and (self.state is not None or self.workers is not None):
+        size = self._options.partition
+        if self._adapts:
+            size = smallest(source, self.pace.most)
+        elif size is None and self.workers is not None:
             size = PARTITION
         found = await partitions(self._store, source, size)
         if self.state is not None:
@@ -326,7 +329,19 @@ class _Run:
             elif piece.finished:
                 await self.pace.keep(self._store, round(piece.task.partition.share * known.source.documents))
 
+    @property
+    def _adapts(self) -> bool:
+        """Whether the pieces are as large as can be read in about a second: where it may be stopped after each."""
+        return self._options.partition is None and (self.state is not None or self.pace.asked)
+
     async def _fresh(self, known: Known, plan: Plan, wanted: list[Task]) -> AsyncIterator[Piece]:
+        cut = Cutter(wanted, known.source.documents, self.pace.most if self._adapts else None)
+        async for piece in self._performed(known, plan, cut):
+            if piece.finished:
+                cut.told(piece)
+            yield piece
+
+    async def _performed(self, known: Known, plan: Plan, wanted: Cutter) -> AsyncIterator[Piece]:
         if self.workers is not None:
             async for piece in self.workers.pieces(known, wanted, self._options):
                 yield piece

@@ -165,10 +165,11 @@ class State:
         return None if row is None else (unpacked(row[0]), row[1])
 
     def record(self, task: Task, found: Iterable[Violation], read: int) -> None:
-        """Mark a task as done, with what it found."""
-        data = b"".join(map(packed, found))
+        """Mark a task as done, with what it found: all that it consists of, or nothing."""
+        first, *others = task.names
+        rows = [(first, read, b"".join(map(packed, found))), *((each, 0, b"") for each in others)]
         with self._file:
-            self._file.execute("insert or replace into task values (?, ?, ?)", (task.name, read, data))
+            self._file.executemany("insert or replace into task values (?, ?, ?)", rows)
 
     def end(self, seconds: float, counts: dict[str, int]) -> None:
         """Forget the tasks of an audit that is complete, and remember that it was."""
