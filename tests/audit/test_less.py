@@ -1,6 +1,7 @@
 """Less than everything: what a sample and what is new tell, and that neither is ever called clean."""
 
 import datetime as dt
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -117,6 +118,41 @@ def test_since_an_id_reads_what_is_higher_and_what_cannot_be_compared(check: Aud
     database.readers.insert_many([{"_id": each, "name": ""} for each in (1, 2, 3.5, "a", None)])
     found = audited(BlockingStore(database), [Reader], Options(since=parsed("2")))
     assert {each.id for each in found.violations} == {3.5, "a", None}
+
+
+def test_duplicates_of_the_chosen_are_found_in_few_passes(database: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look-up and one grouping for a constraint without an index, whatever is chosen; and they find the same."""
+
+    class Twin(Model, collection="twins"):
+        id: int
+        a: Annotated[str, Unique()]
+        b: Annotated[str, Unique(case_insensitive=True)]
+
+    def pair(n: int) -> dict[str, Any]:
+        return {"_id": n, "a": f"a{n % 2900}", "b": f"{'bB'[n // 2950]}{n % 2950}"}
+
+    database.twins.insert_many(pair(n) for n in range(3000))
+    store, asked = BlockingStore(database), Counter[str]()
+    whole = audited(store, [Twin])
+    assert whole.codes == {"UNQ001": 300}
+    call = BlockingStore.find
+
+    def find(self: BlockingStore, collection: str, *args: Any, **options: Any) -> Any:
+        asked["find"] += 1
+        return call(self, collection, *args, **options)
+
+    monkeypatch.setattr(BlockingStore, "find", find)
+    since = audited(store, [Twin], Options(since=parsed("-1")))
+    assert since.places == whole.places
+    few = asked.total()
+    database.twins.create_index("a")
+    database.twins.create_index("b")
+    asked.clear()
+    assert audited(store, [Twin], Options(since=parsed("-1"))).places == whole.places
+    assert asked.total() > few  # a look-up for each batch, where it costs little
+    with run(audit(store, Registry([Twin]), Options(sample=0.999))) as result:
+        chosen = {each.id for each in result.violations}
+        assert result.collections[0].faulty == {"UNQ001": len(chosen)}
 
 
 def test_since_the_last_audit_reads_what_changed_and_what_refers_to_it(database: Raw, tmp_path: Path) -> None:

@@ -157,6 +157,7 @@ class _Run:
             warned=frozenset(each.code for each in RULES if each.code.startswith(options.warn)),
         )
         self._history: Counter[str] = Counter()
+        self._twice: set[tuple[str, Hashable]] = set()
         self._counted: tuple[tuple[str, Hashable], set[str]] = (("", None), set())
 
     async def audit(self) -> AuditResult:
@@ -379,10 +380,15 @@ class _Run:
     def _count_documents(self, found: list[Violation], result: CollectionResult) -> None:
         """Count each document once for each rule that it breaks, known to the baseline or not.
 
-        A document's violations come one after the other.
+        A document's violations come one after the other, but for duplicates: each constraint's come together.
         """
         for violation in found:
             at = (violation.collection, key(violation.id))
+            if violation.code == "UNQ001":
+                if at not in self._twice:
+                    self._twice.add(at)
+                    result.faulty[violation.code] += self._options.wants(violation.code)
+                continue
             if self._counted[0] != at:
                 self._counted = (at, set())
             if violation.code not in self._counted[1] and self._options.wants(violation.code):
