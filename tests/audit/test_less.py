@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import pytest
 from bson import ObjectId
+from pymongo import MongoClient
 from pymongo.database import Database
 
 from integrity.audit import Options, State, audit
 from integrity.audit.engine import since_last, standing
 from integrity.audit.estimate import Estimate, estimate
-from integrity.audit.since import parsed, since_time
+from integrity.audit.since import SinceLast, parsed, since_time
 from integrity.declare.constraint import CopyOf, Ref, Unique
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
@@ -182,6 +183,44 @@ def test_since_the_last_audit_reads_what_changed_and_what_refers_to_it(database:
     assert not found.complete
     later = run(since_last(store, registry, Options(), run(standing(store))))
     assert audited(store, MODELS, Options(since=later)).scanned == {"readers": 0, "loans": 0}
+
+
+def test_an_idle_server_is_not_waited_for(database: Raw) -> None:
+    """What was written is read, and then the end is known: the next no-op may be ten seconds away."""
+    asked = Counter[str]()
+
+    class Counting(BlockingStore):
+        async def command(self, command: Any, *args: Any, **options: Any) -> Any:
+            asked[next(iter(command))] += 1
+            return await super().command(command, *args, **options)
+
+    database.readers.insert_one({"_id": 1})
+    store = Counting(database)
+    mark = run(standing(store))
+    database.readers.insert_many([{"_id": 2}, {"_id": 3}])
+    found = run(since_last(store, Registry(MODELS), Options(), mark))
+    assert isinstance(found, SinceLast)
+    assert found.written == {"readers": (2, 3)}
+    assert asked["getMore"] < 5
+
+
+def test_without_a_change_stream_the_last_audit_is_a_time(standalone: Any, database_name: str) -> None:
+    """A standalone server has none: what is newer than the mark is read, and what has no time."""
+    with MongoClient[dict[str, Any]](standalone.uri) as client:
+        database = client[database_name]
+        try:
+            old = ObjectId.from_datetime(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+            database.readers.insert_many([{"_id": old, "name": ""}, {"_id": 1, "name": ""}])
+            database.create_collection("loans")
+            store = BlockingStore(database)
+            mark = run(standing(store))
+            assert mark.token is None
+            new = database.readers.insert_one({"name": ""}).inserted_id
+            since = run(since_last(store, Registry(MODELS), Options(), mark))
+            found = audited(store, MODELS, Options(since=since))
+            assert [each[1] for each in found.places] == [1, new]
+        finally:
+            client.drop_database(database_name)
 
 
 def test_a_collection_that_was_dropped_needs_a_whole_audit(database: Raw) -> None:

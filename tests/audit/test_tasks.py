@@ -18,6 +18,7 @@ import pytest
 from distributed import Client, LocalCluster
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from integrity.audit import Options, Pace, State, Workers, Workplace, describe, plans
 from integrity.audit.cut import Cutter, smallest
@@ -367,6 +368,20 @@ def test_a_server_is_busy_when_operations_wait_or_reading_has_become_slow(shop: 
         False, False, False, True, False,
     ]  # fmt: skip
     assert run(load.queued(BlockingStore(shop))) in {True, False}  # the server's own words are understood
+
+
+def test_a_user_who_may_not_ask_for_the_status_backs_off_by_time_alone(
+    shop: Database[dict[str, Any]], client: MongoClient[dict[str, Any]]
+) -> None:
+    """The role `read` may not: it is asked for once, and the audit ends as ever."""
+    status: dict[str, Any] = {"failCommands": ["serverStatus"], "errorCode": 13}
+    whole = audited(BlockingStore(shop), [Item, Box])
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": status})
+    same(audited(BlockingStore(shop), [Item, Box], pace=Pace(load=(load := Load()))), whole)
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": status})
+    assert run(load.queued(BlockingStore(shop))) is False  # not asked again, else this one would raise below
+    with pytest.raises(OperationFailure):
+        client.admin.command("serverStatus")
 
 
 def test_a_plan_says_what_is_read_and_how(shop: Database[dict[str, Any]]) -> None:

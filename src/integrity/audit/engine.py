@@ -39,6 +39,9 @@ OnProgress = Callable[[Progress], None]
 #: Documents of a partition, where it is read by many and not to be stopped: a second's work or so.
 PARTITION = 50_000
 
+#: Seconds that a writer's clock may be behind this one's, and that an ObjectId may be made before it is stored.
+_APART = 60.0
+
 
 async def audit(
     store: Store,
@@ -126,7 +129,7 @@ async def since_last(
     if last.database != store.name:
         raise AuditError(f"The state file is of the database {last.database!r}, and this is {store.name!r}.")
     if last.token is None:
-        return since_time(dt.datetime.fromtimestamp(last.time, dt.UTC), timestamp)
+        return since_time(dt.datetime.fromtimestamp(last.time - _APART, dt.UTC), timestamp)
     entries = options.entries(registry)
     names = {each.collection for each in entries}
     names |= {each.target.collection for entry in entries for each in entry.references}
