@@ -1,17 +1,19 @@
 """Less than everything: what a sample and what is new tell, and that neither is ever called clean."""
 
 import datetime as dt
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from bson import ObjectId
+from pymongo import MongoClient
 from pymongo.database import Database
 
 from integrity.audit import Options, State, audit
 from integrity.audit.engine import since_last, standing
 from integrity.audit.estimate import Estimate, estimate
-from integrity.audit.since import parsed, since_time
+from integrity.audit.since import SinceLast, parsed, since_time
 from integrity.declare.constraint import CopyOf, Ref, Unique
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
@@ -119,6 +121,41 @@ def test_since_an_id_reads_what_is_higher_and_what_cannot_be_compared(check: Aud
     assert {each.id for each in found.violations} == {3.5, "a", None}
 
 
+def test_duplicates_of_the_chosen_are_found_in_few_passes(database: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look-up and one grouping for a constraint without an index, whatever is chosen; and they find the same."""
+
+    class Twin(Model, collection="twins"):
+        id: int
+        a: Annotated[str, Unique()]
+        b: Annotated[str, Unique(case_insensitive=True)]
+
+    def pair(n: int) -> dict[str, Any]:
+        return {"_id": n, "a": f"a{n % 2900}", "b": f"{'bB'[n // 2950]}{n % 2950}"}
+
+    database.twins.insert_many(pair(n) for n in range(3000))
+    store, asked = BlockingStore(database), Counter[str]()
+    whole = audited(store, [Twin])
+    assert whole.codes == {"UNQ001": 300}
+    call = BlockingStore.find
+
+    def find(self: BlockingStore, collection: str, *args: Any, **options: Any) -> Any:
+        asked["find"] += 1
+        return call(self, collection, *args, **options)
+
+    monkeypatch.setattr(BlockingStore, "find", find)
+    since = audited(store, [Twin], Options(since=parsed("-1")))
+    assert since.places == whole.places
+    few = asked.total()
+    database.twins.create_index("a")
+    database.twins.create_index("b")
+    asked.clear()
+    assert audited(store, [Twin], Options(since=parsed("-1"))).places == whole.places
+    assert asked.total() > few  # a look-up for each batch, where it costs little
+    with run(audit(store, Registry([Twin]), Options(sample=0.999))) as result:
+        chosen = {each.id for each in result.violations}
+        assert result.collections[0].faulty == {"UNQ001": len(chosen)}
+
+
 def test_since_the_last_audit_reads_what_changed_and_what_refers_to_it(database: Raw, tmp_path: Path) -> None:
     """Also a child that nobody touched: its parent went away, or the owner of its copy changed."""
     database.readers.insert_many([{"_id": n, "card": n, "name": "x"} for n in range(10)])
@@ -146,6 +183,44 @@ def test_since_the_last_audit_reads_what_changed_and_what_refers_to_it(database:
     assert not found.complete
     later = run(since_last(store, registry, Options(), run(standing(store))))
     assert audited(store, MODELS, Options(since=later)).scanned == {"readers": 0, "loans": 0}
+
+
+def test_an_idle_server_is_not_waited_for(database: Raw) -> None:
+    """What was written is read, and then the end is known: the next no-op may be ten seconds away."""
+    asked = Counter[str]()
+
+    class Counting(BlockingStore):
+        async def command(self, command: Any, *args: Any, **options: Any) -> Any:
+            asked[next(iter(command))] += 1
+            return await super().command(command, *args, **options)
+
+    database.readers.insert_one({"_id": 1})
+    store = Counting(database)
+    mark = run(standing(store))
+    database.readers.insert_many([{"_id": 2}, {"_id": 3}])
+    found = run(since_last(store, Registry(MODELS), Options(), mark))
+    assert isinstance(found, SinceLast)
+    assert found.written == {"readers": (2, 3)}
+    assert asked["getMore"] < 5
+
+
+def test_without_a_change_stream_the_last_audit_is_a_time(standalone: Any, database_name: str) -> None:
+    """A standalone server has none: what is newer than the mark is read, and what has no time."""
+    with MongoClient[dict[str, Any]](standalone.uri) as client:
+        database = client[database_name]
+        try:
+            old = ObjectId.from_datetime(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+            database.readers.insert_many([{"_id": old, "name": ""}, {"_id": 1, "name": ""}])
+            database.create_collection("loans")
+            store = BlockingStore(database)
+            mark = run(standing(store))
+            assert mark.token is None
+            new = database.readers.insert_one({"name": ""}).inserted_id
+            since = run(since_last(store, Registry(MODELS), Options(), mark))
+            found = audited(store, MODELS, Options(since=since))
+            assert [each[1] for each in found.places] == [1, new]
+        finally:
+            client.drop_database(database_name)
 
 
 def test_a_collection_that_was_dropped_needs_a_whole_audit(database: Raw) -> None:

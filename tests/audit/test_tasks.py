@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,18 @@ import pytest
 from distributed import Client, LocalCluster
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from integrity.audit import Options, Pace, State, Workers, Workplace, describe, plans
+from integrity.audit.cut import Cutter, smallest
 from integrity.audit.load import Load
 from integrity.audit.load import busy as busy_by
+from integrity.audit.pace import OutOfTime
 from integrity.audit.partition import between, partitions
 from integrity.audit.source import Source
+from integrity.audit.task import Piece, Task
 from integrity.cli.models import registry
+from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.errors import AuditError
 from integrity.store.blocking import BlockingStore
@@ -193,6 +198,83 @@ def test_a_state_of_another_audit_is_refused(shop: Database[dict[str, Any]], tmp
             audited(BlockingStore(shop), [Item], state=state)
 
 
+class Stopping(Pace):
+    """A pace that ends the audit after some pieces."""
+
+    left = 0
+
+    async def keep(self, store: Any, read: int) -> None:
+        del store, read
+        self.left -= 1
+        if self.left == 0:
+            raise OutOfTime
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 9.0])
+def test_pieces_of_any_size_are_gone_on_with_and_find_the_same(
+    shop: Database[dict[str, Any]], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Stopped after each number of pieces, run here and elsewhere by turns, at speeds that change between."""
+    monkeypatch.setattr("integrity.audit.engine.smallest", lambda *_: 50)
+    models: list[type[Model]] = [Item, Box]
+    store = BlockingStore(shop)
+    whole = audited(store, models)
+    with ThreadPoolExecutor(2) as pool:
+        elsewhere = Workers(pool, Workplace(registry, SHOP, uri, shop.name))
+        for stops in ([1, 1, 1], [3, 2], [5]):
+            with State(tmp_path / f"state{len(stops)}") as state:
+                for turn, stop in enumerate(stops):
+                    monkeypatch.setattr("integrity.audit.cut.TARGET", [seconds, 1.0][turn % 2])
+                    pace = Stopping()
+                    pace.left = stop
+                    workers = elsewhere if turn % 2 else None
+                    assert not audited(store, models, state=state, pace=pace, workers=workers).complete
+                same(audited(store, models, state=state), whole)
+
+
+def piece(task: Task, seconds: float) -> Piece:
+    return Piece(task, [], finished=True, seconds=seconds)
+
+
+def parts(many: int) -> list[Task]:
+    return [Task("items", "partition", n, each) for n, each in enumerate(between(list(range(1, many))))]
+
+
+def test_a_piece_is_as_many_partitions_as_can_be_read_in_about_a_second() -> None:
+    """Twice as many while it takes less than half of it, half as many beyond it, and never less than one."""
+    cut, sizes = Cutter(parts(64), 64_000, 8_000), []
+    for seconds in (0.1, 0.1, 0.1, 0.1, 0.7, 1.5, 0.8, 5.0, 5.0, 5.0, 5.0, 0.1):
+        task = next(cut)
+        sizes.append(task.together)
+        cut.told(piece(task, seconds))
+    assert sizes == [1, 2, 4, 8, 8, 8, 4, 4, 2, 1, 1, 1]
+    left = list(cut)
+    assert {each.together for each in left} == {2}
+    assert [name for each in left for name in each.names][-1] == "items/partition/63"
+    assert left[-1].partition.upper == ()
+    assert [each.partition.lower for each in left[1:]] == [each.partition.upper for each in left[:-1]]
+
+
+def test_what_is_done_lies_between_two_pieces() -> None:
+    """Only neighbours are read as one; a piece that ends late tells of its own size only."""
+    some = parts(10)
+    cut = Cutter([*some[:3], *some[5:], Task("items", "reference", 0)], 10, 100)
+    first = next(cut)
+    cut.told(piece(Task("items", "partition", 0, together=8), 0.0))
+    cut.told(piece(first, 0.0))
+    assert [(each.index, each.together, each.step) for each in cut] == [
+        (1, 2, "partition"), (5, 5, "partition"), (0, 1, "reference"),
+    ]  # fmt: skip
+
+
+def test_a_partition_of_large_documents_has_few_of_them() -> None:
+    assert smallest(Source("items", average=500), None) == 2000
+    assert smallest(Source("items", average=100_000), None) == 160
+    assert smallest(Source("items", average=500), 300) == 300
+    assert smallest(Source("items", average=10**7), 1) == 100
+    assert smallest(Source("items", documents=10**9), 300) == 100_000
+
+
 def test_two_audits_do_not_share_a_state(tmp_path: Path) -> None:
     with State(tmp_path / "state") as state:
         state.begin("one")
@@ -268,7 +350,7 @@ def test_a_busy_server_is_left_alone_for_a_while_and_read_to_its_end(shop: Datab
 
     whole = audited(BlockingStore(shop), [Item, Box])
     busy = Pace(load=Busy(3))
-    assert busy.partition == 10_000
+    assert busy.asked
     same(audited(Sleepless(shop), [Item, Box], pace=busy), whole)
     assert [each for each in Sleepless.slept if each in {0.5, 1.0, 2.0}][:3] == [0.5, 1.0, 2.0]
     Sleepless.slept.clear()
@@ -286,6 +368,20 @@ def test_a_server_is_busy_when_operations_wait_or_reading_has_become_slow(shop: 
         False, False, False, True, False,
     ]  # fmt: skip
     assert run(load.queued(BlockingStore(shop))) in {True, False}  # the server's own words are understood
+
+
+def test_a_user_who_may_not_ask_for_the_status_backs_off_by_time_alone(
+    shop: Database[dict[str, Any]], client: MongoClient[dict[str, Any]]
+) -> None:
+    """The role `read` may not: it is asked for once, and the audit ends as ever."""
+    status: dict[str, Any] = {"failCommands": ["serverStatus"], "errorCode": 13}
+    whole = audited(BlockingStore(shop), [Item, Box])
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": status})
+    same(audited(BlockingStore(shop), [Item, Box], pace=Pace(load=(load := Load()))), whole)
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": status})
+    assert run(load.queued(BlockingStore(shop))) is False  # not asked again, else this one would raise below
+    with pytest.raises(OperationFailure):
+        client.admin.command("serverStatus")
 
 
 def test_a_plan_says_what_is_read_and_how(shop: Database[dict[str, Any]]) -> None:

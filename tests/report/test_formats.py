@@ -136,7 +136,7 @@ def test_a_baseline_is_told(name: str, result: AuditResult) -> None:
 def test_a_baseline_stands_in_the_json(result: AuditResult) -> None:
     result.compared = Compared(known=7, gone=2)
     found: dict[str, Any] = json.loads(written("json", result))
-    assert found["baseline"] == {"new": 0, "known": 7, "gone": 2}
+    assert found["baseline"] == {"new": 0, "known": 7, "gone": 2, "others": 0}
 
 
 def test_a_rule_that_only_warns_fails_in_no_format(result: AuditResult, violation: Make) -> None:

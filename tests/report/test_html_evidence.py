@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from integrity import Model, Ref, Unique
 from integrity.audit import AuditResult, Baseline, Options, audit
-from integrity.audit.baseline import fingerprint
+from integrity.audit.baseline import known as known_by
 from integrity.declare.registry import Registry
 from integrity.report import as_html
 from integrity.report.as_html.mongosh import query
@@ -97,7 +97,7 @@ def test_what_a_baseline_knows_dangles_in_the_graph_too(found: tuple[Database[An
     """The line of a reference says how often it dangles, and not how much of that is new."""
     database, before, _ = found
     store, registry = BlockingStore(database), Registry([Color, Sale])
-    known = Baseline(map(fingerprint, before.violations))
+    known = Baseline(map(known_by, before.violations))
     with run(audit(store, registry, baseline=known)) as result:
         assert result.total == 0
         evidence = run(gather(store, registry, result))

@@ -59,7 +59,9 @@ async def since(store: Store, earlier: Document, collections: Iterable[str]) -> 
     deleted: dict[str, dict[Any, Any]] = {}
     cursor = 0
     try:
-        now = _time(await token(store))
+        # A new stream begins one tick beyond the last operation: that one is as far as there is anything to read. An
+        # idle server would come to the next tick with its next no-op, ten seconds later.
+        now = _before(_time(await token(store)))
         command = _opened({"resumeAfter": earlier}, _BATCH, wanted)
         reply = (await store.command(command))["cursor"]
         cursor, events = reply["id"], reply["firstBatch"]
@@ -111,6 +113,10 @@ def _tell(event: Document, written: dict[str, dict[Any, Any]], deleted: dict[str
 def _time(found: Document | None) -> Timestamp | None:
     match = _TIME.match(str((found or {}).get("_data", "")))
     return Timestamp(int(match[1], 16), int(match[2], 16)) if match else None
+
+
+def _before(time: Timestamp | None) -> Timestamp | None:
+    return Timestamp(time.time, time.inc - 1) if time is not None and time.inc else time
 
 
 async def _close(store: Store, cursor: int) -> None:

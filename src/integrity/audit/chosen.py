@@ -1,6 +1,8 @@
 """Reading less than everything: a sample, or what is new, each document judged by every rule.
 
-A duplicate is looked for by the values of the chosen documents, among all documents of the collection.
+A duplicate is looked for by the values of the chosen documents, among all documents of the collection. Where no index
+finds these values, every look-up passes the whole collection by: there is one for the first documents, and for all the
+others together the server groups the values of the collection once.
 """
 
 from __future__ import annotations
@@ -40,14 +42,20 @@ async def chosen(
     facts, again = Facts(store, entry, **none), Facts(sure, entry, **none)
     wanted = plan.entry.uniques if plan.follows and options.wants("UNQ001") else ()
     uniques = [Duplicates(store, sure, again, each, plan.source) for each in wanted]
+    sought = [each for each in uniques if each.indexed]
     met: set[Hashable] = set()
+    late: set[Hashable] = set()
     async for batches in _read(store, plan, options):
         try:
             while batch := await batches.next(plan.source.batch):
                 # A random walk, and two filters, may meet a document twice.
                 new = [each for each in batch if "_id" not in each or key(each["_id"]) not in met]
-                met.update(key(each["_id"]) for each in new if "_id" in each)
-                found = [one async for one in _judged(new, facts, again, sure, uniques, options)]
+                ids = {key(each["_id"]) for each in new if "_id" in each}
+                at_once = uniques if not met or len(ids) < len(new) else sought
+                if at_once is not uniques:
+                    late |= ids
+                met |= ids
+                found = [one async for one in _judged(new, facts, again, sure, at_once, options)]
                 read(len(new))
                 yield []
                 for one in found:
@@ -56,6 +64,11 @@ async def chosen(
             # The connection may be gone: its loss is told by what was raised.
             with suppress(PyMongoError):
                 await batches.close()
+    if late:
+        for unique in uniques:
+            if not unique.indexed:
+                async for some in unique.find():
+                    yield [each for each in some if key(each.id) in late]
 
 
 async def _read(store: Store, plan: Plan, options: Options) -> AsyncIterator[Batches]:

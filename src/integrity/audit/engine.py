@@ -11,7 +11,8 @@ from bson.errors import BSONError
 from pymongo.errors import OperationFailure, PyMongoError
 
 from integrity.audit import changes
-from integrity.audit.baseline import Baseline
+from integrity.audit.baseline import UNTOLD, Baseline, Scope
+from integrity.audit.cut import Cutter, smallest
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
 from integrity.audit.partition import Partition, partitions
@@ -22,6 +23,7 @@ from integrity.audit.since import Since, since_time
 from integrity.audit.source import Source, describe
 from integrity.audit.state import Mark, State, identity
 from integrity.audit.task import Piece, Task, performed, tasks
+from integrity.audit.unreadable import unreadable
 from integrity.audit.workers import Workers
 from integrity.declare.equality import key
 from integrity.declare.registry import Entry, Registry
@@ -30,12 +32,15 @@ from integrity.rules import RULES
 from integrity.server.apply import diff
 from integrity.store.failure import reason
 from integrity.store.port import Document, Store
-from integrity.violation import Violation
+from integrity.violation import Violation, quote
 
 OnProgress = Callable[[Progress], None]
 
-#: Documents of a partition, where a collection is read in partitions: a second's work or so.
+#: Documents of a partition, where it is read by many and not to be stopped: a second's work or so.
 PARTITION = 50_000
+
+#: Seconds that a writer's clock may be behind this one's, and that an ObjectId may be made before it is stored.
+_APART = 60.0
 
 
 async def audit(
@@ -124,7 +129,7 @@ async def since_last(
     if last.database != store.name:
         raise AuditError(f"The state file is of the database {last.database!r}, and this is {store.name!r}.")
     if last.token is None:
-        return since_time(dt.datetime.fromtimestamp(last.time, dt.UTC), timestamp)
+        return since_time(dt.datetime.fromtimestamp(last.time - _APART, dt.UTC), timestamp)
     entries = options.entries(registry)
     names = {each.collection for each in entries}
     names |= {each.target.collection for entry in entries for each in entry.references}
@@ -155,6 +160,7 @@ class _Run:
             warned=frozenset(each.code for each in RULES if each.code.startswith(options.warn)),
         )
         self._history: Counter[str] = Counter()
+        self._twice: set[tuple[str, Hashable]] = set()
         self._counted: tuple[tuple[str, Hashable], set[str]] = (("", None), set())
 
     async def audit(self) -> AuditResult:
@@ -187,10 +193,10 @@ class _Run:
                     f"{'; run it again with the same --state to go on' if self.state else ''}."
                 )
                 break
-            except (PyMongoError, BSONError) as error:
+            except (PyMongoError, BSONError, UnicodeEncodeError) as error:
                 self._fail(
                     f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
-                    f"{reason(error) if isinstance(error, PyMongoError) else f'a document is no valid BSON ({error}).'}"
+                    f"{await self._why(error, entry)}"
                 )
                 if isinstance(error, PyMongoError) and not isinstance(error, OperationFailure):
                     break  # the connection is gone, and with it the rest
@@ -199,10 +205,22 @@ class _Run:
             await self._drift()
         self.result.seconds = time.monotonic() - started
         if self.baseline is not None and self.result.compared is not None:
-            self.result.compared.gone = self.baseline.gone if self.result.complete else None
+            self._compare(self.baseline, self.result.compared)
         if self.state is not None and self.result.done:
             self._remember(self.state)
         return self.result
+
+    def _compare(self, baseline: Baseline, compared: Compared) -> None:
+        """Say what is gone, of what this audit looked for: all of it was there when the baseline was written."""
+
+        def looked(scope: Scope) -> bool:
+            # Of which rule and collection it is, an earlier file does not say: then only an audit of all can tell.
+            return not self._options.narrowed if scope == UNTOLD else self._options.looks(*scope, self._registry)
+
+        compared.looked = looked
+        compared.gone, compared.others = (
+            (baseline.gone(looked), baseline.others(looked)) if self.result.complete else (None, 0)
+        )
 
     def _remember(self, state: State) -> None:
         if self._options.partial is not None:
@@ -234,6 +252,18 @@ class _Run:
 
     def _fail(self, why: str) -> None:
         self.result.failure = f"{self.result.failure} {why}" if self.result.failure else why
+
+    async def _why(self, error: Exception, entry: Entry) -> str:
+        if isinstance(error, PyMongoError):
+            return reason(error)
+        if isinstance(error, UnicodeEncodeError):
+            # Read with its bytes kept apart; what it stands in, such as an _id, cannot be asked for by it.
+            return f"the string {quote(error.object)} in it is no valid UTF-8, and nothing can be looked up by it."
+        names = {each.collection: None for each in [entry, *self._needed(entry)]}
+        for name in names:
+            if (which := await unreadable(self._store, name)) is not None:
+                return f"{which} of {name!r} is no valid BSON ({error}); delete or replace it."
+        return f"a document is no valid BSON ({error})."
 
     def _unseen(self) -> None:
         """Say what a lost connection left unread: a collection without a result is not a clean one."""
@@ -270,8 +300,10 @@ class _Run:
             return [Partition()]
         if self.state is not None and (kept := self.state.partitions(source.name)) is not None:
             return kept
-        size = self._options.partition or self.pace.partition
-        if size is None and (self.state is not None or self.workers is not None):
+        size = self._options.partition
+        if self._adapts:
+            size = smallest(source, self.pace.most)
+        elif size is None and self.workers is not None:
             size = PARTITION
         found = await partitions(self._store, source, size)
         if self.state is not None:
@@ -301,7 +333,19 @@ class _Run:
             elif piece.finished:
                 await self.pace.keep(self._store, round(piece.task.partition.share * known.source.documents))
 
+    @property
+    def _adapts(self) -> bool:
+        """Whether the pieces are as large as can be read in about a second: where it may be stopped after each."""
+        return self._options.partition is None and (self.state is not None or self.pace.asked)
+
     async def _fresh(self, known: Known, plan: Plan, wanted: list[Task]) -> AsyncIterator[Piece]:
+        cut = Cutter(wanted, known.source.documents, self.pace.most if self._adapts else None)
+        async for piece in self._performed(known, plan, cut):
+            if piece.finished:
+                cut.told(piece)
+            yield piece
+
+    async def _performed(self, known: Known, plan: Plan, wanted: Cutter) -> AsyncIterator[Piece]:
         if self.workers is not None:
             async for piece in self.workers.pieces(known, wanted, self._options):
                 yield piece
@@ -339,10 +383,15 @@ class _Run:
     def _count_documents(self, found: list[Violation], result: CollectionResult) -> None:
         """Count each document once for each rule that it breaks, known to the baseline or not.
 
-        A document's violations come one after the other.
+        A document's violations come one after the other, but for duplicates: each constraint's come together.
         """
         for violation in found:
             at = (violation.collection, key(violation.id))
+            if violation.code == "UNQ001":
+                if at not in self._twice:
+                    self._twice.add(at)
+                    result.faulty[violation.code] += self._options.wants(violation.code)
+                continue
             if self._counted[0] != at:
                 self._counted = (at, set())
             if violation.code not in self._counted[1] and self._options.wants(violation.code):

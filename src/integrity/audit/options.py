@@ -78,6 +78,19 @@ class Options:
         """Whether violations of any of these codes are reported."""
         return any(map(self.wants, codes))
 
+    def looks(self, code: str, collection: str, registry: Registry) -> bool:
+        """Whether violations of a code in a collection are looked for, where the registry is audited."""
+        if not self.wants(code) or (self.collections and collection not in self.collections):
+            return False
+        if code.startswith(_DRIFT):
+            return self.drift
+        return registry.by_collection(collection) is not None
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether fewer collections or rules were asked for than there are."""
+        return bool(self.collections or self.select or self.ignore)
+
     def entries(self, registry: Registry) -> list[Entry]:
         """Return the entries to audit, in the order of their declaration.
 

@@ -12,7 +12,8 @@ from integrity.store.port import Store
 _LOOK = 0.5
 #: While the server stays busy it is left alone for so long at most, after which a little is read all the same.
 _LONGEST = 30.0
-_SHORT = 10_000
+#: Documents of the largest piece.
+_LARGEST = 128_000
 
 
 class OutOfTime(Exception):
@@ -39,13 +40,14 @@ class Pace:
     _last: float | None = field(default=None, init=False)
 
     @property
-    def partition(self) -> int | None:
-        """How large a partition may be, so that the pace is kept; None where any size will do."""
-        if self.rate is not None:
-            return max(100, min(_SHORT if self.load is not None else 50_000, int(self.rate)))
-        if self.load is not None:
-            return _SHORT
-        return 50_000 if self.seconds is not None or self.pause is not None else None
+    def asked(self) -> bool:
+        """Whether there is a pace to be kept, for which the audit stops now and then."""
+        return any(each is not None for each in (self.rate, self.seconds, self.pause, self.load))
+
+    @property
+    def most(self) -> int:
+        """The most documents between two stops: a second's, where so many a second are allowed."""
+        return _LARGEST if self.rate is None else max(100, min(_LARGEST, int(self.rate)))
 
     async def keep(self, store: Store, read: int) -> None:
         """Wait as long as it takes, after documents were read and with no cursor open.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -86,11 +87,16 @@ class Compared:
 
     Args:
         known: The violations that the baseline knows and that are still there.
-        gone: Those that it knows and that are not; None where not everything was looked at.
+        gone: Those that it knows and that are not, of the rules and collections that were audited; None where not
+            everything was looked at.
+        others: Those that it knows of other rules and collections.
+        looked: Whether a rule's code and a collection were looked at.
     """
 
     known: int = 0
     gone: int | None = 0
+    others: int = 0
+    looked: Callable[[tuple[str, str]], bool] = field(default=lambda _: True, repr=False)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Any
 import bson
 from bson.codec_options import CodecOptions
 
+from integrity.store.forgiving import decoded
 from integrity.store.port import CODEC
 from integrity.violation import Violation
 
@@ -19,7 +20,21 @@ _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
 def packed(violation: Violation) -> bytes:
     """Return a violation as bytes, with its ``_id``'s own BSON type."""
     record = {name: getattr(violation, name) for name in Violation.__dataclass_fields__}
-    return bson.encode(record, codec_options=_CODEC)
+    try:
+        return bson.encode(record, codec_options=_CODEC)
+    except UnicodeEncodeError:  # a name or a value that is no valid UTF-8: nobody could print it either
+        return bson.encode({name: _escaped(value) for name, value in record.items()}, codec_options=_CODEC)
+
+
+def _escaped(value: Any) -> Any:
+    """Return a value with what is no valid UTF-8 in its strings written as an escape."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list | tuple):
+        return list(map(_escaped, value))
+    if isinstance(value, dict):
+        return {_escaped(name): _escaped(each) for name, each in value.items()}
+    return value
 
 
 def unpacked(data: bytes) -> Iterator[Violation]:
@@ -32,7 +47,7 @@ def unpacked(data: bytes) -> Iterator[Violation]:
 
 
 def _one(data: bytes) -> Violation:
-    record = bson.decode(data, codec_options=_CODEC)
+    record = decoded(data)
     return Violation(**{**record, "values": tuple(record["values"])})
 
 

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import bson
 from bson import json_util
+from bson.codec_options import CodecOptions
 
 from integrity.audit.options import Options
 from integrity.audit.partition import Partition
@@ -30,8 +31,11 @@ from integrity.declare.policy import Policy
 from integrity.declare.registry import Registry
 from integrity.declare.shape import Place
 from integrity.errors import AuditError
+from integrity.store.forgiving import decoded
+from integrity.store.port import CODEC
 from integrity.violation import Violation
 
+_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
 _FORMAT = "1"
 _TABLES = """
 create table if not exists meta (name text primary key, value text not null);
@@ -139,13 +143,17 @@ class State:
     def partitions(self, collection: str) -> list[Partition] | None:
         """Return the partitions that a collection was divided into, or None."""
         rows = self._file.execute("select bounds from part where collection = ? order by number", (collection,))
-        found = [bson.decode(bounds) for (bounds,) in rows]
+        found = [decoded(bounds) for (bounds,) in rows]
         return [Partition(tuple(each["l"]), tuple(each["u"]), each["s"]) for each in found] or None
 
     def divide(self, collection: str, partitions: Iterable[Partition]) -> None:
         """Keep the partitions that a collection is divided into."""
         rows = [
-            (collection, number, bson.encode({"l": list(each.lower), "u": list(each.upper), "s": each.share}))
+            (
+                collection,
+                number,
+                bson.encode({"l": list(each.lower), "u": list(each.upper), "s": each.share}, codec_options=_CODEC),
+            )
             for number, each in enumerate(partitions)
         ]
         with self._file:
@@ -157,10 +165,11 @@ class State:
         return None if row is None else (unpacked(row[0]), row[1])
 
     def record(self, task: Task, found: Iterable[Violation], read: int) -> None:
-        """Mark a task as done, with what it found."""
-        data = b"".join(map(packed, found))
+        """Mark a task as done, with what it found: all that it consists of, or nothing."""
+        first, *others = task.names
+        rows = [(first, read, b"".join(map(packed, found))), *((each, 0, b"") for each in others)]
         with self._file:
-            self._file.execute("insert or replace into task values (?, ?, ?)", (task.name, read, data))
+            self._file.executemany("insert or replace into task values (?, ?, ?)", rows)
 
     def end(self, seconds: float, counts: dict[str, int]) -> None:
         """Forget the tasks of an audit that is complete, and remember that it was."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -23,17 +24,24 @@ class Task:
         step: What it does.
         index: Which of the plan's references, copies or constraints; for partitions, a running number.
         partition: The partition, for a step that reads one.
+        together: How many partitions it is, from the one with this number on, that are read as one.
     """
 
     collection: str
     step: Step
     index: int
     partition: Partition = field(default_factory=Partition)
+    together: int = 1
 
     @property
     def name(self) -> str:
         """What tells it from every other task of the audit."""
-        return f"{self.collection}/{self.step}/{self.index}"
+        return self.names[0]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the tasks that it is, were its partitions read one by one."""
+        return [f"{self.collection}/{self.step}/{self.index + each}" for each in range(self.together)]
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,14 @@ class Piece:
         violations: What was found since the last piece.
         read: The documents read since the last piece.
         finished: Whether it is the task's last piece.
+        seconds: How long the task took, with its last piece.
     """
 
     task: Task
     violations: list[Violation]
     read: int = 0
     finished: bool = False
+    seconds: float = 0.0
 
 
 def tasks(plan: Plan, parts: list[Partition]) -> Iterator[Task]:
@@ -70,7 +80,7 @@ def tasks(plan: Plan, parts: list[Partition]) -> Iterator[Task]:
 
 async def performed(scan: Scan, plan: Plan, task: Task) -> AsyncIterator[Piece]:
     """Run a task, and yield what it finds while it is found."""
-    read = 0
+    read, begun = 0, time.monotonic()
 
     def count(many: int) -> None:
         nonlocal read
@@ -79,7 +89,7 @@ async def performed(scan: Scan, plan: Plan, task: Task) -> AsyncIterator[Piece]:
     async for violations in _found(scan, plan, task, count):
         many, read = read, 0
         yield Piece(task, violations, many)
-    yield Piece(task, [], read, finished=True)
+    yield Piece(task, [], read, finished=True, seconds=time.monotonic() - begun)
 
 
 def _found(scan: Scan, plan: Plan, task: Task, count: Callable[[int], None]) -> AsyncIterator[list[Violation]]:

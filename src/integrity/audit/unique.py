@@ -49,6 +49,9 @@ class Duplicates:
         self._entry = facts.entry
         self._unique = unique
         folds = unique.unique.case_insensitive
+        names = {_dotted(each) for each in unique.places}
+        #: Whether documents are found by values of the constraint without reading all of them.
+        self.indexed = not folds and any(each.fields[0] in names for each in source.indexes)
         self._options: dict[str, Any] = {"collation": COLLATION} if folds else source.exact
         self._folding = Folding(store, self._entry.collection) if folds else None
 

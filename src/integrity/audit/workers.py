@@ -12,7 +12,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -67,20 +67,20 @@ class Workers:
     place: Workplace
     ahead: int = 8
 
-    async def pieces(self, known: Known, tasks: Sequence[Task], options: Options) -> AsyncIterator[Piece]:
-        """Yield what the tasks find, each at once, as they end."""
-        waiting = list(reversed(tasks))
-        under_way: dict[concurrent.futures.Future[tuple[list[Violation], int]], Task] = {}
+    async def pieces(self, known: Known, tasks: Iterator[Task], options: Options) -> AsyncIterator[Piece]:
+        """Yield what the tasks find, each at once, as they end; each is taken when it can be run."""
+        under_way: dict[concurrent.futures.Future[tuple[list[Violation], int, float]], Task] = {}
         try:
-            while waiting or under_way:
-                while waiting and len(under_way) < self.ahead:
-                    task = waiting.pop()
+            while True:
+                while len(under_way) < self.ahead and (task := next(tasks, None)) is not None:
                     under_way[self.executor.submit(work, self.place, known, task, options)] = task
+                if not under_way:
+                    break
                 done, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
                 for each in done:
                     task = under_way.pop(each)
-                    violations, read = each.result()
-                    yield Piece(task, violations, read, finished=True)
+                    violations, read, seconds = each.result()
+                    yield Piece(task, violations, read, finished=True, seconds=seconds)
         finally:
             for each in under_way:
                 each.cancel()
@@ -111,7 +111,7 @@ def _until_death(sentinel: int) -> None:
     os._exit(1)  # a thread's exception would end nothing, and there is nothing here to be saved
 
 
-def work(place: Workplace, known: Known, task: Task, options: Options) -> tuple[list[Violation], int]:
+def work(place: Workplace, known: Known, task: Task, options: Options) -> tuple[list[Violation], int, float]:
     """Run one task in a worker's process.
 
     Args:
@@ -121,18 +121,18 @@ def work(place: Workplace, known: Known, task: Task, options: Options) -> tuple[
         options: What the audit was asked for.
 
     Returns:
-        What was found, and how many documents were read.
+        What was found, how many documents were read, and how many seconds it took.
     """
     store, registry, _ = _place(place)
     entry = registry.by_collection(task.collection)
     assert entry is not None
     plan = known.plan(entry, options)
 
-    async def perform() -> tuple[list[Violation], int]:
-        found, read = [], 0
+    async def perform() -> tuple[list[Violation], int, float]:
+        found, read, seconds = [], 0, 0.0
         async for piece in performed(Scan(store, plan, options), plan, task):
             found += [each for each in piece.violations if options.wants(each.code)]
-            read += piece.read
-        return found, read
+            read, seconds = read + piece.read, piece.seconds
+        return found, read, seconds
 
     return run(perform())

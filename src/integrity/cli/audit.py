@@ -363,9 +363,9 @@ def _write_baseline(path: Path, result: AuditResult, known: Baseline | None) -> 
 
     if not result.complete:
         return  # what was not seen would be new next time
-    seen = [] if known is None else list(known.seen())
+    kept = [] if known is None or result.compared is None else list(known.kept(result.compared.looked))
     with _told():
-        many = files.write(path, [*map(files.fingerprint, result.violations), *seen])
+        many = files.write(path, [*map(files.known, result.violations), *kept])
     click.echo(f"{path} knows {many:,} violations; --baseline {path} reports what is new.", err=True)
 
 

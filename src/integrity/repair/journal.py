@@ -31,6 +31,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from integrity.errors import RepairError
+from integrity.store.forgiving import decoded
 from integrity.store.port import CODEC, Document, Store
 from integrity.writes.references.durable import durable
 
@@ -278,7 +279,7 @@ class FileJournal(Journal):
         found: dict[str, Document] = {}
         for _, data in self._records():
             if _number(data) <= 0:
-                record = bson.decode(data, codec_options=_CODEC)
+                record = decoded(data)
                 found.setdefault(record["_id"]["run"], {}).update(record)
         return [_run(each) for each in reversed(found.values())]
 
@@ -343,7 +344,7 @@ def _run(record: Mapping[str, Any]) -> Run:
 
 def _entry(record: Any) -> Entry:
     before, after = record.get("before"), record.get("after")
-    values = bson.decode(record.raw, codec_options=_CODEC)
+    values = decoded(record.raw)
     return Entry(
         values["collection"],
         values["id"],

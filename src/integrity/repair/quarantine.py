@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import bson
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
@@ -21,6 +20,7 @@ from integrity.declare.registry import Entry, Registry
 from integrity.errors import IntegrityError, InvalidDocument
 from integrity.repair.swap import encoded, refused
 from integrity.rules.judge import Judge
+from integrity.store.forgiving import decoded
 from integrity.store.port import CODEC, Document, Store
 from integrity.violation import Violation
 from integrity.writes.guard import EVERYBODY, Guard
@@ -42,7 +42,7 @@ def record(run: str, document: bytes, violations: Sequence[Violation], now: dt.d
     """Return the record of a document in quarantine."""
     return encoded(
         {
-            "_id": {"run": run, "id": bson.decode(document, codec_options=_CODEC).get("_id")},
+            "_id": {"run": run, "id": decoded(document).get("_id")},
             "at": now,
             "violations": [
                 {"code": each.code, "path": each.path, "message": each.message, "hint": each.hint}

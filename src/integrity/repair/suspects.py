@@ -13,6 +13,7 @@ from integrity.audit.spool import packed, unpacked
 from integrity.declare.registry import Copy, Entry
 from integrity.rules.ownership import stale_copy
 from integrity.rules.unique import duplicate_value
+from integrity.store.forgiving import decoded
 from integrity.store.port import CODEC
 from integrity.violation import Violation
 
@@ -98,4 +99,4 @@ def _key(id: Any) -> bytes:
 
 
 def _value(data: bytes) -> Any:
-    return bson.decode(data, codec_options=_CODEC)[""]
+    return decoded(data)[""]

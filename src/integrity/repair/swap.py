@@ -27,6 +27,7 @@ from integrity.declare.extract import ABSENT, value_at
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.repair.decide import Decision, worse
 from integrity.rules.remedy import FROM_OWNER
+from integrity.store.forgiving import decoded
 from integrity.store.port import CODEC, Document, Store
 from integrity.violation import Violation
 from integrity.writes.change import Change
@@ -45,11 +46,6 @@ Judged = Callable[[list[Document], Any], Awaitable[list[list[Violation]]]]
 CHANGED = "it was changed, or deleted, since it was read"
 _REFERRED = "other documents refer to it; see `integrity plan-delete`"
 GONE = "the violation is no longer there"
-
-
-def decoded(data: bytes) -> Document:
-    """Return a document as the core reads it."""
-    return bson.decode(data, codec_options=_CODEC)
 
 
 def encoded(document: Document) -> bytes:
@@ -274,7 +270,7 @@ def _changed(edit: Edit) -> set[str]:
 
 def decoded_id(document: Any) -> Any:
     """Return the ``_id`` of a document of bytes, as the core reads it."""
-    return decoded(encoded({"_id": document.get("_id")}))["_id"]
+    return decoded(document.raw)["_id"]
 
 
 def as_it_is(data: bytes) -> Document:

@@ -17,8 +17,9 @@ from pymongo.errors import OperationFailure
 from integrity.declare.registry import Registry
 from integrity.errors import IntegrityError, RepairError
 from integrity.repair.journal import Entry, Journal
-from integrity.repair.swap import as_it_is, decoded, refused
+from integrity.repair.swap import as_it_is, refused
 from integrity.rules.judge import Judge
+from integrity.store.forgiving import decoded
 from integrity.store.port import Store
 from integrity.writes.change import Change
 from integrity.writes.guard import EVERYBODY, Guard

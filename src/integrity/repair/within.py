@@ -21,10 +21,11 @@ from integrity.repair.quarantine import collection_of, record
 from integrity.repair.result import Changed, Outcome
 from integrity.repair.supply import Supplies
 from integrity.repair.suspects import AWAY, Suspect
-from integrity.repair.swap import GONE, Edit, Swap, decoded, encoded
+from integrity.repair.swap import GONE, Edit, Swap, encoded
 from integrity.rules.ownership import stale_copy
 from integrity.rules.remedy import DELETE, QUARANTINE
 from integrity.rules.unique import duplicate_value
+from integrity.store.forgiving import decoded
 from integrity.store.port import Document
 from integrity.violation import Violation
 from integrity.writes.change import Change

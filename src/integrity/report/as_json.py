@@ -48,8 +48,8 @@ def _head(result: AuditResult) -> dict[str, Any]:
     if result.warned:
         head["warnings"] = sorted(result.warned)
     if result.compared is not None:
-        known, gone = result.compared.known, result.compared.gone
-        head["baseline"] = {"new": result.total, "known": known, "gone": gone}
+        known, gone, others = result.compared.known, result.compared.gone, result.compared.others
+        head["baseline"] = {"new": result.total, "known": known, "gone": gone, "others": others}
     return head
 
 

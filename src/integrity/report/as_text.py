@@ -102,7 +102,8 @@ def verdict(result: AuditResult) -> Iterator[str]:
             yield f"Against the baseline: {total:,} new, {result.compared.known:,} known."
         return
     if (compared := result.compared) is not None and compared.gone is not None:
-        yield f"Against the baseline: {total:,} new, {compared.known:,} known, {compared.gone:,} gone."
+        others = f"; {compared.others:,} in it are of what was not looked at" if compared.others else ""
+        yield f"Against the baseline: {total:,} new, {compared.known:,} known, {compared.gone:,} gone{others}."
     word = "violation" if compared is None else "new violation"
     found = f"{_many(total, word) if total else f'No {word}'}{_warned(result)}"
     yield f"{found} in {collections} of {database}: {_many(scanned, 'document')} read in {seconds}."

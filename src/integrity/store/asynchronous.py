@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self
 
+from bson.errors import InvalidBSON
 from pymongo.asynchronous.database import AsyncDatabase
 
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.errors import PoolTimeout
+from integrity.store.forgiving import READS, again, forgive, forgives, writes
 from integrity.store.port import (
     Batches,
     Document,
@@ -94,6 +96,7 @@ class AsyncStore(Store):
         self._gate: AsyncGate | OpenAsyncGate = NO_ASYNC_GATE if gate is None else gate
         self._given = database
         self._database: AsyncDatabase[Any] = codec(database)
+        self._forgives = forgives(database, codec)
         self._known: dict[str, Any] = {}
 
     def with_options(self, **options: Any) -> Self:
@@ -119,14 +122,25 @@ class AsyncStore(Store):
         return found
 
     async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
-        return await self._through(lambda: getattr(self._of(collection), method)(*args, **options))
+        try:
+            return await self._through(lambda: getattr(self._of(collection), method)(*args, **options))
+        except InvalidBSON:
+            if not self._forgives or method not in READS:
+                raise
+            return await self._through(lambda: getattr(again(self._of(collection)), method)(*args, **options))
 
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
-        return AsyncBatches(self._of(collection).find(filter, **options), self._through)
+        cursor = self._of(collection).find(filter, **options)
+        return AsyncBatches(forgive(cursor) if self._forgives else cursor, self._through)
 
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
-        cursor = await self._through(lambda: self._of(collection).aggregate(pipeline, **options))
-        return AsyncBatches(cursor, self._through)
+        try:
+            cursor = await self._through(lambda: self._of(collection).aggregate(pipeline, **options))
+        except InvalidBSON:  # in the first batch, of which nothing was given away
+            if not self._forgives or writes(pipeline):
+                raise
+            cursor = await self._through(lambda: again(self._of(collection)).aggregate(pipeline, **options))
+        return AsyncBatches(forgive(cursor) if self._forgives else cursor, self._through)
 
     async def command(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
         return await self._through(lambda: self._database.command(_mutable(command), *args, **options))  # type: ignore[no-any-return]  # the driver's

@@ -10,10 +10,12 @@ from contextvars import copy_context
 from itertools import islice
 from typing import Any, Self
 
+from bson.errors import InvalidBSON
 from pymongo.database import Database
 
 from integrity.client.gate import NO_GATE, Gate, OpenGate
 from integrity.errors import PoolTimeout
+from integrity.store.forgiving import READS, again, forgive, forgives, writes
 from integrity.store.port import (
     Batches,
     Document,
@@ -93,6 +95,7 @@ class BlockingStore(Store):
         self._gate: Gate | OpenGate = NO_GATE if gate is None else gate
         self._given = database
         self._database: Database[Any] = codec(database)
+        self._forgives = forgives(database, codec)
         self._known: dict[str, Any] = {}
 
     def with_options(self, **options: Any) -> Self:
@@ -122,15 +125,26 @@ class BlockingStore(Store):
 
     async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
         with self._gate.permit():
-            return getattr(self._of(collection), method)(*args, **options)
+            try:
+                return getattr(self._of(collection), method)(*args, **options)
+            except InvalidBSON:
+                if not self._forgives or method not in READS:
+                    raise
+                return getattr(again(self._of(collection)), method)(*args, **options)
 
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
-        return BlockingBatches(self._of(collection).find(filter, **options), self._gate)
+        cursor = self._of(collection).find(filter, **options)
+        return BlockingBatches(forgive(cursor) if self._forgives else cursor, self._gate)
 
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
         with self._gate.permit():
-            cursor = self._of(collection).aggregate(pipeline, **options)
-        return BlockingBatches(cursor, self._gate)
+            try:
+                cursor = self._of(collection).aggregate(pipeline, **options)
+            except InvalidBSON:  # in the first batch, of which nothing was given away
+                if not self._forgives or writes(pipeline):
+                    raise
+                cursor = again(self._of(collection)).aggregate(pipeline, **options)
+        return BlockingBatches(forgive(cursor) if self._forgives else cursor, self._gate)
 
     async def command(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
         with self._gate.permit():

@@ -15,6 +15,7 @@ from typing import Any
 
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.store.asynchronous import AsyncBatches, AsyncStore
+from integrity.store.forgiving import forgives
 from integrity.store.port import Batches, Document, Filter, core_codec
 
 
@@ -41,6 +42,7 @@ class MotorStore(AsyncStore):
         self._gate = NO_ASYNC_GATE if gate is None else gate
         self._given = database
         self._database = codec(database)
+        self._forgives = forgives(database, codec)
         self._known = {}
 
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:

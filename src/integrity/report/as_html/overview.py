@@ -95,9 +95,9 @@ def _figures(result: AuditResult, evidence: Evidence) -> Iterator[Html]:
         names = element("span", f"Not among them: {', '.join(left)}.", class_="quiet") if left else None
         yield _figure("Rules", joined([element("strong", f"{len(evidence.judged)} judged"), names]))
     if (compared := result.compared) is not None:
-        known = element(
-            "span", f"{compared.known:,} known{'' if compared.gone is None else f', {compared.gone:,} gone'}"
-        )
+        gone = "" if compared.gone is None else f", {compared.gone:,} gone"
+        others = f", {compared.others:,} of what was not looked at" if compared.others else ""
+        known = element("span", f"{compared.known:,} known{gone}{others}")
         yield _figure("Against the baseline", joined([element("strong", f"{result.total:,} new"), known]))
     if evidence.history:
         yield _figure("Audits so far", history(evidence.history))

@@ -1,0 +1,163 @@
+"""What the driver refuses to decode is judged like any other value, and hides nothing beside it."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from bson import Binary, encode
+from bson.codec_options import CodecOptions
+from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.database import Database
+
+import integrity
+from integrity.audit import Options, State, Workers, Workplace
+from integrity.declare.constraint import CopyOf, Ref, Unique
+from integrity.declare.model import Model
+from integrity.declare.registry import Registry
+from integrity.store.asynchronous import AsyncStore
+from integrity.store.blocking import BlockingStore
+from tests.audit.conftest import Audit, audited
+
+
+class Key(Model, collection="keys"):
+    id: uuid.UUID
+    name: str
+
+
+class Lock(Model, collection="locks"):
+    id: Any
+    key: Annotated[uuid.UUID, Ref(Key)]
+    serial: Annotated[uuid.UUID | None, Unique()] = None
+    name: Annotated[str | None, CopyOf(Key, "name", via="key")] = None
+    size: int = 0
+
+
+MODELS: list[type[Model]] = [Key, Lock]
+KEYS = [uuid.UUID(int=n) for n in range(20)]
+SHORT = Binary(b"short", 4)
+
+
+def registry(_: str) -> Registry:
+    return Registry(MODELS)
+
+
+def stored(**values: Any) -> RawBSONDocument:
+    return RawBSONDocument(encode(values, codec_options=CodecOptions(uuid_representation=4)))
+
+
+def broken(these: bytes, those: bytes, /, **values: Any) -> RawBSONDocument:
+    """A document with some of its bytes changed to others."""
+    return RawBSONDocument(bytes(stored(**values).raw).replace(these, those))
+
+
+@pytest.fixture
+def doors(database: Database[dict[str, Any]]) -> Database[dict[str, Any]]:
+    """Keys and locks without a fault."""
+    database["keys"].insert_many(stored(_id=each, name=f"k{n}") for n, each in enumerate(KEYS))
+    database.locks.insert_many(
+        stored(_id=n, key=each, serial=each, name=f"k{n}", size=1) for n, each in enumerate(KEYS)
+    )
+    return database
+
+
+def test_a_binary_that_is_no_uuid_has_a_wrong_type_and_hides_nothing(
+    check: Audit, doors: Database[dict[str, Any]]
+) -> None:
+    """As a declared field, a reference, an ``_id``, an undeclared field, and twice where it has to be unique."""
+    doors["keys"].insert_one(stored(_id=SHORT, name=""))
+    doors.locks.insert_many([
+        stored(_id="field", key=KEYS[0], serial=SHORT, name="k0", size=1),
+        stored(_id="twice", key=KEYS[0], serial=SHORT, name="stale", size="x"),
+        stored(_id="reference", key=SHORT, name="k0", size=1),
+        stored(_id="other type", key=KEYS[0], name="k0", size=SHORT),
+        stored(_id="undeclared", key=KEYS[0], name="k0", size=1, more=Binary(b"", 4)),
+        stored(_id=SHORT, key=uuid.UUID(int=99), size=1),
+    ])  # fmt: skip
+    found = check(MODELS)
+    assert found.complete
+    assert {each for each in found.places if each[1] != SHORT} == {
+        ("SCH001", "field", "serial"),
+        ("SCH001", "twice", "serial"),
+        ("SCH001", "twice", "size"),
+        ("OWN001", "twice", "name"),
+        ("SCH001", "reference", "key"),
+        ("SCH001", "other type", "size"),
+        ("SCH004", "undeclared", "more"),
+    }
+    assert {(each[0], each[2]) for each in found.places if each[1] == SHORT} == {
+        ("SCH001", "_id"), ("EMP001", "name"), ("REF001", "key"),
+    }  # fmt: skip
+
+
+def test_every_reply_of_many_is_decoded(check: Audit, doors: Database[dict[str, Any]]) -> None:
+    """The reply that is refused is not the first one, and what lies in it and after it is judged."""
+    doors.locks.insert_many(
+        stored(_id=1000 + n, key=KEYS[n % 20], name=f"k{n % 20}", size=SHORT if n % 1000 == 7 else 1)
+        for n in range(4000)
+    )
+    assert check(MODELS).codes == {"SCH001": 4}
+
+
+def test_it_is_found_by_tasks_elsewhere_and_gone_on_with(
+    doors: Database[dict[str, Any]], uri: str, tmp_path: Path
+) -> None:
+    """Partitions between UUIDs and what is none are kept in a state, and run by workers."""
+    doors["keys"].insert_many(stored(_id=Binary(bytes([n]), 4), name="") for n in range(30))
+    with State(tmp_path / "state") as state, ThreadPoolExecutor(2) as pool:
+        how = {"state": state, "workers": Workers(pool, Workplace(registry, "", uri, doors.name))}
+        found = audited(BlockingStore(doors), MODELS, Options(partition=3), **how)
+    assert found.complete
+    assert found.codes == {"SCH001": 30, "EMP001": 30}
+
+
+def test_what_nobody_can_decode_is_named(doors: Database[dict[str, Any]]) -> None:
+    """The obsolete subtype 2 holds its length once more; a wrong one ends the reading, in a sentence with the _id."""
+    doors.locks.insert_one(broken(b"\x02\x03\0\0\0abc", b"\x02\x09\0\0\0abc", _id="odd", size=Binary(b"abc", 2)))
+    found = audited(BlockingStore(doors), MODELS)
+    assert not found.complete
+    assert "the document with the _id 'odd' of 'locks' is no valid BSON" in str(found.failure)
+
+
+def test_a_name_that_is_no_utf8_is_an_undeclared_field(check: Audit, doors: Database[dict[str, Any]]) -> None:
+    """It is told with its bytes escaped: nobody could print it."""
+    doors.locks.insert_one(broken(b"##", b"\xff\xfe", _id="odd", key=KEYS[0], name="k0", size=1, **{"##": 1}))
+    assert ("SCH004", "odd", r"\udcff\udcfe") in check(MODELS).places
+
+
+def test_an_id_that_is_no_utf8_is_named(doors: Database[dict[str, Any]]) -> None:
+    """It cannot be asked for; the other collections are read."""
+    doors["keys"].insert_one(broken(b"##", b"\xff\xfe", _id="##", name=""))
+    doors.locks.insert_one(stored(_id="x", key=KEYS[0], name="k0", size="x"))
+    found = audited(BlockingStore(doors), MODELS)
+    assert not found.complete
+    assert r"the string '\udcff\udcfe' in it is no valid UTF-8" in str(found.failure)
+    assert ("SCH001", "x", "size") in found.places
+
+
+def test_an_application_reads_it_as_the_driver_would(doors: Database[dict[str, Any]], uri: str) -> None:
+    """By its own options: as a Binary where it never spoke of UUIDs, and as the driver's refusal where it did."""
+    doors["keys"].insert_one(stored(_id=SHORT, name="odd"))
+    with MongoClient[dict[str, Any]](uri) as plain:
+        keys = integrity.Database(plain[doors.name], models=MODELS)[Key]
+        read = {each["_id"] for each in keys.find({})}
+        assert read == {*KEYS, SHORT}
+        assert (keys.find_one({"name": "odd"}) or {})["_id"] == SHORT
+        assert SHORT in [each["_id"] for each in keys.aggregate([{"$match": {}}])]
+    with MongoClient[dict[str, Any]](uri, uuidRepresentation="standard") as told:
+        keys = integrity.Database(told[doors.name], models=MODELS)[Key]
+        with pytest.raises(InvalidBSON, match="cannot decode a uuid from a 5-byte payload"):
+            list(keys.find({}))
+
+
+async def test_an_asynchronous_store_reads_it_too(doors: Database[dict[str, Any]], uri: str) -> None:
+    """Through a cursor, a pipeline and a single read."""
+    doors["keys"].insert_one(stored(_id=SHORT, name="odd"))
+    async with AsyncMongoClient[dict[str, Any]](uri) as client:
+        store = AsyncStore(client[doors.name])
+        read = [await store.find("keys", {}).next(), await (await store.aggregate("keys", [])).next()]
+        assert [{each["_id"] for each in some} for some in read] == [{*KEYS, SHORT}] * 2
+        assert (await store.find_one("keys", {"name": "odd"}) or {})["_id"] == SHORT
