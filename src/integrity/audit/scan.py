@@ -305,7 +305,8 @@ class Scan:
         )
         if not few:
             return await listing
-        batches, _ = await self._store.overlapped(listing, targets.read())
+        # The short one apart: Ctrl-C ends the long one at once, and waits for what goes on apart.
+        _, batches = await self._store.overlapped(targets.read(), listing)
         return batches
 
 
