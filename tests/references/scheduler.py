@@ -6,7 +6,8 @@ beginning on a reset database, since a server cannot go back; a state that was m
 operations, the same documents) is not gone on from twice, but its continuations are counted.
 
 At every state, each operation may also crash: it sends nothing any more, its transaction is aborted as the server
-would do, the other goes on to its end, and recovery runs when the lease, and then the grace, is over.
+would do, the other goes on to its end, and recovery runs when the lease, and then the grace, is over. What the dead one
+had read by then changes nothing any more: states that differ only in that are crashed in once.
 """
 
 from __future__ import annotations
@@ -369,8 +370,10 @@ class Explored:
 
     Args:
         schedules: How many complete orders there are, crashes not counted.
-        crashes: How many states were crashed in, each with one of the operations.
+        crashes: How many states were crashed in, each with one of the operations; those that what follows cannot tell
+            apart are each counted, and run once.
         runs: How often operations were run.
+        afterwards: What crashes left behind, of those that were run.
         states: How many different states there were.
         whole: Whether everything was tried, every crash included.
     """
@@ -380,6 +383,7 @@ class Explored:
     runs: int = 0
     states: int = 0
     whole: bool = True
+    afterwards: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
         how = "every order and every crash" if self.whole else "a sample"
@@ -412,12 +416,15 @@ def explore(scene: Scene, *, crashes: bool = True, runs: int | None = None, part
     pick = random.Random(0)
     edges: dict[str, list[str | None]] = {}
     stack: list[tuple[str, ...]] = [()]
-    while stack and (runs is None or found.runs - found.crashes < runs):
+    while stack and (runs is None or found.runs - len(found.afterwards) < runs):
         at = -1 if runs is None else pick.randrange(len(stack))
         # Two runs are never open at once: the one would lock what the other needs.
-        for path, name in _one_run(scene, stack.pop(at), edges, stack, found):
+        for path, name, left in _one_run(scene, stack.pop(at), edges, stack, found):
             if crashes and pick.randrange(part) == 0:
-                _crash(scene, path, name, found)
+                found.crashes += 1
+                if left not in found.afterwards:
+                    found.afterwards.add(left)
+                    _crash(scene, path, name, found)
     found.states = len(edges)
     found.schedules = _paths(edges)
     found.whole = not stack and crashes and part == 1
@@ -430,9 +437,9 @@ def _one_run(
     edges: dict[str, list[str | None]],
     stack: list[tuple[str, ...]],
     found: Explored,
-) -> list[tuple[list[str], str]]:
+) -> list[tuple[list[str], str, str]]:
     """Run the operations once, from a prefix to the end or to a state that is known; return where to crash."""
-    to_crash: list[tuple[list[str], str]] = []
+    to_crash: list[tuple[list[str], str, str]] = []
     run = _Run(scene)
     found.runs += 1
     try:
@@ -454,7 +461,9 @@ def _one_run(
                 run.finish(path)
                 edges[state].append(None)
                 return to_crash
-            to_crash += [(list(path), each.name) for each in run.actors if not each.over and each.steps]
+            to_crash += [
+                (list(path), each.name, run.without(each)) for each in run.actors if not each.over and each.steps
+            ]
             stack += [(*path, each) for each in choices[1:]]
             came = state
             path.append(choices[0])
@@ -467,7 +476,6 @@ def _one_run(
 def _crash(scene: Scene, path: Sequence[str], name: str, found: Explored) -> None:
     run = _Run(scene)
     found.runs += 1
-    found.crashes += 1
     try:
         for choice in path:
             run.take(choice)
@@ -501,6 +509,7 @@ class _Run:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.clock = Clock()
+        self.stored = b""
         self.actors = (Actor("A"), Actor("B"))
         first, second = self.actors
         first.other, second.other = second, first
@@ -524,13 +533,20 @@ class _Run:
         return [*self.scene.watched, "integrity.condemned", "integrity.protocol"]
 
     def state(self) -> str:
-        parts = [line for each in self.actors for line in (*each.history, each.place(), "--")]
+        self.stored = b"".join(
+            encode(document) for name in self.watched for document in self.scene.database[name].find(sort=[("_id", 1)])
+        )
+        return self._digest(*self.actors)
+
+    def without(self, dead: Actor) -> str:
+        """The state as it is for the other one, once this one is dead; of the documents that `state` has read."""
+        assert dead.other is not None
+        return f"{dead.name} {self._digest(dead.other)}"
+
+    def _digest(self, *actors: Actor) -> str:
+        parts = [line for each in actors for line in (*each.history, each.place(), "--")]
         parts.append(str(self.clock.seconds))
-        digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=16)
-        for name in self.watched:
-            for document in self.scene.database[name].find(sort=[("_id", 1)]):
-                digest.update(encode(document))
-        return digest.hexdigest()
+        return hashlib.blake2b("\n".join(parts).encode() + self.stored, digest_size=16).hexdigest()
 
     def choices(self) -> list[str]:
         ready = [each.name for each in self.actors if each.ready()]
