@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from bson import Decimal128, ObjectId
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
 from integrity.declare.constraint import Allow, CopyOf, Forbid, Immutable, Owner, Ref, Unique
@@ -13,8 +15,10 @@ from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.errors import UnguardedWrite
 from integrity.writes.update_plan import plan_update
+from integrity.writes.updates.direct import direct
 from integrity.writes.updates.plan import UpdatePlan
 from integrity.writes.updates.target import REMEMBERED, targets
+from tests.writes.declarations import declarations, updates
 
 
 class Item(Model):
@@ -228,6 +232,7 @@ def test_it_is_proved(update: Any, options: dict[str, Any]) -> None:
     found = plan(update, **options)
     assert (found.violations, found.reasons) == ((), ())
     assert found.proved
+    assert direct(ORDER, update, options.get("filter", {})) in (None, found.update)
 
 
 @pytest.mark.parametrize(("update", "options", "why"), NOT_PROVED, ids=lambda each: str(each)[:60])
@@ -237,6 +242,7 @@ def test_it_is_not_proved_and_the_plan_says_why(update: Any, options: dict[str, 
     assert not found.proved
     assert why in " ".join(found.reasons)
     assert why in str(found)
+    assert direct(ORDER, update, options.get("filter", {})) is None
 
 
 @pytest.mark.parametrize(("update", "options", "codes"), REFUSED, ids=lambda each: str(each)[:60])
@@ -244,6 +250,34 @@ def test_it_is_refused_at_once(update: Any, options: dict[str, Any], codes: list
     found = plan(update, **options)
     assert [(each.code, each.path) for each in found.violations] == codes
     assert not found.proved
+    assert direct(ORDER, update, options.get("filter", {})) is None
+
+
+@pytest.mark.parametrize(
+    ("update", "condition"),
+    [
+        ({"$set": {"visits": 3, "stock": "5", "address.city": "Bonn"}}, {}),
+        ({"$set": {"rate": 2}, "$inc": {"visits": 1}}, {"$or": [{"name": "y"}]}),
+        ({"$inc": {"stock": -1, "price": Decimal(2)}}, {"_id": 1, "stock": {"$gt": 0}}),
+        ({"$inc": {"stock": 1}}, {"stock": 5}),
+    ],
+    ids=str,
+)
+def test_the_usual_ones_need_no_plan(update: Any, condition: dict[str, Any]) -> None:
+    assert direct(ORDER, update, condition) == plan(update, filter=condition).update
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])  # a loaded machine
+@given(data=st.data())
+def test_what_needs_no_plan_is_what_a_plan_would_have_sent(data: st.DataObject) -> None:
+    declared = data.draw(declarations())
+    update, array_filters = data.draw(updates(declared))
+    comparisons = st.dictionaries(st.sampled_from(["$gt", "$gte", "$lt", "$lte", "$eq"]), st.integers(-3, 12))
+    condition = data.draw(st.dictionaries(st.sampled_from(["f0", "f1", "f2"]), comparisons | st.integers(-3, 12)))
+    found = direct(declared.entry, update, condition)
+    assume(found is not None)
+    made = plan_update(declared.entry, update, filter=condition, array_filters=array_filters)
+    assert (made.violations, made.reasons, made.update) == ((), (), found)
 
 
 def test_values_are_sent_as_an_insert_would_store_them() -> None:

@@ -16,7 +16,7 @@ from integrity.rules.rule import At
 from integrity.rules.schema import unknown_field
 from integrity.violation import Violation
 from integrity.writes.refusal import refusal
-from integrity.writes.updates.target import targets
+from integrity.writes.updates.target import REMEMBERED, targets
 
 _COMBINING = ("$and", "$or", "$nor")
 #: What the policy finds in a value says nothing about its type: a filter may look for what should not be there.
@@ -107,8 +107,14 @@ def check(entry: Entry, filter: Mapping[str, Any]) -> None:
     mode = entry.policy.undeclared_filters
     if mode == "ignore":
         return
+    usual: set[str] = entry.__dict__.setdefault("_usual_filters", set())
+    if usual.issuperset(filter):
+        return
     for path in _paths(filter):
-        if not _declared(entry, path):
+        if _declared(entry, path):
+            if len(usual) < REMEMBERED:  # a path may hold a key or an index, so there is no end of them
+                usual.add(path)
+        else:
             error = UndeclaredFilter(
                 f"{entry.name} declares no {path!r}, so that a filter on it matches nothing, or only null; "
                 f"{_suggestion(entry, path)}."

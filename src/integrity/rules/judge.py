@@ -6,8 +6,9 @@ through; only what fails is walked, to say what is wrong in words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
@@ -55,6 +56,10 @@ class Judge:
         self._write_check = checker(entry.document, entry.policy, stored=False, whole=entry.loose)
         self._stored_check = checker(entry.document, entry.policy, stored=True, whole=entry.loose_stored)
 
+    @cached_property
+    def _glance(self) -> Callable[[Any], Any]:
+        return self.entry.write_glance.validate_python
+
     def offered(self, document: Mapping[str, Any] | BaseModel) -> Verdict:
         """Judge a document that is to be written, and make it what is stored.
 
@@ -62,16 +67,13 @@ class Judge:
             document: A mapping, or an instance of the model (or of any model with these fields).
         """
         given: Any = document if type(document) is dict else codec.plain(document)
-        try:
-            made = self.entry.write_glance.validate_python(given)
-        except ValidationError:
-            # Models inside a dict: dicts are validated, not instances. What PyMongo read as a DBRef is an object.
-            given = codec.plain(given)
-            if codec.holds_reference(given):
-                given = codec.objects(given)
-        else:
-            if (self._write_check is None or self._write_check(made)) and not (self._open and CONDEMNED in made):
-                return Verdict(made)
+        made = self.glance(given)
+        if made is not None:
+            return Verdict(made)
+        # Models inside a dict: dicts are validated, not instances. What PyMongo read as a DBRef is an object.
+        given = codec.plain(given)
+        if codec.holds_reference(given):
+            given = codec.objects(given)
         try:
             made = self.entry.write_validator.validate_python(given)
         except ValidationError as error:
@@ -80,6 +82,19 @@ class Judge:
         if self._open and CONDEMNED in made:
             found.append((unknown_field.RULE, unknown_field.RESERVED, (CONDEMNED,), (CONDEMNED,)))
         return Verdict(made, self._violations(made, found))
+
+    def glance(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Make a mapping that is to be written what is stored, if the fast validator tells it to be clean.
+
+        None says nothing: it is to be judged by `offered`.
+        """
+        try:
+            made: dict[str, Any] = self._glance(document)
+        except ValidationError:
+            return None
+        if (self._write_check is None or self._write_check(made)) and not (self._open and CONDEMNED in made):
+            return made
+        return None
 
     def clean(self, documents: Sequence[Mapping[str, Any] | BaseModel]) -> list[dict[str, Any]] | None:
         """Make documents that are to be written what is stored, all at once.
@@ -90,7 +105,7 @@ class Judge:
         """
         given = [each if type(each) is dict else codec.plain(each) for each in documents]
         try:
-            made = list(map(self.entry.write_glance.validate_python, given))
+            made = list(map(self._glance, given))
         except ValidationError:
             return None
         if self._open and any(CONDEMNED in each for each in made):

@@ -113,6 +113,11 @@ class Guard:
         """Whether an update is about the values that it writes, and nothing else that is kept."""
         return self.simple and not (self.immutable or self.entry.copied or self.references.keyed(self))
 
+    @cached_property
+    def direct(self) -> bool:
+        """Whether an update of places without markers is about the values that it writes, and nothing else."""
+        return self.judged and not (self.entry.copied or self.references.keyed(self))
+
     def trespass(self, act: Acts, id: Any = None) -> Violation | None:
         """Return what is wrong when the actor does not own the model, or None."""
         if self.owned:

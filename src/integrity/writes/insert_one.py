@@ -40,6 +40,13 @@ async def insert_one(
     entry = guard.entry
     if entry.collection not in guard.indexes.ready:
         await guard.indexes.ensure(guard.store, entry, session)
+    made = guard.judge.glance(document) if guard.simple and type(document) is dict else None
+    if made is not None:  # nothing is left to look up or to say
+        named(document, made)
+        try:
+            return await guard.store.insert_one(entry.collection, made, **sendable(session, comment))
+        except Exception as error:
+            raise _ours(guard, error, made) from error
     (verdict,) = await candidates(guard, (document,), session)
 
     async def act(faults: Faults, session: Any, store: Store | None = None) -> InsertOneResult | InvalidDocument:

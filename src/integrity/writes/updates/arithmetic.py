@@ -16,11 +16,12 @@ from bson import Decimal128
 
 from integrity.declare import bson_type
 from integrity.declare.constraint import Allow, Forbid
-from integrity.declare.slot import Slot
+from integrity.declare.slot import VALUE, Slot
 from integrity.rules.judge import Judge
 from integrity.rules.rule import Fault
 from integrity.rules.schema import wrong_type
 from integrity.violation import quote
+from integrity.writes.updates.conditions import Ranges, compared, high, low
 from integrity.writes.updates.draft import Draft
 from integrity.writes.updates.target import Target
 from integrity.writes.updates.values import refused_id
@@ -32,6 +33,7 @@ _FAR_FROM_INFINITY_DECIMAL = Decimal("1E6000")
 _FAR_FROM_OVERFLOW = 2**40
 _NUMERIC = bson_type.NUMBERS | {"decimal"}
 _OF_PYTHON = (int, float, Decimal, Decimal128)
+_ROOM = "a filter such as {{{!r}: {{{!r}: ...}}}} rules it out"
 _OTHER_LIMITS = ("multiple_of", "max_digits", "decimal_places")
 
 
@@ -41,7 +43,8 @@ def increase(draft: Draft, operator: str, target: Target, value: Any) -> Any:
         return value
     declared = _number(target)
     if declared is not None:
-        for each in _exceeded(draft, target, declared, amount):
+        ranges = draft.conditions.ranges.get(target.path, ()) if declared.limited else ()
+        for each in _exceeded(target, declared, amount, ranges):
             draft.doubt(each)
     elif not target.slot.node.anything:
         draft.doubt(f"{target.path} is declared with more than a plain number")
@@ -50,6 +53,19 @@ def increase(draft: Draft, operator: str, target: Target, value: Any) -> Any:
     if isinstance(amount, int) and abs(amount) >= _FAR_FROM_OVERFLOW:
         draft.stop(f"{target.path} may not fit 64 bits")
     return amount
+
+
+def increased(target: Target, value: Any, filter: Mapping[str, Any]) -> Any:
+    """Return the amount of an ``$inc`` that is seen at once to be proved; None where it takes a plan to tell."""
+    declared = _number(target)
+    if declared is None or type(value) not in _OF_PYTHON:
+        return None
+    made = declared.judge.glance({VALUE: value})
+    if made is None or (declared.double and not _small(made[VALUE])):
+        return None
+    amount = made[VALUE]
+    ranges = compared(filter, target.path) if declared.limited else ()
+    return amount if next(_exceeded(target, declared, amount, ranges), None) is None else None
 
 
 def multiply(draft: Draft, operator: str, target: Target, value: Any) -> Any:
@@ -147,9 +163,14 @@ class _Number:
     double: bool
 
     @property
+    def limited(self) -> bool:
+        """Whether it has a lower or an upper limit."""
+        return self.least is not None or self.most is not None
+
+    @property
     def free(self) -> bool:
         """Whether there are no limits."""
-        return self.least is None and self.most is None and not self.others and not self.forbidden
+        return not (self.limited or self.others or self.forbidden)
 
     def above(self, number: Any) -> bool:
         """Whether a number is not below the lower limit."""
@@ -187,29 +208,28 @@ def _limit(slot: Slot, inclusive: str, exclusive: str, tighter: Callable[[Any, A
     return (opened, False) if tighter(closed, opened) == opened else (closed, True)
 
 
-def _exceeded(draft: Draft, target: Target, declared: _Number, amount: Any) -> Iterator[str]:
-    """Say which limits the new number may exceed."""
+def _exceeded(target: Target, declared: _Number, amount: Any, ranges: Ranges) -> Iterator[str]:
+    """Say which limits the new number may exceed, given what a filter says of the old one."""
     path = target.path
     for name in declared.others:
         yield f"{path} may leave its {name}"
     if declared.forbidden:
         yield f"{path} may become what is forbidden"
-    if declared.least is None and declared.most is None:
+    if not declared.limited:
         return
     change = _plain(amount)
     # Below an array, a filter's comparison may hold for another element. A Decimal is rounded in ways of its own.
     single = "[]" not in target.steps and target.slot.kind != "decimal"
     whole = target.slot.kind == "int"
-    low = draft.conditions.low(path, whole=whole) if single else None
-    high = draft.conditions.high(path, whole=whole) if single else None
-    becomes = not target.there and low is None and high is None  # where the field is not there, it becomes the amount
+    least = low(ranges, whole=whole) if single else None
+    most = high(ranges, whole=whole) if single else None
+    becomes = not target.there and least is None and most is None  # where the field is not there, it becomes the amount
     if becomes and not (declared.above(change) and declared.below(change)):
         yield f"{path} would be {amount} where it is not there"
-    room = "a filter such as {{{!r}: {{{!r}: ...}}}} rules it out"
-    if change < 0 and declared.least is not None and not (low is not None and declared.above(low + change)):
-        yield f"{path} may fall below its limit {declared.least[0]}; {room.format(path, '$gte')}"
-    if change > 0 and declared.most is not None and not (high is not None and declared.below(high + change)):
-        yield f"{path} may exceed its limit {declared.most[0]}; {room.format(path, '$lte')}"
+    if change < 0 and declared.least is not None and not (least is not None and declared.above(least + change)):
+        yield f"{path} may fall below its limit {declared.least[0]}; {_ROOM.format(path, '$gte')}"
+    if change > 0 and declared.most is not None and not (most is not None and declared.below(most + change)):
+        yield f"{path} may exceed its limit {declared.most[0]}; {_ROOM.format(path, '$lte')}"
 
 
 def _is_double(slot: Slot) -> bool:

@@ -23,6 +23,10 @@ _WITHOUT_VALUES = frozenset({"$nor", "$expr", "$where", "$jsonSchema", "$text"})
 _PATTERNS = (re.Pattern, Regex)
 _NUMBERS = (int, float)
 _COMPARISONS = frozenset({"$gt", "$gte", "$lt", "$lte"})
+_COMPARED = _COMPARISONS | {"$eq"}
+
+#: Comparisons of one path with numbers, by their operators.
+Ranges = Sequence[tuple[str, Any]]
 
 
 @dataclass
@@ -48,28 +52,38 @@ class Conditions:
         """The ``_id`` that the filter demands, or None."""
         return self.equal.get("_id")
 
-    def low(self, path: str, *, whole: bool = False) -> Any:
-        """Return the greatest number that the value at `path` is known to reach, or None.
 
-        Args:
-            path: The path.
-            whole: Whether the value is an integer: above 4 is 5 at least.
-        """
-        found = [
-            value + 1 if whole and name == "$gt" and isinstance(value, int) else value
-            for name, value in self.ranges.get(path, ())
-            if name in {"$gt", "$gte", "$eq"}
-        ]
-        return max(found, default=None)
+def low(ranges: Ranges, *, whole: bool = False) -> Any:
+    """Return the greatest number that a value is known to reach, or None.
 
-    def high(self, path: str, *, whole: bool = False) -> Any:
-        """Return the least number that the value at `path` is known not to exceed, or None; as `low`."""
-        found = [
-            value - 1 if whole and name == "$lt" and isinstance(value, int) else value
-            for name, value in self.ranges.get(path, ())
-            if name in {"$lt", "$lte", "$eq"}
-        ]
-        return min(found, default=None)
+    Args:
+        ranges: The comparisons that hold for it.
+        whole: Whether the value is an integer: above 4 is 5 at least.
+    """
+    found = None
+    for name, value in ranges:
+        if name in {"$gt", "$gte", "$eq"}:
+            reached = value + 1 if whole and name == "$gt" and isinstance(value, int) else value
+            found = reached if found is None or reached > found else found
+    return found
+
+
+def high(ranges: Ranges, *, whole: bool = False) -> Any:
+    """Return the least number that a value is known not to exceed, or None; as `low`."""
+    found = None
+    for name, value in ranges:
+        if name in {"$lt", "$lte", "$eq"}:
+            reached = value - 1 if whole and name == "$lt" and isinstance(value, int) else value
+            found = reached if found is None or reached < found else found
+    return found
+
+
+def compared(filter: Mapping[str, Any], path: str) -> Ranges:
+    """Return the comparisons of one path that stand in a filter itself; what stands deeper only adds to them."""
+    condition = filter.get(path)
+    if type(condition) is dict:
+        return [each for each in condition.items() if each[0] in _COMPARED and _number(each[1])]
+    return [("$eq", condition)] if _number(condition) else ()
 
 
 def read(filter: Mapping[str, Any] | None) -> Conditions:

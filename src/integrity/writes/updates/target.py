@@ -46,6 +46,7 @@ class Target:
         steps: The declared path's steps.
         known: Whether a value for the place can be judged on its own.
         plain: Whether the way leaves nothing open.
+        direct: Whether a valid value for the place is all that a document that exists needs, to stay valid.
     """
 
     path: str
@@ -63,11 +64,14 @@ class Target:
     steps: tuple[str, ...] = field(init=False)
     known: bool = field(init=False)
     plain: bool = field(init=False)
+    direct: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.steps = self.slot.steps
         self.known = self.slot.known
         self.plain = not (self.reasons or self.creates or self.positional or self.stops)
+        open_ = self.reasons or self.creates or self.positional or self.markers
+        self.direct = self.undeclared is None and self.known and self.path != "_id" and not open_
 
     @cached_property
     def judge(self) -> Judge:
