@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -11,10 +12,8 @@ class Binding:
 
     def __init__(self) -> None:
         self._current: ContextVar[Any] = ContextVar("integrity_session", default=None)
-
-    def session(self) -> Any:
-        """Return the session of the transaction that is open here, or None."""
-        return self._current.get()
+        #: Returns the session of the transaction that is open here, or None.
+        self.session: Callable[[], Any] = self._current.get
 
     def bind(self, session: Any) -> Any:
         """Let operations join `session`; return the one that they joined before."""

@@ -107,13 +107,11 @@ def check(entry: Entry, filter: Mapping[str, Any]) -> None:
     mode = entry.policy.undeclared_filters
     if mode == "ignore":
         return
-    usual: set[str] = entry.__dict__.setdefault("_usual_filters", set())
-    if usual.issuperset(filter):
-        return
+    known = usual(entry)
     for path in _paths(filter):
         if _declared(entry, path):
-            if len(usual) < REMEMBERED:  # a path may hold a key or an index, so there is no end of them
-                usual.add(path)
+            if len(known) < REMEMBERED:  # a path may hold a key or an index, so there is no end of them
+                known.add(path)
         else:
             error = UndeclaredFilter(
                 f"{entry.name} declares no {path!r}, so that a filter on it matches nothing, or only null; "
@@ -122,6 +120,12 @@ def check(entry: Entry, filter: Mapping[str, Any]) -> None:
             if mode == "refuse":
                 raise error
             warnings.warn(error, stacklevel=4)
+
+
+def usual(entry: Entry) -> set[str]:
+    """Return the paths that were found to be declared; kept with the entry, as long as that lives."""
+    found: set[str] = entry.__dict__.setdefault("_usual_filters", set())
+    return found
 
 
 def _paths(filter: Mapping[str, Any]) -> Iterator[str]:

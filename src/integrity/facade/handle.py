@@ -10,7 +10,7 @@ from pymongo.errors import InvalidOperation
 from integrity.declare.model import Model
 from integrity.errors import UnguardedWrite
 from integrity.facade.binding import Binding
-from integrity.facade.filters import by, check
+from integrity.facade.filters import by, check, usual
 from integrity.facade.instance import instance
 from integrity.store.port import Document, Store
 from integrity.writes.guard import Guard
@@ -37,6 +37,7 @@ class Handle(Generic[M]):
         self._binding = binding
         self._reader: Store = guard.store.for_reader()
         self._of_models: Store = guard.store.for_models()
+        self._usual = usual(guard.entry)
 
     @property
     def name(self) -> str:
@@ -69,6 +70,8 @@ class Handle(Generic[M]):
 
     def _asked(self, filter: Any) -> Any:
         """Return the filter of an operation, looked at: one on a field that is not declared is a mistake."""
+        if type(filter) is dict and self._usual.issuperset(filter):
+            return filter
         if isinstance(filter, Mapping):
             check(self._guard.entry, filter)
         return filter

@@ -124,13 +124,18 @@ class BlockingStore(Store):
         return found
 
     async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
+        if self._gate is NO_GATE:  # which is passed once for each document
+            return self._called(collection, method, args, options)
         with self._gate.permit():
-            try:
-                return getattr(self._of(collection), method)(*args, **options)
-            except InvalidBSON:
-                if not self._forgives or method not in READS:
-                    raise
-                return getattr(again(self._of(collection)), method)(*args, **options)
+            return self._called(collection, method, args, options)
+
+    def _called(self, collection: str, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        try:
+            return getattr(self._of(collection), method)(*args, **options)
+        except InvalidBSON:
+            if not self._forgives or method not in READS:
+                raise
+            return getattr(again(self._of(collection)), method)(*args, **options)
 
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
         cursor = self._of(collection).find(filter, **options)

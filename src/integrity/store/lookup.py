@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import bson
-from bson import Regex
+from bson import ObjectId, Regex
 
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, value_at
@@ -21,6 +22,7 @@ FIRST_BATCH = 101
 #: Bytes of long keys in one ``$in``: half of what a command holds.
 BYTES = 8_000_000
 _LONG = (str, bytes, dict, list)
+_PLAIN = frozenset({int, str, ObjectId})
 
 
 async def look_up(
@@ -39,7 +41,12 @@ async def look_up(
         options: PyMongo's options of ``find``, such as ``session``.
     """
     wanted = {key(each): each for each in keys}
-    projection = _projection([field, *also])
+    projection = _projection((field, *also))
+    if field == "_id" and len(wanted) == 1:
+        ((at, value),) = wanted.items()
+        if type(value) in _PLAIN:  # what an insert under one reference looks for: one document, by its name
+            one = await store.find_one(collection, {field: value}, projection=projection, **options)
+            return {} if one is None else {at: one}
     steps = tuple(field.split("."))
     found: dict[Hashable, Document] = {}
     for values in _chunks(wanted.values()):
@@ -84,7 +91,8 @@ def queryable(value: Any) -> bool:
     return not isinstance(value, Regex | re.Pattern)
 
 
-def _projection(fields: list[str]) -> dict[str, Any]:
+@lru_cache(maxsize=1024)
+def _projection(fields: tuple[str, ...]) -> dict[str, Any]:
     """Return a projection without paths that contain one another, which MongoDB refuses."""
     kept = [each for each in dict.fromkeys(fields) if not any(each.startswith(f"{other}.") for other in fields)]
     projection: dict[str, Any] = dict.fromkeys(kept, 1)

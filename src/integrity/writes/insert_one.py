@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo.results import InsertOneResult
 
 from integrity.errors import InvalidDocument
+from integrity.rules.judge import Verdict
 from integrity.store.port import Store
 from integrity.writes.candidate import Offered, candidates, named, settled
 from integrity.writes.copies import current
@@ -40,14 +41,16 @@ async def insert_one(
     entry = guard.entry
     if entry.collection not in guard.indexes.ready:
         await guard.indexes.ensure(guard.store, entry, session)
-    made = guard.judge.glance(document) if guard.simple and type(document) is dict else None
-    if made is not None:  # nothing is left to look up or to say
+    made = guard.judge.glance(document) if guard.judged and type(document) is dict else None
+    if made is not None and guard.simple:  # nothing is left to look up or to say
         named(document, made)
         try:
             return await guard.store.insert_one(entry.collection, made, **sendable(session, comment))
         except Exception as error:
-            raise _ours(guard, error, made) from error
-    (verdict,) = await candidates(guard, (document,), session)
+            if (mine := from_driver(entry, error, made)) is error:
+                raise
+            raise mine from error
+    (verdict,) = await candidates(guard, (document,), session) if made is None else (Verdict(made),)
 
     async def act(faults: Faults, session: Any, store: Store | None = None) -> InsertOneResult | InvalidDocument:
         (now,) = await current(guard, [verdict], session)
@@ -70,11 +73,9 @@ async def insert_one(
         else:
             outcome = await alone()
     except Exception as error:
-        raise _ours(guard, error, verdict.document) from error
+        if (mine := from_driver(entry, error, verdict.document)) is error:
+            raise
+        raise mine from error
     if isinstance(outcome, InvalidDocument):
         raise outcome
     return outcome
-
-
-def _ours(guard: Guard, error: Exception, document: Any) -> Exception:
-    return from_driver(guard.entry, error, document)

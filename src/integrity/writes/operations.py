@@ -14,8 +14,9 @@ from integrity.writes.candidate import Offered
 from integrity.writes.guard import commanded, sendable
 from integrity.writes.replace import Swap, replace
 from integrity.writes.transaction import joins
-from integrity.writes.update import Wish, update
+from integrity.writes.update import Wish, ours, planned, update
 from integrity.writes.update_rights import Update
+from integrity.writes.updates.direct import direct
 from integrity.writes.verified import Returning
 
 if TYPE_CHECKING:
@@ -84,6 +85,14 @@ async def update_documents(
 ) -> UpdateResult:
     """Update one document, or all that match; PyMongo's ``UpdateResult``."""
     given = {name: value for name, value in options.items() if value is not None}
+    proved = direct(guard.entry, change, filter) if guard.direct and not (given or many or upsert or bypass) else None
+    if proved is not None:
+        try:
+            return await guard.store.update_one(guard.collection, filter, proved, **sendable(session))
+        except Exception as error:
+            if (mine := ours(guard, error, await planned(guard, Wish(filter, change), session))) is error:
+                raise
+            raise mine from error
     wish = Wish(filter, change, upsert, many, given)
     found: UpdateResult = await update(guard, wish, bypass=bypass, session=session)
     return found

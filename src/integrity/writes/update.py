@@ -25,7 +25,6 @@ from integrity.writes.staging import tolerate
 from integrity.writes.transaction import joins
 from integrity.writes.update_plan import plan_update
 from integrity.writes.update_rights import Update, by_hand, revised, trespasses
-from integrity.writes.updates.direct import direct
 from integrity.writes.updates.plan import UNKNOWN, Touched, UpdatePlan
 from integrity.writes.verified import Act, Aim, Returning, verify_many, verify_one
 
@@ -100,10 +99,6 @@ async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: An
         TransactionRequired: Only the outcome can be judged, and the server has no transactions.
     """
     refuse_bypass(bypass)
-    if guard.direct and not (wish.many or wish.upsert or wish.options or wish.returning):
-        proved = direct(guard.entry, wish.update, wish.filter)
-        if proved is not None:
-            return await _directly(guard, wish, proved, session)
     if wish.upsert and revision.named(guard.entry, wish.filter) is not None:
         wish = replace(wish, upsert=False)  # what was read and is gone was deleted, and stays so
     plan = await planned(guard, wish, session)
@@ -112,25 +107,13 @@ async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: An
     try:
         outcome = await _updated(guard, wish, plan, session)
     except Exception as error:
-        ours = from_driver(guard.entry, error, _written(plan))
-        if ours is error:
+        if (mine := ours(guard, error, plan)) is error:
             raise
-        raise ours from error
+        raise mine from error
     if isinstance(outcome, InvalidDocument):
         raise outcome
     await _not_stale(guard, wish, outcome, session)
     return outcome
-
-
-async def _directly(guard: Guard, wish: Wish, proved: Document, session: Any) -> Any:
-    """Send an update that needs no plan, but for the text of an error."""
-    try:
-        return await guard.store.update_one(guard.collection, wish.filter, proved, **sendable(session))
-    except Exception as error:
-        ours = from_driver(guard.entry, error, _written(await planned(guard, wish, session)))
-        if ours is error:
-            raise
-        raise ours from error
 
 
 async def _updated(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> Any:
@@ -196,6 +179,11 @@ def _unproved(guard: Guard, wish: Wish, plan: UpdatePlan) -> Sequence[str]:
     if guard.foreign and any(not each.steps for each in plan.touched):
         reasons.append("it touches the whole document")
     return reasons
+
+
+def ours(guard: Guard, error: Exception, plan: UpdatePlan) -> Exception:
+    """Return ours for an error of the driver that tells of a broken rule, and any other error as it is."""
+    return from_driver(guard.entry, error, _written(plan))
 
 
 def _written(plan: UpdatePlan) -> Document:

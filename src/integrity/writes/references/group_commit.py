@@ -123,7 +123,9 @@ def _fail(seats: Sequence[Seat], error: Exception) -> None:
             each.outcome = error
 
 
-def _keys(seats: Sequence[Seat]) -> dict[Hashable, Key]:
+def _keys(seats: Sequence[Seat]) -> Mapping[Hashable, Key]:
+    if len(seats) == 1:
+        return seats[0].keys
     return {at: key for each in seats for at, key in each.keys.items()}
 
 
@@ -210,8 +212,9 @@ async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat]) -> No
     sight, seen = await _sight(protocol, guard, inserted)
     pin = await only_pins(protocol, guard.store, _keys(inserted).values())
     well = [] if pin else _well(inserted, sight)
-    protocol.witness(_keys(well), seen)
-    _done(well)
+    if well:
+        protocol.witness(_keys(well), seen)
+        _done(well)
     if len(well) < len(inserted):
         wrong = [each for each in inserted if each.outcome is None]
         await take_back(guard, _documents(wrong))
