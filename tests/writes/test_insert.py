@@ -1,6 +1,7 @@
 """Inserts: what is valid is stored, what is not is reported whole and leaves nothing."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import make_dataclass
 from typing import Any
 
 import pytest
@@ -206,6 +207,8 @@ async def test_what_asks_for_no_validation_is_refused(db: Handle, raw: Raw) -> N
 async def test_what_is_no_document_is_a_type_error(db: Handle) -> None:
     with pytest.raises(TypeError, match="mapping"):
         await db[Customer].insert_one([1])
+    with pytest.raises(TypeError, match="mapping"):
+        await db[Customer].insert_one(make_dataclass("Row", ["_id", "name", "email"])(1, "a", "a@b.c"))
     with pytest.raises(TypeError, match="non-empty"):
         await db[Customer].insert_many([])
 

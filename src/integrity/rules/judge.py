@@ -64,12 +64,11 @@ class Judge:
         Args:
             document: A mapping, or an instance of the model (or of any model with these fields).
         """
-        given: Any = document if type(document) is dict else codec.plain(document)
-        made = self.glance(given)
+        made = self.glance(document)
         if made is not None:
             return Verdict(made)
         # Models inside a dict: dicts are validated, not instances. What PyMongo read as a DBRef is an object.
-        given = codec.plain(given)
+        given: Any = codec.plain(document)
         if codec.holds_reference(given):
             given = codec.objects(given)
         try:
@@ -81,13 +80,13 @@ class Judge:
             found.append((unknown_field.RULE, unknown_field.RESERVED, (CONDEMNED,), (CONDEMNED,)))
         return Verdict(made, self._violations(made, found))
 
-    def glance(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Make a mapping that is to be written what is stored, if the fast validator tells it to be clean.
+    def glance(self, document: Mapping[str, Any] | BaseModel) -> dict[str, Any] | None:
+        """Make a document that is to be written what is stored, if the fast validator tells it to be clean.
 
         None says nothing: it is to be judged by `offered`.
         """
         try:
-            made: dict[str, Any] = self._glance(document)
+            made: dict[str, Any] = self._glance(document if type(document) is dict else codec.plain(document))
         except ValidationError:
             return None
         if (self._write_check is None or self._write_check(made)) and not (self._open and CONDEMNED in made):

@@ -16,6 +16,7 @@ from bson import Binary
 from bson.binary import UUID_SUBTYPE, UuidRepresentation
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
 
 from integrity.store.port import CODEC, Document, reader_codec
 
@@ -46,8 +47,11 @@ def forgiving(options: CodecOptions[Any]) -> CodecOptions[Any] | None:
     return options.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED, type_registry=_UUIDS)
 
 
-def decoded(data: bytes) -> Document:
-    """Return a document of its bytes, as the core reads it."""
+def decoded(stored: Any) -> Document:
+    """Return a document as the core reads it: of its bytes, of one that was read as bytes, or one as it is."""
+    data = stored.raw if isinstance(stored, RawBSONDocument) else stored
+    if not isinstance(data, bytes):
+        return stored  # type: ignore[no-any-return]  # a document already
     try:
         return bson.decode(data, codec_options=_CODEC)
     except InvalidBSON:

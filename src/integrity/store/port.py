@@ -11,7 +11,6 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Literal, Protocol, Self, TypeVar
 
-import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion, TypeEncoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
@@ -116,13 +115,6 @@ def model_codec(database: Any) -> Any:
         return database.with_options(codec_options=core.with_options(tz_aware=options.tz_aware, tzinfo=options.tzinfo))
     except (NotImplementedError, AttributeError):  # mongomock, as above
         return database
-
-
-def decoded(document: Any) -> Any:
-    """Return a document as the core reads it: one that was read as bytes, or as it is."""
-    if isinstance(document, RawBSONDocument):
-        return bson.decode(document.raw, CodecOptions(**CODEC))
-    return document
 
 
 class Batches(Protocol):

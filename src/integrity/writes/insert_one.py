@@ -9,7 +9,7 @@ from pymongo.results import InsertOneResult
 from integrity.errors import InvalidDocument
 from integrity.rules.judge import Verdict
 from integrity.store.port import Store
-from integrity.writes.candidate import Offered, candidates, named, settled
+from integrity.writes.candidate import Offered, candidates, named, offerable, settled
 from integrity.writes.copies import current
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.references import Faults, Whole
@@ -36,12 +36,13 @@ async def insert_one(
         InvalidDocument: It breaks rules; nothing was stored.
         UnguardedWrite: The validation was to be bypassed.
     """
-    if bypass:
-        refuse_bypass(bypass)
+    refuse_bypass(bypass)
     entry = guard.entry
     if entry.collection not in guard.indexes.ready:
         await guard.indexes.ensure(guard.store, entry, session)
-    made = guard.judge.glance(document) if guard.judged and type(document) is dict else None
+    if type(document) is not dict:
+        offerable(guard, document)
+    made = guard.judge.glance(document) if guard.judged else None
     if made is not None and guard.simple:  # nothing is left to look up or to say
         named(document, made)
         try:

@@ -23,7 +23,8 @@ from integrity.errors import InvalidDocument
 from integrity.rules.judge import Verdict
 from integrity.rules.ownership import changed_immutable, stale_revision
 from integrity.rules.rule import At, Fault
-from integrity.store.port import Document, Filter, Store, decoded
+from integrity.store.forgiving import decoded
+from integrity.store.port import Document, Filter, Store
 from integrity.writes import derived, revision
 from integrity.writes.candidate import Offered, candidates, given, settled
 from integrity.writes.change import Change

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pymongo.results import UpdateResult
 
 from integrity.declare import equality
-from integrity.store.port import Batches, Document, Filter, Store, decoded
+from integrity.store.forgiving import decoded
+from integrity.store.port import Batches, Document, Filter, Store
 from integrity.writes.change import Change
 from integrity.writes.exactly import exactly
 from integrity.writes.guard import sendable
