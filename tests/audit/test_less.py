@@ -11,8 +11,8 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from integrity.audit import Options, State, audit
-from integrity.audit.engine import since_last, standing
 from integrity.audit.estimate import Estimate, estimate
+from integrity.audit.marks import since_last, standing
 from integrity.audit.since import SinceLast, parsed, since_time
 from integrity.declare.constraint import CopyOf, Ref, Unique
 from integrity.declare.model import Model

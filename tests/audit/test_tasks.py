@@ -215,7 +215,7 @@ def test_pieces_of_any_size_are_gone_on_with_and_find_the_same(
     shop: Database[dict[str, Any]], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """Stopped after each number of pieces, run here and elsewhere by turns, at speeds that change between."""
-    monkeypatch.setattr("integrity.audit.engine.smallest", lambda *_: 50)
+    monkeypatch.setattr("integrity.audit.pieces.smallest", lambda *_: 50)
     models: list[type[Model]] = [Item, Box]
     store = BlockingStore(shop)
     whole = audited(store, models)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import Callable, Hashable
 
 from bson.errors import BSONError
 from pymongo.errors import OperationFailure, PyMongoError
 
-from integrity.audit import changes
 from integrity.audit.baseline import UNTOLD, Baseline, Scope
-from integrity.audit.cut import Cutter, smallest
+from integrity.audit.marks import standing
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
-from integrity.audit.partition import Partition, partitions
+from integrity.audit.pieces import Means, Pieces
 from integrity.audit.plan import FOLLOWING, Known, Plan, planned
 from integrity.audit.result import AuditResult, CollectionResult, Compared, Progress
-from integrity.audit.scan import Scan
-from integrity.audit.since import Since, since_time
 from integrity.audit.source import Source, describe
-from integrity.audit.state import Mark, State, identity
-from integrity.audit.task import Piece, Task, performed, tasks
+from integrity.audit.state import State, identity
+from integrity.audit.task import tasks
 from integrity.audit.unreadable import unreadable
 from integrity.audit.workers import Workers
 from integrity.declare.equality import key
@@ -35,12 +31,6 @@ from integrity.store.port import Document, Store
 from integrity.violation import Violation, quote
 
 OnProgress = Callable[[Progress], None]
-
-#: Documents of a partition, where it is read by many and not to be stopped: a second's work or so.
-PARTITION = 50_000
-
-#: Seconds that a writer's clock may be behind this one's, and that an ObjectId may be made before it is stored.
-_APART = 60.0
 
 
 async def audit(
@@ -73,7 +63,7 @@ async def audit(
         AuditError: What was asked for is not declared, or the server does not answer at all.
     """
     run = _Run(store, registry, options or Options(), progress)
-    run.workers, run.state, run.baseline, run.pace = workers, state, baseline, pace or Pace()
+    run.means, run.baseline = Means(workers, state, pace or Pace()), baseline
     try:
         return await run.audit()
     except BaseException:
@@ -106,36 +96,6 @@ async def plans(store: Store, registry: Registry, options: Options | None = None
         raise AuditError(f"The database {store.name!r} cannot be read: {reason(error)}") from error
 
 
-async def standing(store: Store) -> Mark:
-    """Return where the database stands now, for a later audit of what has changed since."""
-    return Mark(store.name, time.time(), await changes.token(store))
-
-
-async def since_last(
-    store: Store, registry: Registry, options: Options, last: Mark, timestamp: str | None = None
-) -> Since:
-    """Return what has changed since a mark: by the change stream, or by time on a server that has none.
-
-    Args:
-        store: The database.
-        registry: The declarations.
-        options: The scope.
-        last: The mark.
-        timestamp: The field that says when a document was changed.
-
-    Raises:
-        AuditError: The mark is another database's, or the server does not remember that far.
-    """
-    if last.database != store.name:
-        raise AuditError(f"The state file is of the database {last.database!r}, and this is {store.name!r}.")
-    if last.token is None:
-        return since_time(dt.datetime.fromtimestamp(last.time - _APART, dt.UTC), timestamp)
-    entries = options.entries(registry)
-    names = {each.collection for each in entries}
-    names |= {each.target.collection for entry in entries for each in entry.references}
-    return await changes.since(store, last.token, names)
-
-
 class _Run:
     def __init__(
         self,
@@ -144,10 +104,8 @@ class _Run:
         options: Options,
         progress: OnProgress | None,
     ) -> None:
-        self.workers: Workers | None = None
-        self.state: State | None = None
+        self.means = Means()
         self.baseline: Baseline | None = None
-        self.pace = Pace()
         self._store = store
         self._options = options
         self._progress = progress
@@ -165,10 +123,10 @@ class _Run:
 
     async def audit(self) -> AuditResult:
         started = time.monotonic()
-        if self.state is not None:
-            begun = self.state.begin(identity(self._registry, self._store.name, self._options))
+        if self.means.state is not None:
+            begun = self.means.state.begin(identity(self._registry, self._store.name, self._options))
             if not begun and self._options.partial is None:
-                self.state.mark(await standing(self._store))
+                self.means.state.mark(await standing(self._store))
         if self.baseline is not None:
             self.result.compared = Compared()
         try:
@@ -190,7 +148,7 @@ class _Run:
                 self._fail(
                     f"The time that the audit may take was over after {result.scanned:,} of {result.documents:,} "
                     f"documents of {entry.collection!r}"
-                    f"{'; run it again with the same --state to go on' if self.state else ''}."
+                    f"{'; run it again with the same --state to go on' if self.means.state else ''}."
                 )
                 break
             except (PyMongoError, BSONError, UnicodeEncodeError) as error:
@@ -206,8 +164,8 @@ class _Run:
         self.result.seconds = time.monotonic() - started
         if self.baseline is not None and self.result.compared is not None:
             self._compare(self.baseline, self.result.compared)
-        if self.state is not None and self.result.done:
-            self._remember(self.state)
+        if self.means.state is not None and self.result.done:
+            self._remember(self.means.state)
         return self.result
 
     def _compare(self, baseline: Baseline, compared: Compared) -> None:
@@ -279,9 +237,10 @@ class _Run:
         result.documents = await self._many(source)
         known = Known(source, tuple(kinds.items()))
         plan = known.plan(entry, self._options)
-        parts = await self._parts(source)
+        pieces = Pieces(self._store, self._options, known, plan, self.means, watched=self._progress is not None)
+        parts = await pieces.parts()
         self._tell(result)
-        async for piece in self._pieces(known, plan, list(tasks(plan, parts))):
+        async for piece in pieces.of(list(tasks(plan, parts))):
             self._add(piece.violations, result)
             if self._options.sample is not None:
                 self._count_documents(piece.violations, result)
@@ -293,67 +252,6 @@ class _Run:
         result.done = plan.follows or not self._options.wants_any(FOLLOWING)
         result.complete = result.done and not plan.partial
         self._tell(result, finished=True)
-
-    async def _parts(self, source: Source) -> list[Partition]:
-        """Return the collection's partitions: those of the state, where there are any."""
-        if self._options.partial is not None:
-            return [Partition()]
-        if self.state is not None and (kept := self.state.partitions(source.name)) is not None:
-            return kept
-        size = self._options.partition
-        if self._adapts:
-            size = smallest(source, self.pace.most)
-        elif size is None and self.workers is not None:
-            size = PARTITION
-        found = await partitions(self._store, source, size)
-        if self.state is not None:
-            self.state.divide(source.name, found)
-        return found
-
-    async def _pieces(self, known: Known, plan: Plan, wanted: list[Task]) -> AsyncIterator[Piece]:
-        left = []
-        for task in wanted:
-            if self.state is not None and (done := self.state.done(task)) is not None:
-                yield Piece(task, list(done[0]), done[1], finished=True)
-            else:
-                left.append(task)
-        found: list[Violation] = []
-        read = 0
-        async for piece in self._fresh(known, plan, left):
-            if self.state is not None:  # a task's pieces come one after the other
-                found += [each for each in piece.violations if self._options.wants(each.code)]
-                read += piece.read
-                if piece.finished:
-                    # Recorded before it is counted: what a kill leaves unrecorded is found again, never twice.
-                    self.state.record(piece.task, found, read)
-                    found, read = [], 0
-            yield piece
-            if plan.partial:
-                await self.pace.keep(self._store, piece.read)
-            elif piece.finished:
-                await self.pace.keep(self._store, round(piece.task.partition.share * known.source.documents))
-
-    @property
-    def _adapts(self) -> bool:
-        """Whether the pieces are as large as can be read in about a second: where it may be stopped after each."""
-        return self._options.partition is None and (self.state is not None or self.pace.asked)
-
-    async def _fresh(self, known: Known, plan: Plan, wanted: list[Task]) -> AsyncIterator[Piece]:
-        cut = Cutter(wanted, known.source.documents, self.pace.most if self._adapts else None)
-        async for piece in self._performed(known, plan, cut):
-            if piece.finished:
-                cut.told(piece)
-            yield piece
-
-    async def _performed(self, known: Known, plan: Plan, wanted: Cutter) -> AsyncIterator[Piece]:
-        if self.workers is not None:
-            async for piece in self.workers.pieces(known, wanted, self._options):
-                yield piece
-            return
-        scan = Scan(self._store, plan, self._options, watched=self._progress is not None)
-        for task in wanted:
-            async for piece in performed(scan, plan, task):
-                yield piece
 
     async def _many(self, source: Source) -> int:
         if source.kind == "collection":  # kept by the server: to count is to read

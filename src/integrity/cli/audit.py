@@ -222,7 +222,7 @@ def _since_last(
     """Return the options with what has changed since the last audit, and where the database stands now."""
     from dataclasses import replace
 
-    from integrity.audit.engine import since_last, standing
+    from integrity.audit.marks import since_last, standing
     from integrity.errors import AuditError
     from integrity.store.run import run
 
