@@ -402,3 +402,21 @@ def test_a_deferred_delete_may_come_before_its_children(
         db[City].delete_one({"_id": 1})
         db[Trip].delete_one({"_id": 1})
     assert db[City].count_documents({}) == 0
+
+
+def test_ids_may_be_long(client: MongoClient[dict[str, Any]], database_name: str) -> None:
+    """A record and a command are documents, of 16 MB at most; as many of these as elsewhere would be twice that."""
+
+    class Page(Model, collection="pages"):
+        id: str
+        below: Annotated[str | None, Ref("Page", on_delete="cascade")] = None
+
+    raw = client[database_name]["pages"]
+    raw.create_index("below")
+    raw.insert_many([{"_id": "root", "below": None}, {"_id": "other", "below": None}])
+    long = "x" * 17_000
+    for start in range(0, 1000, 200):
+        raw.insert_many([{"_id": f"{each}{long}", "below": "root"} for each in range(start, start + 200)])
+    pages = integrity.Database(client[database_name], models=[Page])[Page]
+    assert pages.delete_one({"_id": "root"}).deleted_count == 1
+    assert [each["_id"] for each in raw.find()] == ["other"]

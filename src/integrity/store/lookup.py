@@ -61,6 +61,18 @@ async def look_up(
     return found
 
 
+def width(values: Iterable[Any], most: int, size: int = BYTES) -> int:
+    """Return how many of some values stand in one command, were all as long as the longest of them.
+
+    Args:
+        values: Keys, most of which are a few bytes long.
+        most: The most, however short they are.
+        size: Their bytes: a command is a document, of 16 MB at most.
+    """
+    longest = max((len(bson.encode({"": each})) for each in values if isinstance(each, _LONG)), default=1)
+    return max(1, min(most, size // longest))
+
+
 def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
     chunk: list[Any] = []
     size = 0

@@ -17,14 +17,15 @@ from integrity.declare.equality import key
 from integrity.declare.registry import Entry, Reference
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY
 from integrity.rules.judge import dotted
+from integrity.store.lookup import width
 from integrity.store.port import Store
 from integrity.writes.references.condemned import FLAG
 from integrity.writes.references.keys import fields
 from integrity.writes.references.plan import Child, DeletePlan, Doomed, naming
 from integrity.writes.references.restricted import unable
 
-#: Documents in one command.
-CHUNK = 500
+#: Documents in one command, and bytes of their ``_id``s, which stand in it beside the keys that they refer to.
+CHUNK, _BYTES = 500, 4_000_000
 
 #: Called before every command, so that a lease can be renewed.
 Before = Callable[[], Awaitable[None]]
@@ -52,10 +53,11 @@ async def carry_out(
     for entry, group in groupby(reversed(plan.doomed), lambda each: each.entry):
         doomed = list(group)
         flagged = token is not None and bool(fields(entry)) and entry.collection not in beside
-        for start in range(0, len(doomed), CHUNK):
+        step = width([each for one in doomed for each in (one.id, one.value)], CHUNK, _BYTES)
+        for start in range(0, len(doomed), step):
             if before is not None:
                 await before()
-            filter_ = _still(doomed[start : start + CHUNK], token if flagged else None)
+            filter_ = _still(doomed[start : start + step], token if flagged else None)
             deleted += (await store.delete_many(entry.collection, filter_, **session)).deleted_count
     return deleted
 

@@ -27,6 +27,7 @@ from pymongo.errors import WriteError
 from integrity.declare import reserved
 from integrity.declare.registry import Entry
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE
+from integrity.store.lookup import width
 from integrity.store.port import Document, Store
 from integrity.writes.references.durable import durable
 from integrity.writes.references.keys import Key, fields
@@ -45,8 +46,8 @@ LIVE = (CONDEMNED, ACTING)
 #: takes a lease by, it stays: two that sweep at the same time would otherwise each leave the strays to the other.
 OVER = "over"
 
-#: Documents in one record: well below 16 MB, whatever their keys are.
-CHUNK = 1000
+#: Documents in one record, and bytes of their ``_id``s, which stand in it up to three times: below 16 MB.
+CHUNK, _BYTES = 1000, 4_000_000
 
 
 class Busy(Exception):
@@ -132,9 +133,10 @@ class Condemnation:
     ) -> Iterable[Document]:
         pairs = [(collection, each) for collection, ids in documents.items() for each in ids.values()]
         until = self.timing.until(self.timing.lease)
-        for start in range(0, max(len(pairs), len(keys), len(roots), 1), CHUNK):
+        step = width([*(each for _, each in pairs), *(each.value for each in keys)], CHUNK, _BYTES)
+        for start in range(0, max(len(pairs), len(keys), len(roots), 1), step):
             piece: dict[str, list[Any]] = {}
-            for collection, each in pairs[start : start + CHUNK]:
+            for collection, each in pairs[start : start + step]:
                 piece.setdefault(collection, []).append(each)
             yield {
                 "_id": self.token if self.records == 0 else self.timing.token(),
@@ -143,11 +145,11 @@ class Condemnation:
                 "state": CONDEMNED,
                 "until": until,
                 "collection": self.collection,
-                "roots": list(roots[start : start + CHUNK]),
+                "roots": list(roots[start : start + step]),
                 "documents": [{"c": collection, "ids": ids} for collection, ids in piece.items()],
                 "keys": [
                     {"n": each.name, "c": each.collection, "f": each.field, "v": each.value}
-                    for each in keys[start : start + CHUNK]
+                    for each in keys[start : start + step]
                 ],
             }
             self.records += 1
@@ -155,8 +157,9 @@ class Condemnation:
     async def _flag(self, store: Store, notices: Notices, collection: str, ids: list[Any]) -> None:
         flag = {FLAG: {"by": self.token, "until": self.timing.until(self.timing.lease)}}
         majority = durable(store)
-        for start in range(0, len(ids), CHUNK):
-            piece = {"$in": ids[start : start + CHUNK]}
+        step = width(ids, CHUNK)
+        for start in range(0, len(ids), step):
+            piece = {"$in": ids[start : start + step]}
             try:
                 result = await majority.update_many(
                     collection, {"_id": piece, FLAG: {"$exists": False}}, {"$set": flag}
@@ -167,7 +170,7 @@ class Condemnation:
                 self.beside.add(collection)
                 await notices.post(store, collection)
                 return
-            if result.matched_count < len(ids[start : start + CHUNK]):
+            if result.matched_count < len(ids[start : start + step]):
                 other = await store.find_one(
                     collection, {"_id": piece, FLAG: {"$exists": True}, f"{FLAG}.by": {"$ne": self.token}}
                 )
@@ -235,10 +238,11 @@ async def unflag(store: Store, token: Any, documents: Mapping[str, Sequence[Any]
     target = durable(store) if session is None else store
     options = {} if session is None else {"session": session}
     for collection, ids in documents.items():
-        for start in range(0, len(ids), CHUNK):
+        step = width(ids, CHUNK)
+        for start in range(0, len(ids), step):
             await target.update_many(
                 collection,
-                {"_id": {"$in": list(ids[start : start + CHUNK])}, f"{FLAG}.by": token},
+                {"_id": {"$in": list(ids[start : start + step])}, f"{FLAG}.by": token},
                 {"$unset": {FLAG: ""}},
                 **options,
             )

@@ -10,6 +10,7 @@ from typing import Any
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, Path, value_at, values_at
 from integrity.declare.registry import Entry, Reference
+from integrity.store.lookup import width
 from integrity.store.port import Document, Filter, Store
 from integrity.violation import quote
 from integrity.writes.references.keys import Key, held, protected
@@ -225,8 +226,9 @@ async def among(store: Store, entry: Entry, ids: Sequence[Any], filter: Filter, 
 
 def pieces(ids: Sequence[Any]) -> Iterator[list[Any]]:
     """Yield ``_id``s, no more at a time than one command holds: a command is a document, of 16 MB at most."""
-    for start in range(0, len(ids), TOGETHER):
-        yield list(ids[start : start + TOGETHER])
+    step = width(ids, TOGETHER)
+    for start in range(0, len(ids), step):
+        yield list(ids[start : start + step])
 
 
 async def follow(store: Store, entry: Entry, roots: Sequence[Doomed], **session: Any) -> DeletePlan:
