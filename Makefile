@@ -55,12 +55,12 @@ types: setup ## a second opinion on the types, by pyright
 
 bench: setup ## the measurements under benchmarks/
 	@set -e; found=; for script in benchmarks/bench_*.py; do \
-	  test -e "$$script" || continue; found=1; echo "== $$script"; $(BIN)/python "$$script"; \
+	  test -e "$$script" || continue; found=1; echo "== $$script"; $(BIN)/python -m "benchmarks.$$(basename "$$script" .py)"; \
 	done; test -n "$$found" || echo "nothing yet"
 
 torture: setup ## concurrency and crashes, for longer than the tests do
 	@set -e; found=; for script in benchmarks/torture_*.py; do \
-	  test -e "$$script" || continue; found=1; echo "== $$script"; $(BIN)/python "$$script"; \
+	  test -e "$$script" || continue; found=1; echo "== $$script"; $(BIN)/python -m "benchmarks.$$(basename "$$script" .py)"; \
 	done; test -n "$$found" || echo "nothing yet"
 
 constraints: ## renew constraints.txt from the newest releases
