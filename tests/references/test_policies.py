@@ -414,9 +414,9 @@ def test_ids_may_be_long(client: MongoClient[dict[str, Any]], database_name: str
     raw = client[database_name]["pages"]
     raw.create_index("below")
     raw.insert_many([{"_id": "root", "below": None}, {"_id": "other", "below": None}])
-    long = "x" * 17_000
-    for start in range(0, 1000, 200):
-        raw.insert_many([{"_id": f"{each}{long}", "below": "root"} for each in range(start, start + 200)])
+    long = "x" * 36_000
+    for start in range(0, 560, 140):
+        raw.insert_many([{"_id": f"{each}{long}", "below": "root"} for each in range(start, start + 140)])
     pages = integrity.Database(client[database_name], models=[Page])[Page]
     assert pages.delete_one({"_id": "root"}).deleted_count == 1
     assert [each["_id"] for each in raw.find()] == ["other"]

@@ -267,6 +267,29 @@ def test_the_usual_ones_need_no_plan(update: Any, condition: dict[str, Any]) -> 
     assert direct(ORDER, update, condition) == plan(update, filter=condition).update
 
 
+class Place(Model):
+    street: str
+    number: int
+
+
+class House(Model, collection="houses"):
+    id: Place
+    stock: Annotated[int, Field(ge=0)] = 0
+
+
+@pytest.mark.parametrize(
+    ("update", "condition"),
+    [
+        ({"$inc": {"_id.number": 1}}, {}),
+        ({"$inc": {"stock": -1}}, {"stock": {"$ref": 1, "$gte": 5}}),  # an object that is equal, no comparison
+        ({"$inc": {"stock": -1}}, {"stock": {"x": 6, "$gte": 1}}),
+    ],
+    ids=str,
+)
+def test_what_is_not_plain_needs_a_plan(update: Any, condition: dict[str, Any]) -> None:
+    assert direct(Registry([House]).entry(House), update, condition) is None
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])  # a loaded machine
 @given(data=st.data())
 def test_what_needs_no_plan_is_what_a_plan_would_have_sent(data: st.DataObject) -> None:

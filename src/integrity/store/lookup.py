@@ -9,10 +9,11 @@ from typing import Any
 
 import bson
 from bson import ObjectId, Regex
+from bson.codec_options import CodecOptions
 
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, value_at
-from integrity.store.port import Document, Store
+from integrity.store.port import CODEC, Document, Store
 
 #: Keys in one ``$in``: as many as keep a reply in few batches.
 CHUNK = 5000
@@ -21,6 +22,7 @@ CHUNK = 5000
 FIRST_BATCH = 101
 #: Bytes of long keys in one ``$in``: half of what a command holds.
 BYTES = 8_000_000
+_CODEC: CodecOptions[Any] = CodecOptions(**CODEC)
 _LONG = (str, bytes, dict, list)
 _PLAIN = frozenset({int, str, ObjectId})
 
@@ -46,7 +48,8 @@ async def look_up(
         ((at, value),) = wanted.items()
         if type(value) in _PLAIN:  # what an insert under one reference looks for: one document, by its name
             one = await store.find_one(collection, {field: value}, projection=projection, **options)
-            return {} if one is None else {at: one}
+            # By the collection's own collation "A" may be found for "a".
+            return {at: one} if one is not None and key(one["_id"]) == at else {}
     steps = tuple(field.split("."))
     found: dict[Hashable, Document] = {}
     for values in _chunks(wanted.values()):
@@ -69,16 +72,20 @@ def width(values: Iterable[Any], most: int, size: int = BYTES) -> int:
         most: The most, however short they are.
         size: Their bytes: a command is a document, of 16 MB at most.
     """
-    longest = max((len(bson.encode({"": each})) for each in values if isinstance(each, _LONG)), default=1)
-    return max(1, min(most, size // longest))
+    longest = max(map(measured, values), default=1)
+    return max(1, min(most, size // max(longest, 1)))
+
+
+def measured(value: Any) -> int:
+    """Return the bytes of a value that may be long; the others are few bytes, and are not measured."""
+    return len(bson.encode({"": value}, codec_options=_CODEC)) if isinstance(value, _LONG) else 0
 
 
 def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
     chunk: list[Any] = []
     size = 0
     for each in values:
-        # What may be long is measured; the others are few bytes, and there are `CHUNK` of them at most.
-        long = len(bson.encode({"": each})) if isinstance(each, _LONG) else 0
+        long = measured(each)
         if chunk and (len(chunk) == CHUNK or size + long > BYTES):
             yield chunk
             chunk, size = [], 0

@@ -43,6 +43,9 @@ _OPTIONS: CodecOptions[Any] = CodecOptions(**CODEC)
 #: Documents that are judged without a pause.
 PIECE = 100
 
+#: Write errors that are no document's: WriteConflict, NoSuchTransaction, TransactionTooLargeForCache.
+_OF_THE_TRANSACTION = frozenset({112, 251, 388})
+
 
 async def insert_many(
     guard: Guard,
@@ -261,8 +264,10 @@ class _Piece:
                 named(request, document)
             indexes.append(index)
             documents.append(document)
-        self.left = []
         await self._send(indexes, documents, session, store)
+        # After it was sent, and not before: what the server refuses in a transaction aborts it, and the others are
+        # left to be stored without it.
+        self.left = []
 
     def _again(self, refused: list[tuple[int, Verdict]]) -> list[tuple[int, Verdict]]:
         """Return what is to be tried again: unordered documents that may refer to those just stored."""
@@ -289,7 +294,7 @@ class _Piece:
         except BulkWriteError as error:
             failed = {each["index"]: each for each in error.details.get("writeErrors", ())}
             if self._transaction:
-                if not failed:
+                if not failed or any(each.get("code") in _OF_THE_TRANSACTION for each in failed.values()):
                     raise
                 self._rejected.update((indexes[at], {**each, "index": 0}) for at, each in failed.items())
                 raise _RejectedError from error

@@ -151,7 +151,7 @@ async def _once(protocol: Protocol, store: Store, wish: Wish, plan: DeletePlan, 
         # Before the look: from here on, a writer that is not seen by the look sees this.
         await condemnation.extend(store, protocol.notices, *plan.condemned(), roots=plan.roots)
         if await protocol.transactional(store):
-            while plan.size <= protocol.limit:
+            while plan.fits(protocol.limit):
                 try:
                     return await _in_transaction(protocol, store, wish, plan, condemnation)
                 except _Grown as grown:
@@ -194,7 +194,7 @@ async def _in_transaction(
         if not plan.roots:
             raise _Slipped
         refuse(plan)
-        if plan.size > protocol.limit:
+        if not plan.fits(protocol.limit):
             raise _Large
         _only_condemned(plan, condemnation)
         fetched = await wish.read(store, plan, session=session)

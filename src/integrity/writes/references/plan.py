@@ -10,7 +10,7 @@ from typing import Any
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, Path, value_at, values_at
 from integrity.declare.registry import Entry, Reference
-from integrity.store.lookup import width
+from integrity.store.lookup import measured, width
 from integrity.store.port import Document, Filter, Store
 from integrity.violation import quote
 from integrity.writes.references.keys import Key, held, protected
@@ -19,6 +19,8 @@ from integrity.writes.references.keys import Key, held, protected
 CHUNK = 500
 #: ``_id``s in one query for what was asked to be deleted.
 TOGETHER = 1000
+#: Bytes of ``_id``s in one transaction.
+_BYTES = 4_000_000
 #: How many levels of a cascade an explanation shows.
 DEEPEST = 12
 _BESIDE = "│   "
@@ -87,6 +89,15 @@ class DeletePlan:
     def size(self) -> int:
         """How many documents would be written."""
         return len(self.doomed) + len(self.nulled)
+
+    def fits(self, limit: int) -> bool:
+        """Whether one transaction holds it: so many documents at most, and not too much of long ``_id``s.
+
+        What a transaction writes stays in the server's cache until it is committed, and the condemnation's records with
+        it, in which they stand again.
+        """
+        ids = [*(each.id for each in self.doomed), *(each.id for each in self.nulled)]
+        return self.size <= limit and sum(map(measured, ids)) <= _BYTES
 
     @property
     def deletes(self) -> dict[str, int]:
@@ -282,8 +293,9 @@ async def _children(
     wanted = {key(each): each for each in values if each is not ABSENT and each is not None}
     keys = list(wanted.values())
     projection = _projection(reference.entry, reference)
-    for start in range(0, len(keys), CHUNK):
-        piece = keys[start : start + CHUNK]
+    step = width(keys, CHUNK)
+    for start in range(0, len(keys), step):
+        piece = keys[start : start + step]
         batches = store.find(reference.entry.collection, naming(reference, piece), projection=projection, **session)
         while batch := await batches.next():
             for document in batch:

@@ -82,7 +82,8 @@ def compared(filter: Mapping[str, Any], path: str) -> Ranges:
     """Return the comparisons of one path that stand in a filter itself; what stands deeper only adds to them."""
     condition = filter.get(path)
     if type(condition) is dict:
-        return [each for each in condition.items() if each[0] in _COMPARED and _number(each[1])]
+        operators = condition.items() if _operators(condition) else ()
+        return [each for each in operators if each[0] in _COMPARED and _number(each[1])]
     return [("$eq", condition)] if _number(condition) else ()
 
 

@@ -71,7 +71,8 @@ class Target:
         self.known = self.slot.known
         self.plain = not (self.reasons or self.creates or self.positional or self.stops)
         open_ = self.reasons or self.creates or self.positional or self.markers
-        self.direct = self.undeclared is None and self.known and self.path != "_id" and not open_
+        identifies = self.path.split(".")[0] == "_id"
+        self.direct = self.undeclared is None and self.known and not identifies and not open_
 
     @cached_property
     def judge(self) -> Judge:

@@ -1,0 +1,78 @@
+"""What references name, where a driver or a server would make something else of it; and what a server refuses."""
+
+import uuid
+from typing import Annotated, Any
+
+import pytest
+from pymongo import MongoClient
+
+import integrity
+from integrity import DanglingReference, InvalidBulkWrite, Model, Ref
+
+Client = MongoClient[dict[str, Any]]
+
+
+class Box(Model, collection="boxes"):
+    id: int
+
+
+class Card(Model, collection="cards"):
+    id: int
+    box: Annotated[int | None, Ref(Box)] = None
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("mode", ["pinned", "optimistic"])
+def test_a_document_that_the_server_refuses_is_reported_and_the_others_are_stored(
+    client: Client, database_name: str, mode: Any, ordered: bool
+) -> None:
+    """In a transaction a refusal aborts it: it begins again, without that document."""
+    db = integrity.Database(client[database_name], models=[Box, Card], references=mode)
+    db[Box].insert_one({"id": 1})
+    db[Card].insert_one({"id": 2, "box": 1})
+    with pytest.raises(InvalidBulkWrite) as failed:
+        db[Card].insert_many([{"id": each, "box": 1} for each in (1, 2, 3)], ordered=ordered)
+    assert [each["index"] for each in failed.value.details["writeErrors"]] == [1]
+    assert failed.value.details["nInserted"] == (1 if ordered else 2)
+    assert [each["_id"] for each in db[Card].find().sort("_id")] == ([1, 2] if ordered else [1, 2, 3])
+
+
+class Word(Model, collection="words"):
+    id: str
+
+
+class Use(Model, collection="uses"):
+    id: int
+    word: Annotated[str, Ref(Word)]
+
+
+def test_a_collation_makes_no_two_keys_one(client: Client, database_name: str) -> None:
+    client[database_name].create_collection("words", collation={"locale": "en", "strength": 2})
+    db = integrity.Database(client[database_name], models=[Word, Use])
+    db[Word].insert_one({"id": "A"})
+    with pytest.raises(DanglingReference):
+        db[Use].insert_one({"id": 1, "word": "a"})
+    db[Use].insert_one({"id": 1, "word": "A"})
+
+
+class Spot(Model):
+    room: uuid.UUID
+    shelf: int
+
+
+class Shelf(Model, collection="shelves"):
+    id: Spot
+
+
+class Book(Model, collection="books"):
+    id: int
+    stands: Annotated[Spot | None, Ref(Shelf, on_delete="set_null")] = None
+
+
+def test_a_key_may_be_an_object_with_a_uuid_in_it(client: Client, database_name: str) -> None:
+    db = integrity.Database(client[database_name], models=[Shelf, Book])
+    spots = [{"room": uuid.uuid4(), "shelf": each} for each in range(2)]
+    db[Shelf].insert_many([{"id": each} for each in spots])
+    db[Book].insert_many([{"id": at, "stands": each} for at, each in enumerate(spots)])
+    assert db[Shelf].delete_one({"_id": spots[0]}).deleted_count == 1
+    assert [each["stands"] for each in db[Book].find().sort("_id")] == [None, spots[1]]
