@@ -32,6 +32,9 @@ from integrity.store.port import (
 )
 from integrity.store.run import run
 
+#: Seconds in which a thread begins to send.
+_HEAD_START = 0.0002
+
 
 class BlockingBatches:
     """The batches of a PyMongo cursor."""
@@ -205,6 +208,8 @@ class BlockingStore(Store):
             thread.start()
         except RuntimeError:  # there are as many threads as there may be, or the interpreter is at its end
             return await sending, await work
+        # The sender first: it would wait as long as the interpreter lets a thread run, and the server with it.
+        time.sleep(_HEAD_START)  # noqa: ASYNC251 - there is no loop: this coroutine never suspends
         try:
             made = await work
         finally:
