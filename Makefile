@@ -38,7 +38,7 @@ demo: setup ## the library at work on a server of its own, in a minute
 	$(BIN)/integrity demo
 
 test: setup ## the tests, on real servers
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS) $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS) $(TESTS)
 
 check: setup ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
