@@ -101,7 +101,7 @@ def insert_many(client: MongoClient[Document], loop: asyncio.AbstractEventLoop, 
     ]
 
 
-def cpu(calls: dict[str, Callable[[int], Any]], rounds: int = 30, batch: int = 60) -> dict[str, float]:
+def cpu(calls: dict[str, Callable[[int], Any]], rounds: int = 150, batch: int = 20) -> dict[str, float]:
     """The CPU time of this thread in µs a call, the median of interleaved rounds."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():

@@ -8,7 +8,7 @@ from pymongo.results import InsertOneResult
 
 from integrity.errors import InvalidDocument
 from integrity.rules.judge import Verdict
-from integrity.store.port import Store
+from integrity.store.port import Document, Store
 from integrity.writes.candidate import Offered, candidates, named, offerable, settled
 from integrity.writes.copies import current
 from integrity.writes.guard import refuse_bypass, sendable
@@ -36,21 +36,33 @@ async def insert_one(
         InvalidDocument: It breaks rules; nothing was stored.
         UnguardedWrite: The validation was to be bypassed.
     """
-    refuse_bypass(bypass)
+    if bypass:
+        refuse_bypass(bypass)
     entry = guard.entry
     if entry.collection not in guard.indexes.ready:
         await guard.indexes.ensure(guard.store, entry, session)
     if type(document) is not dict:
         offerable(guard, document)
     made = guard.judge.glance(document) if guard.judged else None
-    if made is not None and guard.simple:  # nothing is left to look up or to say
+    if made is None or not guard.simple:
+        return await _looked_up(guard, document, made, session, comment)
+    # Nothing is left to look up or to say, and little is done: this is what most inserts are.
+    if type(document) is not dict or "_id" not in document:
         named(document, made)
-        try:
-            return await guard.store.insert_one(entry.collection, made, **sendable(session, comment))
-        except Exception as error:
-            if (mine := from_driver(entry, error, made)) is error:
-                raise
-            raise mine from error
+    options = {} if session is None and comment is None else sendable(session, comment)
+    try:
+        return await guard.store.call(entry.collection, "insert_one", made, **options)  # type: ignore[no-any-return]  # the driver's
+    except Exception as error:
+        if (mine := from_driver(entry, error, made)) is error:
+            raise
+        raise mine from error
+
+
+async def _looked_up(
+    guard: Guard, document: Offered, made: Document | None, session: Any, comment: Any
+) -> InsertOneResult:
+    """Insert a document about which there is more to know than what stands in it; as `made`, where that is clean."""
+    entry = guard.entry
     (verdict,) = await candidates(guard, (document,), session) if made is None else (Verdict(made),)
 
     async def act(faults: Faults, session: Any, store: Store | None = None) -> InsertOneResult | InvalidDocument:

@@ -88,7 +88,8 @@ async def update_documents(
     proved = direct(guard.entry, change, filter) if guard.direct and not (given or many or upsert or bypass) else None
     if proved is not None:
         try:
-            return await guard.store.update_one(guard.collection, filter, proved, **sendable(session))
+            more = {} if session is None else {"session": session}
+            return await guard.store.call(guard.entry.collection, "update_one", filter, proved, **more)  # type: ignore[no-any-return]  # the driver's
         except Exception as error:
             if (mine := ours(guard, error, await planned(guard, Wish(filter, change), session))) is error:
                 raise
