@@ -112,9 +112,9 @@ def settled(guard: Guard, verdict: Verdict, references: Sequence[Violation]) -> 
 
 def named(document: object, made: Document) -> None:
     """Give the caller's document the ``_id`` that was generated for it, as PyMongo does."""
-    if not isinstance(document, MutableMapping) or "_id" in document or ("id" in document and "id" not in made):
+    if not (type(document) is dict or isinstance(document, MutableMapping)):
         return
-    if "_id" in made:
+    if "_id" in made and "_id" not in document and ("id" not in document or "id" in made):
         document["_id"] = made["_id"]
 
 
