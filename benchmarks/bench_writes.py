@@ -235,6 +235,9 @@ def markdown(rows: list[list[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(each)} |" for each in body)])
 
 
+#: What stands below this line of the page stays.
+BY_HAND = "## The same on a slower machine"
+
 INTRODUCTION = """\
 # Benchmarks of writes
 
@@ -280,7 +283,8 @@ def main() -> None:
     print(page(tables, version))
     if options.keep:
         PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(page(tables, version))
+        kept = PAGE.read_text().partition(BY_HAND) if PAGE.exists() else ("", "", "")
+        PAGE.write_text(page(tables, version) + "".join(["\n", *kept[1:]] if kept[1] else []))
 
 
 if __name__ == "__main__":
