@@ -85,7 +85,7 @@ def main() -> None:
         print(
             f"an owner with {COPIES:,} copies: by hand {hand:.1f} ms, kept {library:.1f} ms, ratio {library / hand:.2f}"
         )
-        guard = db._core.guard(Plain, None)  # noqa: SLF001 - the guard is what asks
+        guard = db._guards.guard(Plain, None)  # noqa: SLF001 - the guard is what asks
         print(f"a model without copies and owners: {checks(guard):.2f} µs a write for the checks that there are none")
 
 

@@ -56,7 +56,7 @@ class Child(Model, collection="children"):
 
 def opened(raw: Any, mode: str) -> integrity.Database:
     db = integrity.Database(raw, models=[Parent, Child], references=mode)
-    db._core.references = protocol(mode, db.registry, timing=SHORT)  # noqa: SLF001 - shorter times than an application's
+    db._guards.references = protocol(mode, db.registry, timing=SHORT)  # noqa: SLF001 - shorter times than an application's
     return db
 
 

@@ -16,7 +16,7 @@ from integrity.declare.policy import Policy
 from integrity.declare.registry import Registry
 from integrity.declare.warnings import Caution
 from integrity.facade.collection import Collection
-from integrity.facade.core import Core, Given, clear_of_credentials, named, registry
+from integrity.facade.guards import Given, Guards, clear_of_credentials, named, registry
 from integrity.facade.transaction import Transaction, repeated
 from integrity.server import apply as server
 from integrity.server.apply import Applied
@@ -66,7 +66,7 @@ class Database:
         self._opened = _opened
         store = BlockingStore(database, gate=_opened.gate if _opened else None)
         store.streams = _opened.streams if _opened else None
-        self._core = Core(store, models, references=references, policy=policy, unique=unique)
+        self._guards = Guards(store, models, references=references, policy=policy, unique=unique)
         self._collections: dict[type[Model], Collection[Any]] = {}
 
     @property
@@ -77,7 +77,7 @@ class Database:
     @property
     def registry(self) -> Registry:
         """The models."""
-        return self._core.registry
+        return self._guards.registry
 
     @property
     def actor(self) -> str | None:
@@ -107,8 +107,8 @@ class Database:
         """
         found = self._collections.get(model)
         if found is None:
-            guard = self._core.guard(model, self._actor)
-            found = Collection(model, guard, self._raw[guard.collection], self._core.binding)
+            guard = self._guards.guard(model, self._actor)
+            found = Collection(model, guard, self._raw[guard.collection], self._guards.binding)
             self._collections[model] = found
         return found
 
@@ -128,7 +128,7 @@ class Database:
             options: PyMongo's options of ``start_transaction``; and ``deferred=True``, to look at references when it
                 is committed, and not before.
         """
-        return Transaction(self._core, options)
+        return Transaction(self._guards, options)
 
     def with_transaction(self, body: Callable[[Transaction], T], **options: Any) -> T:
         """Run `body` in a transaction, and again where it met another one, as PyMongo's ``with_transaction``.
@@ -144,7 +144,7 @@ class Database:
         async def called(tx: Transaction) -> T:
             return body(tx)
 
-        return run(repeated(self._core, Transaction, called, options))
+        return run(repeated(self._guards, Transaction, called, options))
 
     def check(self) -> list[Caution]:
         """Return what the declarations allow and may surprise: a far-reaching cascade, a reference without an index.
@@ -158,7 +158,7 @@ class Database:
 
         The next delete does so too, a little at a time; ``integrity recover`` does it from the command line.
         """
-        return run(recover(self._core.references, self._core.store))
+        return run(recover(self._guards.references, self._guards.store))
 
     def sync(self) -> Synced:
         """Refresh every copy that a change of its owner has left to batches, and that nobody has finished.
@@ -166,7 +166,7 @@ class Database:
         A writer finishes what it leaves; this is for after a crash. ``integrity sync`` does it from the command line,
         and writes to models with copies do it by the way, a little at a time.
         """
-        return run(sync(self._core.copies, self._core.store))
+        return run(sync(self._guards.copies, self._guards.store))
 
     def apply(self, *, dry_run: bool = False, prune: bool = False) -> Applied:
         """Make the server enforce what is declared: create collections, validators and indexes, mend different ones.
@@ -181,7 +181,7 @@ class Database:
         Raises:
             EnforcementError: The user has no right to, or what is there is in the way; the message names it.
         """
-        made = run(server.apply(self._core.store, self.registry, dry_run=dry_run, prune=prune))
+        made = run(server.apply(self._guards.store, self.registry, dry_run=dry_run, prune=prune))
         made.raise_if_blocked()
         return made
 

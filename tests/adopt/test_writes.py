@@ -120,7 +120,7 @@ def test_a_valid_write_reads_no_stages(raw: Raw) -> None:
             return super().find(collection, filter, **options)
 
     db = integrity.Database(raw, models=REGISTRY, actor="*")
-    db._core.store.__class__ = Watching
+    db._guards.store.__class__ = Watching
     db[Country].insert_one({"_id": "DK", "name": "Danmark"})
     with pytest.raises(InvalidDocument):
         db[Country].insert_one({"_id": "", "name": "Danmark"})

@@ -65,7 +65,7 @@ def made(database: Database[Any], name: str, mode: str, limits: tuple[int, int])
     def recovered(clock: Clock) -> None:
         found.recover(clock)
         store = BlockingStore(database)
-        of = scenes.core(store, registry, "auto", clock, 6)
+        of = scenes.guards(store, registry, "auto", clock, 6)
         run(sync(of.copies, store))
         assert not list(database["integrity.refreshes"].find())
 

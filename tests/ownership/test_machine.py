@@ -59,7 +59,7 @@ class Library(RuleBasedStateMachine):
         self.name = f"test_{uuid.uuid4().hex[:12]}"
         self.raw = self.servers[0][self.name]
         self.db = integrity.Database(self.raw, models=[*MODELS, Card], actor="*")
-        self.db._core.copies.limit = limit
+        self.db._guards.copies.limit = limit
         self.db.apply()
         for number in (1, 2):
             self.db[Author].insert_one({"_id": number, "name": "Ada", "handle": f"h{number}", "born": number})

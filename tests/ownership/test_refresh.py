@@ -121,7 +121,7 @@ async def test_beyond_the_bound_the_writer_goes_on_in_batches(db: Handle, raw: R
     await stocked(db)
     await db[Book].insert_many([{"_id": 10 + each, "title": "More", "author_id": 1} for each in range(25)])
     await db[Loan].insert_many([{"_id": 10 + each, "book_id": 10 + each % 25} for each in range(60)])
-    db.db._core.copies.limit = 7
+    db.db._guards.copies.limit = 7
     await db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
     assert raw["books"].count_documents({"author_id": 1, "author": {"$ne": "Ada L."}}) == 0
     assert raw["loans"].count_documents({"_id": {"$gte": 10}, "author": {"$ne": "Ada L."}}) == 0
@@ -165,7 +165,7 @@ def test_documents_that_are_copied_themselves_go_in_small_batches(raw: Raw, monk
     db[Author].insert_one(dict(ADA))
     db[Book].insert_many([{"_id": each, "title": "One", "author_id": 1} for each in range(60)])
     db[Loan].insert_one({"_id": 1, "book_id": 59})
-    db._core.copies.limit = 55
+    db._guards.copies.limit = 55
     db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
     assert sizes == [50, 10]
     assert raw["books"].count_documents({"author": "Ada L."}) == 60

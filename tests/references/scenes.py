@@ -14,7 +14,7 @@ from integrity.declare.extract import values_at
 from integrity.declare.registry import Registry
 from integrity.declare.reserved import CONDEMNED
 from integrity.errors import BeingDeleted, InvalidBulkWrite, RestrictedUpdate
-from integrity.facade.core import Core
+from integrity.facade.guards import Guards
 from integrity.store.blocking import BlockingStore, BlockingWaiter
 from integrity.store.port import Document, Store
 from integrity.store.run import run
@@ -80,8 +80,8 @@ def registry_of(*models: type[Model]) -> Registry:
     return Registry(models)
 
 
-def core(store: Store, registry: Registry, mode: str, clock: Clock, actor: int, limit: int = 1000) -> Core:
-    made = Core(store, registry, references=mode, policy=None, unique="trust")
+def guards(store: Store, registry: Registry, mode: str, clock: Clock, actor: int, limit: int = 1000) -> Guards:
+    made = Guards(store, registry, references=mode, policy=None, unique="trust")
     made.references = Protocol(made.registry, mode, timing=clock.timing(actor), limit=limit)  # type: ignore[arg-type]
     made.copies = Keeper(made.references)
     made.copies._looked = 0.0
@@ -101,7 +101,7 @@ def scene(
     """A scene of two operations, each in a process of its own."""
     prepared = BlockingStore(database)
     registry = registry_of(*models)
-    first = core(prepared, registry, "auto", Clock(), 9)
+    first = guards(prepared, registry, "auto", Clock(), 9)
     run(first.references.prepare(prepared))
     watched = [each.collection for each in registry]
     if "optimistic" in modes:  # as its first write has said
@@ -110,7 +110,7 @@ def scene(
     def build(one: Stepping, two: Stepping, clock: Clock) -> tuple[Coroutine[Any, Any, Any], Coroutine[Any, Any, Any]]:
         made = []
         for number, (store, mode, operation) in enumerate(zip((one, two), modes, operations, strict=True), 1):
-            of = core(store, registry, mode, clock, number, limit)
+            of = guards(store, registry, mode, clock, number, limit)
             # What every process does once is done: it would only make the orders more.
             of.references._transactional = transactional
             of.references._ready = True
@@ -124,11 +124,11 @@ def scene(
         store = BlockingStore(database)
         for _ in range(2):
             clock.seconds += 31
-            run(recover(core(store, registry, "auto", clock, 7).references, store))
+            run(recover(guards(store, registry, "auto", clock, 7).references, store))
         clock.seconds += 121
-        run(recover(core(store, registry, "auto", clock, 8).references, store))
+        run(recover(guards(store, registry, "auto", clock, 8).references, store))
         clock.seconds += 121
-        run(recover(core(store, registry, "auto", clock, 8).references, store))
+        run(recover(guards(store, registry, "auto", clock, 8).references, store))
         left = list(database["integrity.condemned"].find())
         assert not left, f"records are left: {left}"
 

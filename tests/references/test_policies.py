@@ -297,7 +297,7 @@ class Pair(Model, collection="pairs"):
 
 @pytest.fixture
 def words(db: Database) -> Database:
-    made = integrity.Database(db.unsafe_raw, models=[Word, Use, Pair], references=db._core.references.mode)
+    made = integrity.Database(db.unsafe_raw, models=[Word, Use, Pair], references=db._guards.references.mode)
     made[Word].insert_many([{"_id": each} for each in ("a", "A", "b")])
     return made
 
@@ -319,7 +319,7 @@ def test_what_the_server_does_not_let_go_is_refused_and_condemned_no_more(words:
 
 
 def test_a_child_that_was_given_another_parent_survives_the_batches(words: Database) -> None:
-    words._core.references.limit = 0  # as if it were too large for a transaction
+    words._guards.references.limit = 0  # as if it were too large for a transaction
     words[Pair].insert_many([{"_id": 1, "left": "a", "right": "b"}, {"_id": 2, "left": "b", "right": "a"}])
 
     def progress(done: int, _: int) -> None:
@@ -332,7 +332,7 @@ def test_a_child_that_was_given_another_parent_survives_the_batches(words: Datab
 
 def test_no_command_names_everything_that_is_deleted(words: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "TOGETHER", 2)  # a million of them do not fit into a command's 16 MB
-    words._core.references.limit = 0
+    words._guards.references.limit = 0
     named: list[int] = []
     real = BlockingStore.find
 

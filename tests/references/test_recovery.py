@@ -112,7 +112,7 @@ def test_what_was_decided_is_finished_when_the_lease_is_over(raw: Any, monkeypat
 def test_while_a_delete_goes_on_its_children_are_refused(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_in_the_middle(raw, monkeypatch)
     db = integrity.Database(raw, models=MODELS)
-    db._core.references.timing = dataclasses.replace(Timing(), patience=0.2)
+    db._guards.references.timing = dataclasses.replace(Timing(), patience=0.2)
     with pytest.raises(BeingDeleted, match="integrity recover"):
         db[Item].insert_one({"_id": 1, "box": 1})
     assert raw.items.count_documents({}) == 0
@@ -246,8 +246,8 @@ def test_who_gives_a_sign_of_life_in_time_is_not_taken_over(raw: Any, monkeypatc
 def test_a_validator_of_the_users_own_stays_strict(raw: Any) -> None:
     raw.create_collection("boxes", validator=STRICT)
     db = integrity.Database(raw, models=MODELS, references="optimistic")
-    db._core.references.timing = dataclasses.replace(Timing(), notice=0.05)
-    db._core.references.notices._timing = db._core.references.timing
+    db._guards.references.timing = dataclasses.replace(Timing(), notice=0.05)
+    db._guards.references.notices._timing = db._guards.references.timing
     db[Box].insert_many([{"_id": 1}, {"_id": 2}])
     db[Item].insert_one({"_id": 1, "box": 1})
     assert db[Box].delete_one({"_id": 2}).deleted_count == 1
@@ -265,8 +265,8 @@ def test_a_delete_in_a_transaction_makes_optimistic_writers_pin(
 ) -> None:
     raw = client[database_name]
     db = integrity.Database(raw, models=MODELS, references="optimistic")
-    db._core.references.timing = dataclasses.replace(Timing(), notice=0.05)
-    db._core.references.notices._timing = db._core.references.timing
+    db._guards.references.timing = dataclasses.replace(Timing(), notice=0.05)
+    db._guards.references.notices._timing = db._guards.references.timing
     db[Box].insert_many([{"_id": 1}, {"_id": 2}])
     db[Item].insert_one({"_id": 1, "box": 1})
     with pytest.raises(BeingDeleted) as caught, db.transaction():

@@ -150,7 +150,7 @@ class Meanwhile(BlockingStore):
 def met(raw: Raw, actor: str, change: Callable[[int], Any]) -> integrity.Database:
     """A database whose replacements meet another writer."""
     db = integrity.Database(raw, models=MODELS, actor=actor)
-    db._core.store = Meanwhile(raw).meet(change)
+    db._guards.store = Meanwhile(raw).meet(change)
     return db
 
 

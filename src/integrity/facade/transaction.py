@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from pymongo.errors import InvalidOperation, OperationFailure
 
 from integrity.errors import IndexRequired
-from integrity.facade.core import Core
+from integrity.facade.guards import Guards
 from integrity.store.run import run
 from integrity.writes.references import deferred
 from integrity.writes.transaction import LIMIT, OPTIONS, commit, required, transact
@@ -19,25 +19,25 @@ from integrity.writes.transaction import LIMIT, OPTIONS, commit, required, trans
 T = TypeVar("T")
 
 
-async def _prepare(core: Core) -> None:
+async def _prepare(guards: Guards) -> None:
     """Do what cannot be done inside of a transaction.
 
     Raises:
         InvalidOperation: One is open here already.
         TransactionRequired: The server has none.
     """
-    if core.binding.session() is not None:
+    if guards.binding.session() is not None:
         raise InvalidOperation("A transaction is open here already, and MongoDB has none inside of another.")
-    if not await core.references.transactional(core.store):
+    if not await guards.references.transactional(guards.store):
         raise required("This block")
-    for entry in core.registry:
+    for entry in guards.registry:
         # MongoDB creates no index in a transaction on a collection that holds documents. Where one is missing, and
         # cannot be created, the write that needs it says so; this transaction may be about something else.
         with suppress(IndexRequired, OperationFailure):
-            await core.indexes.ensure(core.store, entry)
+            await guards.indexes.ensure(guards.store, entry)
 
 
-async def settled(core: Core, session: Any) -> None:
+async def settled(guards: Guards, session: Any) -> None:
     """Look at the references that a transaction has put off.
 
     Raises:
@@ -47,11 +47,11 @@ async def settled(core: Core, session: Any) -> None:
     if later is None:
         return
     try:
-        await later.settle(core.references, core.store, session)
+        await later.settle(guards.references, guards.store, session)
         deferred.release(session)
     except BaseException:
         if session.in_transaction:
-            await core.store.abort(session)
+            await guards.store.abort(session)
         raise
 
 
@@ -59,13 +59,13 @@ class _Open:
     """A transaction, whatever its colour.
 
     Args:
-        core: The database.
+        guards: The database.
         options: PyMongo's options of ``start_transaction``.
         session: A session that is in a transaction already, run by `transact`; None to begin one.
     """
 
-    def __init__(self, core: Core, options: dict[str, Any], session: Any = None) -> None:
-        self._core = core
+    def __init__(self, guards: Guards, options: dict[str, Any], session: Any = None) -> None:
+        self._guards = guards
         self._deferred = bool(options.pop("deferred", False))
         self._options = {**OPTIONS, **options}
         self._session = session
@@ -83,34 +83,34 @@ class _Open:
         return self._session
 
     async def _enter(self) -> None:
-        core = self._core
-        await _prepare(core)
-        session = await core.store.start_session()
-        await core.store.begin(session, **self._options)
+        guards = self._guards
+        await _prepare(guards)
+        session = await guards.store.start_session()
+        await guards.store.begin(session, **self._options)
         self._session = session
         if self._deferred:
             deferred.begin(session)
-        core.binding.bind(session)
+        guards.binding.bind(session)
 
     async def _exit(self, error: BaseException | None) -> None:
-        session, store = self._session, self._core.store
-        self._core.binding.bind(None)
+        session, store = self._session, self._guards.store
+        self._guards.binding.bind(None)
         try:
             if session.in_transaction:
                 if error is not None:
                     await store.abort(session)
                 else:
-                    await settled(self._core, session)
+                    await settled(self._guards, session)
                     await commit(store, session, time.monotonic() + LIMIT, again=False)
-                    await self._core.copies.committed(store, session)
+                    await self._guards.copies.committed(store, session)
         finally:
-            self._core.copies.aborted(session)
+            self._guards.copies.aborted(session)
             deferred.end(session)
             await store.end_session(session)
 
     async def _rollback(self) -> None:
         if self.session.in_transaction:
-            await self._core.store.abort(self._session)
+            await self._guards.store.abort(self._session)
 
 
 class Transaction(_Open):
@@ -147,35 +147,37 @@ class AsyncTransaction(_Open):
         await self._rollback()
 
 
-async def repeated(core: Core, kind: type[_Open], body: Callable[[Any], Awaitable[T]], options: dict[str, Any]) -> T:
+async def repeated(
+    guards: Guards, kind: type[_Open], body: Callable[[Any], Awaitable[T]], options: dict[str, Any]
+) -> T:
     """Run `body` in a transaction, again where it met another one, as PyMongo's ``with_transaction``.
 
     Args:
-        core: The database.
+        guards: The database.
         kind: The class of what `body` is given.
         body: Is given the transaction.
         options: PyMongo's options of ``start_transaction``.
     """
-    await _prepare(core)
+    await _prepare(guards)
     puts_off = bool(options.pop("deferred", False))
 
     sessions: list[Any] = []
 
     async def bound(session: Any) -> T:
         sessions[:] = [session]
-        core.copies.aborted(session)  # what an attempt before this one recorded is gone with it
-        core.binding.bind(session)
+        guards.copies.aborted(session)  # what an attempt before this one recorded is gone with it
+        guards.binding.bind(session)
         if puts_off:
             deferred.begin(session)
         try:
-            found = await body(kind(core, options, session))
+            found = await body(kind(guards, options, session))
             if session.in_transaction:
-                await settled(core, session)
+                await settled(guards, session)
             return found
         finally:
             deferred.end(session)
-            core.binding.bind(None)
+            guards.binding.bind(None)
 
-    outcome = await transact(core.store, bound, **options)
-    await core.copies.committed(core.store, sessions[0])
+    outcome = await transact(guards.store, bound, **options)
+    await guards.copies.committed(guards.store, sessions[0])
     return outcome

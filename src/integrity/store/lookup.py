@@ -24,7 +24,8 @@ FIRST_BATCH = 101
 BYTES = 8_000_000
 _CODEC: CodecOptions[Any] = CodecOptions(**CODEC)
 _LONG = (str, bytes, dict, list)
-_PLAIN = frozenset({int, str, ObjectId})
+#: Types of keys that are told apart as Python does.
+PLAIN = frozenset({int, str, ObjectId})
 
 
 async def look_up(
@@ -46,13 +47,13 @@ async def look_up(
     projection = _projection((field, *also))
     if field == "_id" and len(wanted) == 1:
         ((at, value),) = wanted.items()
-        if type(value) in _PLAIN:  # what an insert under one reference looks for: one document, by its name
+        if type(value) in PLAIN:  # what an insert under one reference looks for: one document, by its name
             one = await store.find_one(collection, {field: value}, projection=projection, **options)
             # By the collection's own collation "A" may be found for "a".
             return {at: one} if one is not None and key(one["_id"]) == at else {}
     steps = tuple(field.split("."))
     found: dict[Hashable, Document] = {}
-    for values in _chunks(wanted.values()):
+    for values in pieces(wanted.values()):
         # One reply where it fits: a server's first batch is 101 documents otherwise.
         sized = {"batch_size": len(values) + 1, **options} if len(values) > FIRST_BATCH else options
         batches = store.find(collection, _filter(field, values), projection=projection, **sized)
@@ -81,12 +82,18 @@ def measured(value: Any) -> int:
     return len(bson.encode({"": value}, codec_options=_CODEC)) if isinstance(value, _LONG) else 0
 
 
-def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
+def pieces(values: Iterable[Any], most: int = CHUNK) -> Iterator[list[Any]]:
+    """Yield values, no more at a time than one command holds.
+
+    Args:
+        values: Keys, most of which are a few bytes long.
+        most: The most in one piece, however short they are.
+    """
     chunk: list[Any] = []
     size = 0
     for each in values:
         long = measured(each)
-        if chunk and (len(chunk) == CHUNK or size + long > BYTES):
+        if chunk and (len(chunk) == most or size + long > BYTES):
             yield chunk
             chunk, size = [], 0
         chunk.append(each)

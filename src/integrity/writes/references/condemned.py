@@ -27,7 +27,7 @@ from pymongo.errors import WriteError
 from integrity.declare import reserved
 from integrity.declare.registry import Entry
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE
-from integrity.store.lookup import width
+from integrity.store.lookup import pieces, width
 from integrity.store.port import Document, Store
 from integrity.writes.references.durable import durable
 from integrity.writes.references.keys import Key, fields
@@ -157,9 +157,8 @@ class Condemnation:
     async def _flag(self, store: Store, notices: Notices, collection: str, ids: list[Any]) -> None:
         flag = {FLAG: {"by": self.token, "until": self.timing.until(self.timing.lease)}}
         majority = durable(store)
-        step = width(ids, CHUNK)
-        for start in range(0, len(ids), step):
-            piece = {"$in": ids[start : start + step]}
+        for some in pieces(ids, CHUNK):
+            piece = {"$in": some}
             try:
                 result = await majority.update_many(
                     collection, {"_id": piece, FLAG: {"$exists": False}}, {"$set": flag}
@@ -170,7 +169,7 @@ class Condemnation:
                 self.beside.add(collection)
                 await notices.post(store, collection)
                 return
-            if result.matched_count < len(ids[start : start + step]):
+            if result.matched_count < len(some):
                 other = await store.find_one(
                     collection, {"_id": piece, FLAG: {"$exists": True}, f"{FLAG}.by": {"$ne": self.token}}
                 )
@@ -238,11 +237,10 @@ async def unflag(store: Store, token: Any, documents: Mapping[str, Sequence[Any]
     target = durable(store) if session is None else store
     options = {} if session is None else {"session": session}
     for collection, ids in documents.items():
-        step = width(ids, CHUNK)
-        for start in range(0, len(ids), step):
+        for some in pieces(ids, CHUNK):
             await target.update_many(
                 collection,
-                {"_id": {"$in": list(ids[start : start + step])}, f"{FLAG}.by": token},
+                {"_id": {"$in": some}, f"{FLAG}.by": token},
                 {"$unset": {FLAG: ""}},
                 **options,
             )

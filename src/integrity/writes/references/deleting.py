@@ -17,12 +17,13 @@ from pymongo.errors import PyMongoError
 from integrity.declare.equality import key
 from integrity.declare.registry import Entry
 from integrity.errors import BeingDeleted, RestrictedDelete, TransactionRequired, UnguardedWrite
+from integrity.store.lookup import pieces
 from integrity.store.port import Document, Filter, Store
 from integrity.writes.references import pins
 from integrity.writes.references.carry_out import carry_out
 from integrity.writes.references.condemned import ACTING, FLAG, GONE, Busy, Condemnation, Fenced
 from integrity.writes.references.durable import durable
-from integrity.writes.references.plan import DeletePlan, among, collect, pieces
+from integrity.writes.references.plan import TOGETHER, DeletePlan, among, collect
 from integrity.writes.references.restricted import refuse
 from integrity.writes.transaction import transact
 
@@ -273,7 +274,7 @@ async def in_batches(
             break
     await _ended(store, condemnation)
     alive = 0
-    for piece in pieces(list(roots.values())):
+    for piece in pieces(roots.values(), TOGETHER):
         alive += await store.count_documents(plan.entry.collection, {"_id": {"$in": piece}})
     if progress is not None:
         progress(total, total)

@@ -11,11 +11,10 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
-from bson import ObjectId
-
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, value_at, values_at
 from integrity.declare.registry import Entry, Reference
+from integrity.store.lookup import PLAIN
 from integrity.store.port import Document
 
 
@@ -84,9 +83,6 @@ def _known(at: tuple[str, str, Hashable], value: Any) -> Key:
     return found
 
 
-_PLAIN = frozenset({int, str, ObjectId})
-
-
 def distinct(reference: Reference, documents: Sequence[Mapping[str, Any]]) -> dict[Hashable, Any]:
     """Return the distinct values of a reference in documents, by their equality key."""
     found: dict[Hashable, Any] = {}
@@ -95,7 +91,7 @@ def distinct(reference: Reference, documents: Sequence[Mapping[str, Any]]) -> di
         (name,) = steps
         for document in documents:
             value = document.get(name)
-            if type(value) in _PLAIN:
+            if type(value) in PLAIN:
                 found[value] = value
             elif value is not None:
                 found[key(value)] = value

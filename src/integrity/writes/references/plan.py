@@ -10,7 +10,7 @@ from typing import Any
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, Path, value_at, values_at
 from integrity.declare.registry import Entry, Reference
-from integrity.store.lookup import measured, width
+from integrity.store.lookup import measured, pieces
 from integrity.store.port import Document, Filter, Store
 from integrity.violation import quote
 from integrity.writes.references.keys import Key, held, protected
@@ -224,7 +224,7 @@ async def among(store: Store, entry: Entry, ids: Sequence[Any], filter: Filter, 
     session = {name: value for name, value in options.items() if name == "session"}
     wanted = {key(each): each for each in ids}
     roots: dict[Hashable, Doomed] = {}
-    for piece in pieces(list(wanted.values())):
+    for piece in pieces(wanted.values(), TOGETHER):
         still = {"$and": [dict(filter), {"_id": {"$in": piece}}]}
         batches = store.find(entry.collection, still, projection=_projection(entry), **options)
         while batch := await batches.next():
@@ -233,13 +233,6 @@ async def among(store: Store, entry: Entry, ids: Sequence[Any], filter: Filter, 
                 if (at := key(each["_id"])) in wanted:
                     roots[at] = Doomed(entry, each["_id"], each)
     return await follow(store, entry, list(roots.values()), **session)
-
-
-def pieces(ids: Sequence[Any]) -> Iterator[list[Any]]:
-    """Yield ``_id``s, no more at a time than one command holds: a command is a document, of 16 MB at most."""
-    step = width(ids, TOGETHER)
-    for start in range(0, len(ids), step):
-        yield list(ids[start : start + step])
 
 
 async def follow(store: Store, entry: Entry, roots: Sequence[Doomed], **session: Any) -> DeletePlan:
@@ -291,11 +284,8 @@ async def _children(
     store: Store, reference: Reference, values: Sequence[Any], session: Mapping[str, Any]
 ) -> Any:  # an asynchronous generator of Child and document
     wanted = {key(each): each for each in values if each is not ABSENT and each is not None}
-    keys = list(wanted.values())
     projection = _projection(reference.entry, reference)
-    step = width(keys, CHUNK)
-    for start in range(0, len(keys), step):
-        piece = keys[start : start + step]
+    for piece in pieces(wanted.values(), CHUNK):
         batches = store.find(reference.entry.collection, naming(reference, piece), projection=projection, **session)
         while batch := await batches.next():
             for document in batch:

@@ -1,4 +1,4 @@
-"""What the handles of one database share, whatever they act as."""
+"""The guards of one database: what its handles share, whatever they act as."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from integrity.writes.unique import Indexes, UniqueMode
 Given = Models | Registry | ModuleType | type[Model]
 
 
-class Core:
-    """The declarations over one database, and what has been learned of it.
+class Guards:
+    """Makes the guard of each model, over the declarations of one database and what has been learned of it.
 
     Args:
         store: The database.
