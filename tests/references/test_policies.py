@@ -418,5 +418,7 @@ def test_ids_may_be_long(client: MongoClient[dict[str, Any]], database_name: str
     for start in range(0, 560, 140):
         raw.insert_many([{"_id": f"{each}{long}", "below": "root"} for each in range(start, start + 140)])
     pages = integrity.Database(client[database_name], models=[Page])[Page]
+    with pytest.raises(UnguardedWrite, match="more than one transaction"):
+        pages.delete_one({"_id": "root"}, atomic=True)
     assert pages.delete_one({"_id": "root"}).deleted_count == 1
     assert [each["_id"] for each in raw.find()] == ["other"]
