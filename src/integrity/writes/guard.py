@@ -115,8 +115,11 @@ class Guard:
 
     @cached_property
     def direct(self) -> bool:
-        """Whether an update of places without markers is about the values that it writes, and nothing else."""
-        return self.judged and not (self.entry.copied or self.references.keyed(self))
+        """Whether an update of places without markers is about the values that it writes, and nothing else.
+
+        What others refer to is unique, and bears that marker: no declaration lets a reference name anything else.
+        """
+        return self.judged and not self.entry.copied
 
     def trespass(self, act: Acts, id: Any = None) -> Violation | None:
         """Return what is wrong when the actor does not own the model, or None."""
