@@ -117,7 +117,7 @@ class Database:
         found = self._collections.get(model)
         if found is None:
             guard = self._guards.guard(model, self._actor)
-            found = AsyncCollection(model, guard, self._raw[guard.collection], self._guards.binding)
+            found = AsyncCollection(model, guard, self._guards.given, self._raw[guard.collection], self._guards.binding)
             self._collections[model] = found
         return found
 

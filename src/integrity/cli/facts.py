@@ -74,7 +74,7 @@ def _suspect(registry: Registry, at: tuple[str | None, str | None, str | None], 
     from integrity.store.run import run
 
     try:
-        with server.opened(*at) as store:
+        with server.opened_at(*at) as (store, _):
             found = run(suspects(store, registry))
     except IntegrityError as error:
         raise Failure(str(error)) from error

@@ -42,7 +42,7 @@ def infer(
 
     with writing(output_file) as out:
         try:
-            with server.opened(uri, embedded, database) as store:
+            with server.opened_at(uri, embedded, database) as (store, _):
                 source = run(run_infer(store, collections=collections, sample=sample))
         except IntegrityError as error:
             raise Failure(str(error)) from error

@@ -45,18 +45,18 @@ def options(command: F) -> F:
 
 @contextmanager
 def opened(uri: str | None, embedded: str | None, database: str | None) -> Iterator[BlockingStore]:
-    """Open the database that a command was asked for, for the time of a ``with`` block.
+    """Open the database that a command was asked for, as its primary has it, for the time of a ``with`` block.
 
     Raises:
         Failure: There is no such server, or it does not answer.
     """
     with opened_at(uri, embedded, database) as (store, _):
-        yield store
+        yield store.current()
 
 
 @contextmanager
 def opened_at(uri: str | None, embedded: str | None, database: str | None) -> Iterator[tuple[BlockingStore, str]]:
-    """Open the database that a command was asked for, and say by which URI other processes open it too.
+    """Open the database that a command was asked for, to be read as the URI says; and say by which URI others open it.
 
     Raises:
         Failure: There is no such server, or it does not answer.

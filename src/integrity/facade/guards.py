@@ -42,7 +42,8 @@ class Guards:
     ) -> None:
         if unique not in {"apply", "require", "trust"}:
             raise ValueError(f'unique={unique!r}; choose "apply", "require" or "trust".')
-        self.store = store
+        self.given = store
+        self.store = store.current()
         self.registry = registry(models, policy)
         self.references = protocol(references, self.registry)
         self.copies = Keeper(self.references)

@@ -26,17 +26,19 @@ class Handle(Generic[M]):
     Args:
         model: The class.
         guard: Its guard.
+        store: The database, as the application reads it.
         raw: The driver's own collection.
         binding: Knows the transaction that is open.
     """
 
-    def __init__(self, model: type[M], guard: Guard, raw: Any, binding: Binding) -> None:
+    def __init__(self, model: type[M], guard: Guard, store: Store, raw: Any, binding: Binding) -> None:
         self.model = model
         self._guard = guard
+        self._given = store
         self._raw = raw
         self._binding = binding
-        self._reader: Store = guard.store.for_reader()
-        self._of_models: Store = guard.store.for_models()
+        self._reader: Store = store.for_reader()
+        self._of_models: Store = store.for_models()
         self._usual = usual(guard.entry)
 
     @property
@@ -55,8 +57,10 @@ class Handle(Generic[M]):
         return self._guard.actor
 
     def _with(self, options: dict[str, Any]) -> Self:
-        guard = self._guard.over(self._guard.store.with_options(**options))
-        return type(self)(self.model, guard, self._raw.with_options(**options), self._binding)
+        store = self._given.with_options(**options)
+        return type(self)(
+            self.model, self._guard.over(store.current()), store, self._raw.with_options(**options), self._binding
+        )
 
     def _in(self, session: Any) -> Any:
         """Return the session of an operation: the one given, or that of the transaction that is open."""

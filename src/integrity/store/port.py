@@ -15,6 +15,8 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion, TypeEncoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from pymongo import _csot  # the deadline of `with pymongo.timeout(...)`; there is no public word for it
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.results import (
     BulkWriteResult,
     DeleteResult,
@@ -159,6 +161,10 @@ class Store(ABC):
     #: Documents to hand to the driver at once: encoding more of them would hold an event loop up.
     portion: int = 1000
 
+    #: Whether nobody waits while the driver encodes: everything may then be handed to it at once, and waits for a
+    #: majority once.
+    patient: bool = False
+
     def _like(self, other: Self) -> Self:
         """Return another store of the same client, with what this one was given."""
         other.executor, other.streams = self.executor, self.streams
@@ -167,6 +173,14 @@ class Store(ABC):
     @abstractmethod
     def with_options(self, **options: Any) -> Self:
         """Return the same database with PyMongo's options (``read_preference``, ``write_concern``, ...)."""
+
+    def current(self) -> Self:
+        """Return the same database as its primary has it, whatever the application reads with.
+
+        What is decided by a read must not be decided by what a secondary still has: an existing parent that is
+        deleted, or a child that it has not heard of.
+        """
+        return self.with_options(read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("local"))
 
     @abstractmethod
     def for_reader(self) -> Self:
