@@ -6,8 +6,7 @@ chunks, so that encoding one does not hold it up either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import bson
@@ -17,6 +16,8 @@ from pymongo.results import InsertManyResult
 
 from integrity.rules.judge import Verdict
 from integrity.store.port import CODEC, Document, Store
+from integrity.violation import Violation
+from integrity.writes.batch import Batch
 from integrity.writes.candidate import Offered, candidates, named, settled
 from integrity.writes.copies import current
 from integrity.writes.guard import refuse_bypass, sendable
@@ -85,57 +86,63 @@ async def insert_many(
         return InsertManyResult(ids, acknowledged)
     options = sendable(session, comment)
     options.pop("session", None)
-    ids, acknowledged = [], True
-    size = REFERRING if guard.entry.references else CHUNK
-    verdicts = await _judged(guard, requests[:size], session)
-    for start in range(0, len(requests), size):
-        numbered = list(enumerate(verdicts, start))
-        width = _width(verdicts) if guard.entry.references else size
-        pieces = [
-            _Piece(guard, requests, numbered[at : at + width], outcome, options)
-            for at in range(0, len(numbered), width)
-        ]
-        storing, until = _stored(guard, pieces, session), start + size
-        if guard.judged and until < len(requests):
-            # The next ones are judged while the server stores these: half of what a bulk takes is its time.
-            _, verdicts = await guard.store.overlapped(storing, _judged(guard, requests[until : until + size], None))
-        else:
-            await storing
-        for piece in pieces:
+    ids, acknowledged, start = [], True, 0
+    size = _judged_at_once(guard)
+    while start < len(requests) and not outcome.over:
+        batch = await _judged(guard, requests, range(start, start + size), session)
+        for piece in _pieces(guard, requests, batch, outcome, options):
+            await _store(guard, piece, session)
             ids += piece.ids
             acknowledged = acknowledged and piece.acknowledged
-        if outcome.over:
-            break
-        if not guard.judged:
-            verdicts = await _judged(guard, requests[until : until + size], session)
+            start = piece.until
+            if outcome.over:
+                break
     outcome.raise_failures()
     return InsertManyResult(ids, acknowledged)
 
 
-async def _judged(guard: Guard, documents: Sequence[Offered], session: Any) -> list[Verdict]:
-    verdicts: list[Verdict] = []
-    for start in range(0, len(documents), PIECE):
-        verdicts += await candidates(guard, documents[start : start + PIECE], session)
+def _judged_at_once(guard: Guard) -> int:
+    """Return how many documents are judged before any of them is sent."""
+    entry = guard.entry
+    if not entry.references:
+        return CHUNK
+    # Those that may refer to later ones are looked at together, and so are those that need the server to be judged.
+    ahead = guard.judged and all(each.target is not entry for each in entry.references)
+    return guard.store.portion if ahead else REFERRING
+
+
+async def _judged(guard: Guard, requests: Sequence[Offered], span: range, session: Any) -> Batch:
+    documents: list[Document] = []
+    found: dict[int, tuple[Violation, ...]] = {}
+    indexes = range(len(requests))[span.start : span.stop]
+    for start in indexes[::PIECE]:
+        verdicts = await candidates(guard, requests[start : min(start + PIECE, indexes.stop)], session)
+        documents += [each.document for each in verdicts]
+        found.update((index, each.violations) for index, each in enumerate(verdicts, start) if each.violations)
         await guard.store.sleep(0)
-    return verdicts
+    return Batch(indexes, documents, found)
 
 
-def _width(verdicts: Sequence[Verdict]) -> int:
+def _pieces(
+    guard: Guard, requests: list[Offered], batch: Batch, outcome: Outcome, options: dict[str, Any]
+) -> Iterator[_Piece]:
+    """Yield what is stored in one transaction each; more than was judged so far, where there is room for more."""
+    width = _width(batch) if guard.entry.references else CHUNK
+    for at in range(0, len(batch), width):
+        first = batch.part(at, at + width)
+        until = first.indexes[0] + (width if width > len(batch) else len(first))
+        yield _Piece(guard, requests, first, min(until, len(requests)), outcome, options)
+
+
+def _width(batch: Batch) -> int:
     """Return how many documents one transaction holds."""
-    sample = [each.document for each in verdicts[:: max(len(verdicts) // 20, 1)] if not each.violations]
+    places = range(0, len(batch), max(len(batch) // 20, 1))
+    sample = [batch.documents[place] for place in places if batch.indexes[place] not in batch.found]
     try:
         size = sum(len(bson.encode(each, codec_options=_OPTIONS)) for each in sample) // max(len(sample), 1)
     except ENCODING_ERRORS:  # it is said where they are sent
-        return len(verdicts)
+        return max(len(batch), 1)
     return max(min(BYTES // max(size, 1), REFERRING), 1)
-
-
-async def _stored(guard: Guard, pieces: Sequence[_Piece], session: Any) -> None:
-    """Store what is valid of pieces, one after the other."""
-    for piece in pieces:
-        if piece.outcome.over:
-            return
-        await _store(guard, piece, session)
 
 
 async def _store(guard: Guard, piece: _Piece, session: Any) -> None:
@@ -144,10 +151,12 @@ async def _store(guard: Guard, piece: _Piece, session: Any) -> None:
         if not guard.entry.references:
             await piece.act([()] * len(piece.left), session)
             continue
-        with suppress(_RejectedError):  # the server refused a document: again, without it
+        try:
             await guard.references.store(
                 guard, piece.documents, piece.act, session, ordered=piece.outcome.ordered, work=piece
             )
+        except _RejectedError:  # the server refused a document: all of them again, without it
+            piece.restart()
 
 
 class _RejectedError(Exception):
@@ -164,73 +173,109 @@ class _Piece:
         self,
         guard: Guard,
         requests: list[Offered],
-        left: list[tuple[int, Verdict]],
+        left: Batch,
+        until: int,
         outcome: Outcome,
         options: dict[str, Any],
     ) -> None:
         self.guard = guard
         self.requests = requests
         self.left = left
+        self.until = until
         self.outcome = outcome
         self.options = options
         self.ids: list[Any] = []
         self.acknowledged = True
+        self._taken = left.indexes[-1] + 1
+        self._ahead: dict[int, Batch] = {}
         self.mark()
         self._transaction = False
-        self._sent: list[tuple[int, Document]] = []
+        self._sent: tuple[list[int], list[Document]] = ([], [])
         self._rejected: dict[int, dict[str, Any]] = {}
 
     @property
-    def documents(self) -> list[Document]:
-        """What is left."""
-        return [each.document for _, each in self.left]
+    def documents(self) -> Sequence[Document]:
+        """What is left, of what is judged."""
+        return self.left.documents
+
+    @property
+    def more(self) -> bool:
+        """Whether something is left for the same transaction."""
+        return bool(self.left)
+
+    async def complete(self) -> None:
+        """Judge the rest."""
+        while self._taken < self.until:
+            self.left = self.left.joined(await self._next())
+            self._taken = self.left.indexes[-1] + 1
+        self.mark()
 
     def mark(self) -> None:
         """Begin: `restart` comes back to here."""
         self._marked = (self.left, list(self.ids), self.outcome.mark())
+        self._marked_at = self._taken
 
     def restart(self) -> None:
         """Forget what was done since the mark: it was in a transaction, which begins again."""
         self._transaction = True
         self.left, ids, outcome = self._marked
+        self._taken = self._marked_at
         self.ids = list(ids)
         self.outcome.reset(outcome)
 
     def inserted(self, outcome: None) -> list[Document]:  # noqa: ARG002 - the seam's
         """Return what the last act has stored."""
-        return [document for _, document in self._sent]
+        return self._sent[1]
 
     def take_back(self, documents: Sequence[Document]) -> None:
         """Count documents as left."""
         gone = {id(each) for each in documents}
-        taken = [index for index, each in self._sent if id(each) in gone]
-        kept = [(index, each) for index, each in self._sent if id(each) not in gone]
+        sent = list(zip(*self._sent, strict=True))
+        taken = {index for index, each in sent if id(each) in gone}
+        kept = {index: each for index, each in sent if index not in taken}
         before, ids, outcome = self._marked
         if self.outcome.ordered:
             # What came after the first of them was not to be tried yet, whatever became of it.
             self.outcome.reset(outcome)
             self.outcome.counts["nInserted"] += len(kept)
-            stay = {index for index, _ in kept}
-            self.left = [each for each in before if each[0] not in stay]
+            self.left = before.only({*before.indexes} - kept.keys())
         else:
             self.outcome.counts["nInserted"] -= len(taken)
-            again = {*taken, *(index for index, _ in self.left)}
-            self.left = [each for each in before if each[0] in again]
-        self.ids = [*ids, *(each["_id"] for _, each in kept)]
-        self._sent = []
+            self.left = before.only({*taken, *self.left.indexes})
+        self.ids = [*ids, *(each["_id"] for each in kept.values())]
+        self._sent = ([], [])
         self.mark()
 
     async def act(self, faults: Faults, session: Any, store: Store | None = None, /) -> None:
-        """Store what is valid; note what is not."""
+        """Store what is valid, and note what is not; judge the next ones meanwhile."""
+        store = store or self.guard.store
+        if self._taken == self.until:
+            await self._act(faults, session, store)
+            return
+        # Half of what a bulk takes is the server's time.
+        _, following = await store.overlapped(self._act(faults, session, store), self._next())
+        if not self.left and not self.outcome.over:
+            self.left = following
+            self._taken = following.indexes[-1] + 1
+
+    async def _next(self) -> Batch:
+        """Judge the next ones, once: a transaction that begins again comes by again."""
+        start, portion = self._taken, self.guard.store.portion
+        if start not in self._ahead:
+            span = range(start, min(start + portion, self.until))
+            self._ahead[start] = await _judged(self.guard, self.requests, span, None)
+        return self._ahead[start]
+
+    async def _act(self, faults: Faults, session: Any, store: Store) -> None:
         outcome, guard = self.outcome, self.guard
-        self._sent = []
-        clean = not (self._rejected or any(faults) or any(each.violations for _, each in self.left))
+        self._sent = ([], [])
+        clean = not (self.left.found or any(faults)) and self._rejected.keys().isdisjoint(self.left.indexes)
         if guard.judged and clean:
-            await self._act_on_all(session, store or guard.store)
+            await self._act_on_all(session, store)
             return
         indexes, documents, refused, rejected = [], [], [], []
-        now = await current(guard, [verdict for _, verdict in self.left], session)
-        for (index, _), verdict, faulty in zip(self.left, now, faults, strict=True):
+        now = await current(guard, self.left.verdicts(), session)
+        for index, verdict, faulty in zip(self.left.indexes, now, faults, strict=True):
             found = await tolerated(guard, settled(guard, verdict, faulty))
             if found.violations:
                 refused.append((index, found))
@@ -244,12 +289,12 @@ class _Piece:
             if outcome.ordered:
                 break
         before = outcome.counts["nInserted"]
-        await self._send(indexes, documents, session, store or guard.store)
+        await self._send(indexes, documents, session, store)
         if not outcome.over:
             for index in rejected:
                 outcome.failed(BulkWriteError({"writeErrors": [self._rejected[index]]}), [index], self.requests)
-        self.left = self._again(refused) if outcome.counts["nInserted"] > before else []
-        again = {index for index, _ in self.left}
+        self.left = self._again(refused) if outcome.counts["nInserted"] > before else Batch()
+        again = {*self.left.indexes}
         refused = [each for each in refused if each[0] not in again]
         if not outcome.over:
             for index, found in refused:
@@ -257,35 +302,32 @@ class _Piece:
 
     async def _act_on_all(self, session: Any, store: Store) -> None:
         """Store all that is left: nothing is wrong with any of it."""
-        indexes, documents = [], []
-        for index, verdict in self.left:
-            request, document = self.requests[index], verdict.document
+        for index, document in zip(self.left.indexes, self.left.documents, strict=True):
+            request = self.requests[index]
             if type(request) is not dict or "_id" not in request:
                 named(request, document)
-            indexes.append(index)
-            documents.append(document)
-        await self._send(indexes, documents, session, store)
+        await self._send(self.left.indexes, self.left.documents, session, store)
         # After it was sent, and not before: what the server refuses in a transaction aborts it, and the others are
         # left to be stored without it.
-        self.left = []
+        self.left = Batch()
 
-    def _again(self, refused: list[tuple[int, Verdict]]) -> list[tuple[int, Verdict]]:
+    def _again(self, refused: list[tuple[int, Verdict]]) -> Batch:
         """Return what is to be tried again: unordered documents that may refer to those just stored."""
         entry = self.guard.entry
         if self.outcome.ordered or not any(each.target is entry for each in entry.references):
-            return []
+            return Batch()
         waiting = {index for index, found in refused if {each.code[:3] for each in found.violations} == {"REF"}}
-        return [each for each in self.left if each[0] in waiting]
+        return self.left.only(waiting)
 
-    async def _send(self, indexes: list[int], documents: list[Document], session: Any, store: Store) -> None:
+    async def _send(self, indexes: Sequence[int], documents: Sequence[Document], session: Any, store: Store) -> None:
         """Send documents, a portion at a time; up to the first that the server refuses, where they are ordered."""
-        portion = store.portion
+        portion = max(len(documents), 1) if store.patient else store.portion
         for start in range(0, len(documents), portion):
             until = start + portion
             if not await self._portion(indexes[start:until], documents[start:until], session, store):
                 break
 
-    async def _portion(self, indexes: list[int], documents: list[Document], session: Any, store: Store) -> bool:
+    async def _portion(self, indexes: Sequence[int], documents: Sequence[Document], session: Any, store: Store) -> bool:
         """Send a command; return whether the next one is to be sent."""
         guard, outcome = self.guard, self.outcome
         options = {**self.options, **sendable(session)}
@@ -299,14 +341,17 @@ class _Piece:
                 self._rejected.update((indexes[at], {**each, "index": 0}) for at, each in failed.items())
                 raise _RejectedError from error
             last = min(failed, default=len(documents)) if outcome.ordered else len(documents)
-            self._sent += [(indexes[at], each) for at, each in enumerate(documents) if at < last and at not in failed]
+            stored = [at for at in range(len(documents)) if at < last and at not in failed]
+            self._sent[0].extend(indexes[at] for at in stored)
+            self._sent[1].extend(documents[at] for at in stored)
             outcome.failed(error, indexes, self.requests)
             return not outcome.ordered
         except ENCODING_ERRORS as error:
             raise unencodable(guard.entry, error) from error
         else:
             outcome.counts["nInserted"] += len(documents)
-            self._sent += zip(indexes, documents, strict=True)
+            self._sent[0].extend(indexes)
+            self._sent[1].extend(documents)
             self.ids += result.inserted_ids
             self.acknowledged = result.acknowledged
         return True

@@ -59,6 +59,7 @@ async def look(
     *,
     ordered: bool = True,
     beside: frozenset[str] = frozenset(),
+    seen: set[Hashable] | None = None,
 ) -> Sight:
     """Look at what documents refer to.
 
@@ -68,14 +69,18 @@ async def look(
         session: The session to read in; None for none.
         ordered: Whether the documents are stored in this order.
         beside: The collections whose condemnations do not stand on their documents.
+        seen: What was seen before in the same snapshot, and well, by each reference; what is seen now is added.
     """
+    seen = set() if seen is None else seen
     sight = Sight([()] * len(documents))
     options = {} if session is None else {"session": session}
     for reference in guard.entry.references:
+        collection, guarded = reference.target.collection, protected(reference)
         wanted = distinct(reference, documents)
+        if seen:
+            wanted = {at: each for at, each in wanted.items() if (reference.path, at) not in seen}
         if not wanted:
             continue
-        collection, guarded = reference.target.collection, protected(reference)
         records: dict[str, Document] = {}
         if guarded and collection in beside:
             # Before the look at existence: a deletion that ends between the two is then seen as an absence. The
@@ -86,12 +91,14 @@ async def look(
         also = [CONDEMNED] if guarded else []
         existing = await look_up(guard.store, collection, reference.field, wanted.values(), also, **options)
         if len(existing) == len(wanted) and not records and not any(CONDEMNED in each for each in existing.values()):
+            seen.update((reference.path, each) for each in wanted)
             continue
         missing = []
         for index, path, value in _all_uses(reference, documents):
             there = existing.get(key(value))
             if there is None:
-                missing.append((index, path, value))
+                if (reference.path, key(value)) not in seen:
+                    missing.append((index, path, value))
             elif CONDEMNED in there:
                 sight.condemned[index] = there[CONDEMNED]
             elif records and (record := records.get(Key(collection, reference.field, value).name)):

@@ -110,6 +110,8 @@ class Protocol:
             TransactionRequired: A reference would change, and the server has no transactions.
         """
         keys = named(guard.entry, documents)
+        if work is not None and joins(session):
+            documents, keys = await _complete(guard, work)
         if joins(session):
             return await self._joined(guard, documents, keys, act, session, ordered=ordered)
         if not keys:
@@ -118,6 +120,8 @@ class Protocol:
         # Copies are written beside a pin wherever there are any: their owner's writer changes it, and condemns nothing.
         copies = bool(guard.entry.copies) and await self.transactional(guard.store)
         if work is not None and not copies and await self._optimistic(guard.store, keys.values()):
+            # A majority is waited for once, and what they name is looked at once.
+            _, keys = await _complete(guard, work)
             return await insert(self, guard, act, work, keys, session, ordered=ordered)
         if self.mode != "pinned" and work is None and not await self.transactional(guard.store):
             raise TransactionRequired(
@@ -178,10 +182,11 @@ class Protocol:
                 with self.columns.one() as column:
 
                     async def body(session: Any, column: int = column) -> T:
-                        if work is not None:
-                            work.restart()
-                        sight = await self._pin(guard, documents, keys, session, column, ordered=ordered)
-                        return await act(sight.faults, session)
+                        if work is None:
+                            sight = await self._pin(guard, documents, keys, session, column, ordered=ordered)
+                            return await act(sight.faults, session)
+                        work.restart()
+                        return await self._in_portions(guard, act, work, session, column, ordered=ordered)
 
                     return await transact(
                         guard.store, body, session, why=f"{guard.collection}: references that are pinned"
@@ -189,6 +194,23 @@ class Protocol:
             except _Condemned as signal:
                 await self.wait(guard, signal.flags, until, attempt)
             attempt += 1
+
+    async def _in_portions(
+        self, guard: Guard, act: Storing[T], work: Work, session: Any, column: int, *, ordered: bool
+    ) -> T:
+        """Pin what is left, and let it be stored, until nothing is left: what an act judges while it stores."""
+        seen: set[Hashable] = set()
+        pinned: set[Hashable] = set()
+        while True:
+            documents = work.documents
+            named_here = named(guard.entry, documents)
+            # One transaction: what it has looked at, or pinned, it need not look at or pin once more.
+            keys = {at: each for at, each in named_here.items() if at not in pinned}
+            sight = await self._pin(guard, documents, keys, session, column, ordered=ordered, seen=seen)
+            pinned.update(keys)
+            outcome = await act(sight.faults, session)
+            if not work.more:
+                return outcome
 
     async def _pin(
         self,
@@ -199,10 +221,11 @@ class Protocol:
         column: int,
         *,
         ordered: bool,
+        seen: set[Hashable] | None = None,
     ) -> Sight:
         """Pin what documents refer to, and look at it, in one snapshot."""
         beside = await self.notices.beside(guard.store) if keys else frozenset()
-        sight = await look(guard, documents, session, ordered=ordered, beside=beside)
+        sight = await look(guard, documents, session, ordered=ordered, beside=beside, seen=seen)
         if sight.condemned:
             # What is too large for one transaction is deleted in many, behind its condemnation: a pin would not
             # hold up the ones that are past.
@@ -321,6 +344,11 @@ class _Condemned(Exception):
     def __init__(self, flags: Mapping[int, Document]) -> None:
         super().__init__(flags)
         self.flags = flags
+
+
+async def _complete(guard: Guard, work: Work) -> tuple[Sequence[Document], dict[Hashable, Key]]:
+    await work.complete()
+    return work.documents, named(guard.entry, work.documents)
 
 
 def _being_deleted(guard: Guard, timing: Timing, flags: Mapping[int, Document]) -> BeingDeleted:

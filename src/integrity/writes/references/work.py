@@ -35,6 +35,15 @@ class Work(Protocol):
         """What is left: the documents that the next act is given the faults of."""
         ...
 
+    @property
+    def more(self) -> bool:
+        """Whether an act has left documents that belong into its transaction."""
+        ...
+
+    async def complete(self) -> None:
+        """Have all documents left, before the first act: it is the only one."""
+        ...
+
     def inserted(self, outcome: Any) -> Sequence[Document]:
         """Return what the last act has inserted, in the order of the requests."""
         ...
@@ -57,6 +66,10 @@ class Whole:
 
     def __init__(self, document: Document) -> None:
         self.documents: Sequence[Document] = (document,)
+        self.more = False
+
+    async def complete(self) -> None:
+        """There is nothing but the document."""
 
     def inserted(self, outcome: Any) -> Sequence[Document]:
         """Return the document, unless it was refused."""

@@ -1,0 +1,204 @@
+"""Many documents at once: judged a portion at a time, and stored in one transaction or looked at together."""
+
+import asyncio
+import datetime as dt
+from contextlib import nullcontext
+from typing import Annotated, Any
+
+import pytest
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+import integrity
+import integrity.aio
+from integrity import BeingDeleted, InvalidBulkWrite, Model, Ref
+from integrity.declare.reserved import CONDEMNED
+from integrity.store.asynchronous import AsyncStore
+from integrity.store.blocking import BlockingStore
+from integrity.store.port import Store
+from integrity.writes.references.timing import Timing
+
+Client = MongoClient[dict[str, Any]]
+
+PORTION = 4
+
+
+class Mother(Model, collection="mothers"):
+    id: int
+
+
+class Kid(Model, collection="kids"):
+    id: int
+    mother: Annotated[int | None, Ref(Mother)] = None
+    godmother: Annotated[int | None, Ref(Mother, on_delete="no_action")] = None
+    name: str = "Ann"
+
+
+class Commands(CommandListener):
+    """The names of the commands that were sent, and of what."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        of = event.command.get(event.command_name)
+        self.names.append(f"{event.command_name} {of}" if isinstance(of, str) else event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Nothing."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(params=["blocking", "asynchronous"])
+def insert(request: Any, uri: str, database_name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Insert kids: blocking or not, a few in a portion."""
+    monkeypatch.setattr(BlockingStore, "portion", PORTION)
+    monkeypatch.setattr(AsyncStore, "portion", PORTION)
+
+    def blocking(mode: Any, kids: list[dict[str, Any]], **options: Any) -> Any:
+        with Client(uri) as client:
+            db = integrity.Database(client[database_name], models=[Mother, Kid], references=mode)
+            return db[Kid].insert_many(kids, **options)
+
+    async def other(mode: Any, kids: list[dict[str, Any]], options: Any) -> Any:
+        async with AsyncMongoClient[dict[str, Any]](uri) as client:
+            db = integrity.aio.Database(client[database_name], models=[Mother, Kid], references=mode)
+            return await db[Kid].insert_many(kids, **options)
+
+    def asynchronous(mode: Any, kids: list[dict[str, Any]], **options: Any) -> Any:
+        return asyncio.run(other(mode, kids, options))
+
+    return blocking if request.param == "blocking" else asynchronous
+
+
+@pytest.fixture
+def stored(client: Client, database_name: str) -> Any:
+    """The collection of kids, below three mothers."""
+    client[database_name].mothers.insert_many([{"_id": each} for each in range(3)])
+    return client[database_name].kids
+
+
+def kids(count: int, **others: Any) -> list[dict[str, Any]]:
+    """Return kids; ``at_7={...}`` is what the one at 7 has instead."""
+    found = [{"id": each, "mother": each % 3, "godmother": None, "name": "Ann"} for each in range(count)]
+    for name, change in others.items():
+        found[int(name.removeprefix("at_"))].update(change)
+    return found
+
+
+MODES = pytest.mark.parametrize("mode", ["pinned", "optimistic"])
+COUNTS = pytest.mark.parametrize("count", [PORTION, PORTION + 1, 3 * PORTION])
+
+
+@MODES
+@COUNTS
+@pytest.mark.parametrize("ordered", [True, False])
+def test_all_are_stored_in_their_order(insert: Any, stored: Any, mode: Any, count: int, ordered: bool) -> None:
+    result = insert(mode, kids(count), ordered=ordered)
+    assert result.inserted_ids == list(range(count))
+    assert [each["_id"] for each in stored.find()] == list(range(count))
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "dangling": {"mother": 99},
+    "of the wrong type": {"mother": "x"},
+    "refused by the judge": {"name": ""},
+    "refused by the server": {"id": 0},
+}
+
+
+@MODES
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_fails_in_a_later_portion_fails_alone(
+    insert: Any, stored: Any, mode: Any, ordered: bool, fault: str
+) -> None:
+    count, at = 3 * PORTION, 2 * PORTION + 1
+    with pytest.raises(InvalidBulkWrite) as failed:
+        insert(mode, kids(count, **{f"at_{at}": FAULTS[fault]}), ordered=ordered)
+    expected = [each for each in range(count) if each < at or (each > at and not ordered)]
+    assert [each["index"] for each in failed.value.details["writeErrors"]] == [at]
+    assert sorted(each["_id"] for each in stored.find()) == expected
+    assert failed.value.details["nInserted"] == len(expected)
+
+
+@MODES
+def test_one_that_fails_in_every_portion(insert: Any, stored: Any, mode: Any) -> None:
+    wrong = {"at_1": FAULTS["dangling"], "at_5": {"id": 0}, "at_6": FAULTS["refused by the judge"], "at_9": {"id": 3}}
+    with pytest.raises(BulkWriteError) as failed:
+        insert(mode, kids(12, **wrong), ordered=False)
+    assert [each["index"] for each in failed.value.details["writeErrors"]] == [1, 5, 6, 9]
+    assert failed.value.details["nInserted"] == stored.count_documents({}) == 8
+
+
+def test_a_transaction_that_begins_again_counts_once(insert: Any, stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    real = Store.insert_many
+
+    async def conflicting(self: Store, collection: str, documents: Any, **options: Any) -> Any:
+        if collection == stored.name:
+            calls.append(len(documents))
+            if len(calls) == 2:  # the second portion, when the third one is being judged
+                labels = {"errorLabels": ["TransientTransactionError"]}
+                raise OperationFailure("WriteConflict", 112, labels)
+        return await real(self, collection, documents, **options)
+
+    monkeypatch.setattr(Store, "insert_many", conflicting)
+    result = insert("pinned", kids(3 * PORTION), ordered=False)
+    assert result.inserted_ids == list(range(3 * PORTION))
+    assert stored.count_documents({}) == 3 * PORTION
+    assert calls == [PORTION] * 5
+
+
+PORTIONS = ["insert kids"] * 3
+SENT: dict[str, list[str]] = {
+    "pinned": ["find mothers", "update integrity.pins", *PORTIONS, "commitTransaction"],
+    "optimistic": [*PORTIONS, "find mothers"],
+    "in a transaction": ["find mothers", "update integrity.pins", *PORTIONS, "commitTransaction"],
+}
+
+
+@pytest.mark.parametrize("how", SENT)
+def test_what_they_name_is_looked_at_once(
+    uri: str, database_name: str, stored: Any, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BlockingStore, "portion", PORTION)
+    monkeypatch.setattr(BlockingStore, "patient", False)
+    sent = Commands()
+    mode: Any = "optimistic" if how == "optimistic" else "pinned"
+    with Client(uri, event_listeners=[sent]) as client:
+        db = integrity.Database(client[database_name], models=[Mother, Kid], references=mode)
+        db[Kid].insert_many([{"id": -each, "mother": each - 1} for each in (1, 2, 3)])
+        sent.names.clear()
+        with db.transaction() if how == "in a transaction" else nullcontext():
+            db[Kid].insert_many(kids(3 * PORTION))
+        names = list(sent.names)
+    assert names == SENT[how]
+    assert stored.count_documents({}) == 3 * PORTION + 3
+
+
+def test_some_may_name_nothing(insert: Any, stored: Any) -> None:
+    """The first portion needs no transaction, and the second one does."""
+    nothing = {f"at_{each}": {"mother": None} for each in range(PORTION + 1)}
+    assert insert("pinned", kids(3 * PORTION, **nothing)).inserted_ids == list(range(3 * PORTION))
+    assert stored.count_documents({}) == 3 * PORTION
+
+
+def test_what_a_careless_reference_has_seen_a_careful_one_looks_at_again(client: Client, stored: Any) -> None:
+    """The careless one does not ask whether it is condemned."""
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60)
+    stored.database.mothers.update_one({"_id": 1}, {"$set": {CONDEMNED: {"by": "somebody", "until": soon}}})
+
+    class Careless(Model, collection="kids"):
+        id: int
+        godmother: Annotated[int | None, Ref(Mother, on_delete="no_action")] = None
+        mother: Annotated[int | None, Ref(Mother)] = None
+
+    db = integrity.Database(client[stored.database.name], models=[Mother, Careless], references="pinned")
+    db._guards.references.timing = Timing(patience=0.1)
+    with pytest.raises(BeingDeleted):
+        db[Careless].insert_many([{"id": 1, "godmother": 1, "mother": 0}, {"id": 2, "godmother": 1, "mother": 1}])
+    assert stored.count_documents({}) == 0
