@@ -12,11 +12,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.errors import PoolTimeout
 from integrity.store.forgiving import READS, again, forgive, forgives, writes
+from integrity.store.lean import LeanStore
 from integrity.store.port import (
     Batches,
     Document,
     Filter,
-    Store,
     T,
     U,
     Waiter,
@@ -76,7 +76,7 @@ class AsyncWaiter:
             self._opened.set_result(None)
 
 
-class AsyncStore(Store):
+class AsyncStore(LeanStore):
     """A database of an ``AsyncMongoClient``.
 
     Args:

@@ -16,11 +16,11 @@ from pymongo.database import Database
 from integrity.client.gate import NO_GATE, Gate, OpenGate
 from integrity.errors import PoolTimeout
 from integrity.store.forgiving import READS, again, forgive, forgives, writes
+from integrity.store.lean import LeanStore
 from integrity.store.port import (
     Batches,
     Document,
     Filter,
-    Store,
     T,
     U,
     Waiter,
@@ -80,7 +80,7 @@ class BlockingWaiter:
         self._closed.release()
 
 
-class BlockingStore(Store):
+class BlockingStore(LeanStore):
     """A database of a ``MongoClient``.
 
     Args:

@@ -23,6 +23,7 @@ FIRST_BATCH = 101
 #: Bytes of long keys in one ``$in``: half of what a command holds.
 BYTES = 8_000_000
 _CODEC: CodecOptions[Any] = CodecOptions(**CODEC)
+_SESSION = {"session"}
 _LONG = (str, bytes, dict, list)
 #: Types of keys that are told apart as Python does.
 PLAIN = frozenset({int, str, ObjectId})
@@ -45,10 +46,10 @@ async def look_up(
     """
     wanted = {key(each): each for each in keys}
     projection = _projection((field, *also))
-    if field == "_id" and len(wanted) == 1:
+    if field == "_id" and len(wanted) == 1 and options.keys() <= _SESSION:
         ((at, value),) = wanted.items()
         if type(value) in PLAIN:  # what an insert under one reference looks for: one document, by its name
-            one = await store.find_one(collection, {field: value}, projection=projection, **options)
+            one = await store.one(collection, {field: value}, projection, options.get("session"))
             # By the collection's own collation "A" may be found for "a".
             return {at: one} if one is not None and key(one["_id"]) == at else {}
     steps = tuple(field.split("."))

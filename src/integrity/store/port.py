@@ -311,6 +311,16 @@ class Store(ABC):
         """PyMongo's ``find_one``."""
         return await self.call(collection, "find_one", filter, *args, **options)  # type: ignore[no-any-return]  # the driver's
 
+    async def one(self, collection: str, filter: Filter, projection: Mapping[str, Any], session: Any) -> Any:
+        """Return a document that matches, or None: a ``find_one`` for those who ask at every write."""
+        options = {} if session is None else {"session": session}
+        return await self.find_one(collection, filter, projection=projection, **options)
+
+    async def matched(self, collection: str, filter: Filter, update: Filter, session: Any, *, many: bool) -> int:
+        """Update what matches, in a transaction; return how many did."""
+        method = self.update_many if many else self.update_one
+        return (await method(collection, filter, update, session=session)).matched_count
+
     async def find_one_and_update(
         self, collection: str, filter: Filter, update: Any, **options: Any
     ) -> Document | None:

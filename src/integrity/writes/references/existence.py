@@ -71,7 +71,6 @@ async def look(
         beside: The collections whose condemnations do not stand on their documents.
         seen: What was seen before in the same snapshot, and well, by each reference; what is seen now is added.
     """
-    seen = set() if seen is None else seen
     sight = Sight([()] * len(documents))
     options = {} if session is None else {"session": session}
     for reference in guard.entry.references:
@@ -91,13 +90,14 @@ async def look(
         also = [CONDEMNED] if guarded else []
         existing = await look_up(guard.store, collection, reference.field, wanted.values(), also, **options)
         if len(existing) == len(wanted) and not records and not any(CONDEMNED in each for each in existing.values()):
-            seen.update((reference.path, each) for each in wanted)
+            if seen is not None:
+                seen.update((reference.path, each) for each in wanted)
             continue
         missing = []
         for index, path, value in _all_uses(reference, documents):
             there = existing.get(key(value))
             if there is None:
-                if (reference.path, key(value)) not in seen:
+                if not seen or (reference.path, key(value)) not in seen:
                     missing.append((index, path, value))
             elif CONDEMNED in there:
                 sight.condemned[index] = there[CONDEMNED]

@@ -81,9 +81,8 @@ async def touch(store: Store, keys: Iterable[Key], column: int, session: Any) ->
     """
     numbers = sorted({row(each) * COLUMNS + column for each in keys})
     wanted = {"_id": numbers[0] if len(numbers) == 1 else {"$in": numbers}}
-    method = store.update_one if len(numbers) == 1 else store.update_many
-    result = await method(COLLECTION, wanted, {"$inc": {"n": 1}}, session=session)
-    if result.matched_count != len(numbers):  # an unpinned reference must not pass for a pinned one
+    matched = await store.matched(COLLECTION, wanted, {"$inc": {"n": 1}}, session, many=len(numbers) > 1)
+    if matched != len(numbers):  # an unpinned reference must not pass for a pinned one
         raise PinsMissing
 
 

@@ -1,0 +1,47 @@
+"""What guards ask most, as plain commands: the driver's own methods do twice as much for the same question.
+
+A command is not repeated by the driver where a connection is lost; then the driver's method is called, which is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson.errors import InvalidBSON
+from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
+
+from integrity.store.port import Document, Filter, Store
+
+
+class LeanStore(Store):
+    """A database that the driver runs commands on."""
+
+    #: The driver's database, with the codec options to read with.
+    _database: Any
+
+    async def one(self, collection: str, filter: Filter, projection: Mapping[str, Any], session: Any) -> Any:
+        """Run ``find`` for one document."""
+        database = self._database
+        command: Document = {
+            "find": collection, "filter": filter, "projection": projection, "limit": 1, "singleBatch": True
+        }  # fmt: skip
+        inside = session is not None and session.in_transaction
+        if not inside and database.read_concern.level is not None:
+            command["readConcern"] = database.read_concern.document
+        how = {"codec_options": database.codec_options, "read_preference": database.read_preference}
+        try:
+            reply = await self.command(command, session=session, **how)
+        except (AutoReconnect, OperationFailure, InvalidBSON, NotImplementedError) as error:
+            if isinstance(error, ServerSelectionTimeoutError) or (inside and not isinstance(error, InvalidBSON)):
+                raise
+            return await super().one(collection, filter, projection, session)
+        return next(iter(reply["cursor"]["firstBatch"]), None)
+
+    async def matched(self, collection: str, filter: Filter, update: Filter, session: Any, *, many: bool) -> int:
+        """Run ``update`` in a transaction: what it meets there is raised, and not reported."""
+        change = {"q": filter, "u": update, "multi": many}
+        reply = await self.command({"update": collection, "updates": [change]}, session=session)
+        if failed := reply.get("writeErrors"):
+            raise OperationFailure(failed[0].get("errmsg", ""), failed[0].get("code"), failed[0])
+        return int(reply["n"])

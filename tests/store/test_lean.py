@@ -1,0 +1,115 @@
+"""What guards ask most goes as plain commands, and means what the driver's methods mean."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Annotated, Any
+
+import mongomock
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect, OperationFailure
+
+import integrity
+from integrity import DanglingReference, Model, Ref
+from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
+from integrity.writes.references.pins import COLLECTION as PINS
+
+Client = MongoClient[dict[str, Any]]
+Failing = Callable[..., AbstractContextManager[None]]
+
+
+class Shelf(Model, collection="shelves"):
+    id: int
+
+
+class Book(Model, collection="books"):
+    id: int
+    shelf: Annotated[int, Ref(Shelf)]
+
+
+@pytest.fixture
+def mine(uri: str) -> Iterator[Client]:
+    """A client whose commands alone can be made to fail."""
+    with Client(uri, appName="lean") as client:
+        yield client
+
+
+@pytest.fixture
+def failing(client: Client) -> Failing:
+    """Make a command fail once, with what happens to it."""
+
+    @contextmanager
+    def failing(command: str, **data: Any) -> Iterator[None]:
+        data = {"failCommands": [command], "appName": "lean", **data}
+        client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
+        try:
+            yield
+        finally:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+    return failing
+
+
+LOST = {"closeConnection": True}
+STEPPED_DOWN = {"errorCode": 11602}  # InterruptedDueToReplStateChange
+CONFLICT = {"errorCode": 112, "errorLabels": ["TransientTransactionError"]}
+
+
+@pytest.mark.parametrize("how", [LOST, STEPPED_DOWN], ids=["lost", "stepped down"])
+@pytest.mark.parametrize("mode", ["pinned", "optimistic"])
+def test_a_look_that_is_not_answered_is_repeated(
+    mine: Client, failing: Failing, database_name: str, mode: Any, how: dict[str, Any]
+) -> None:
+    db = integrity.Database(mine[database_name], models=[Shelf, Book], references=mode)
+    db[Shelf].insert_one({"id": 1})
+    db[Book].insert_one({"id": 1, "shelf": 1})
+    with failing("find", **how):
+        db[Book].insert_one({"id": 2, "shelf": 1})
+    with failing("find", **how), pytest.raises(DanglingReference):
+        db[Book].insert_one({"id": 3, "shelf": 2})
+    assert [each["_id"] for each in db[Book].find().sort("_id")] == [1, 2]
+
+
+@pytest.mark.parametrize("how", [LOST, STEPPED_DOWN, CONFLICT], ids=["lost", "stepped down", "in conflict"])
+def test_a_pin_that_is_not_answered_begins_the_transaction_again(
+    mine: Client, failing: Failing, database_name: str, how: dict[str, Any]
+) -> None:
+    db = integrity.Database(mine[database_name], models=[Shelf, Book], references="pinned")
+    db[Shelf].insert_one({"id": 1})
+    db[Book].insert_one({"id": 1, "shelf": 1})
+    pins = sum(each["n"] for each in mine[database_name][PINS].find())
+    labels = {"errorLabels": ["TransientTransactionError"]}
+    with failing("update", **how, **({} if "errorLabels" in how or how is LOST else labels)):
+        db[Book].insert_one({"id": 2, "shelf": 1})
+    assert sum(each["n"] for each in mine[database_name][PINS].find()) == pins + 1
+    assert mine[database_name].books.count_documents({}) == 2
+
+
+def test_in_a_transaction_what_is_lost_is_raised(mine: Client, failing: Failing, database_name: str) -> None:
+    """A second look in it would not be answered either: it has ended with its connection."""
+    store = BlockingStore(mine[database_name])
+    mine[database_name].shelves.insert_one({"_id": 1})
+    with mine.start_session() as session, session.start_transaction():
+        assert run(store.one("shelves", {"_id": 1}, {"_id": 1}, session)) == {"_id": 1}
+        with failing("find", **LOST), pytest.raises(AutoReconnect) as lost:
+            run(store.one("shelves", {"_id": 1}, {"_id": 1}, session))
+        assert lost.value.has_error_label("TransientTransactionError")
+        session.abort_transaction()
+
+
+def test_what_the_server_says_of_an_update_is_raised(mine: Client, database_name: str) -> None:
+    store = BlockingStore(mine[database_name])
+    mine[database_name].shelves.insert_one({"_id": 1})
+    with mine.start_session() as session, session.start_transaction():
+        assert run(store.matched("shelves", {}, {"$inc": {"n": 1}}, session, many=True)) == 1
+        with pytest.raises(OperationFailure, match="'_id'"):
+            run(store.matched("shelves", {}, {"$set": {"_id": 2}}, session, many=False))
+        session.abort_transaction()
+
+
+def test_a_stand_in_without_commands_is_asked_by_its_methods() -> None:
+    database: Any = mongomock.MongoClient().shop
+    database.shelves.insert_one({"_id": 1})
+    assert run(BlockingStore(database).one("shelves", {"_id": 1}, {"_id": 1}, None)) == {"_id": 1}
+    assert run(BlockingStore(database).one("shelves", {"_id": 2}, {"_id": 1}, None)) is None
