@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from bson import ObjectId
 from pydantic_core import core_schema
 
 from integrity.declare.constraint import Allow, Marker
@@ -56,6 +57,29 @@ def least(schema: Any, policy: Policy, markers: Iterable[Marker]) -> int:
     """Return how many elements an array, or fields a mapping, has at least by its declaration and the policy."""
     empty = policy.allow_empty_containers or any(each in ([], {}) for each in _allowed(markers, list, dict))
     return max(schema.get("min_length") or 0, 0 if empty else 1)
+
+
+def in_rust(schema: Any, full: Any) -> Any:
+    """Return what a write's value may be without a call of Python, before the schema that calls it.
+
+    Most dates have no zone, and most ``_id``s are ObjectIds: what the functions of `full` return as it is.
+
+    Args:
+        schema: The core schema.
+        full: What `leaf.Leaf` has made of it, for a write.
+    """
+    if schema["type"] == "datetime":
+        if schema.get("tz_constraint") is not None:
+            return full
+        inner = full
+        while inner["type"] != "datetime":
+            inner = inner["schema"]
+        first = {**inner, "tz_constraint": "naive"}
+    elif schema["type"] == "any" or schema.get("cls") is ObjectId:
+        first = dict(core_schema.is_instance_schema(ObjectId))
+    else:
+        return full
+    return core_schema.union_schema([first, full], mode="left_to_right")
 
 
 def nan(schema: Any, policy: Policy) -> bool:

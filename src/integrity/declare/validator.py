@@ -138,7 +138,7 @@ class _Transform:
         if kind in _WRAPPINGS:
             return self._wrapping(schema, found)
         if coerces(schema):
-            return self.leaf.is_instance(schema["schema"])
+            return self._quick(schema["schema"], self.leaf.is_instance(schema["schema"]))
         if kind in {"list", "dict"}:
             return self._container(schema, found)
         if kind in {"set", "frozenset", "tuple"}:
@@ -173,7 +173,7 @@ class _Transform:
     def _leaf(self, schema: Any, found: _Markers) -> Any:
         schema, kind, policy = _without(schema, "ref"), schema["type"], self.policy
         if policy is None or kind not in {"str", "float", "decimal"}:
-            return self.leaf.bson(schema)
+            return self._quick(schema, self.leaf.bson(schema))
         if kind == "str":
             return glance.of_string(schema, policy, found, self.config, stored=not self.write)
         nan = glance.nan(schema, policy)
@@ -182,6 +182,9 @@ class _Transform:
             is_decimal = core_schema.is_instance_schema(Decimal128)
             return is_decimal if nan else after(_finite, is_decimal)
         return self.leaf.bson(schema if nan else {**schema, "allow_inf_nan": False})
+
+    def _quick(self, schema: Any, made: Any) -> Any:
+        return glance.in_rust(schema, made) if self.write and self.policy is not None else made
 
     def _define(self, definitions: Any) -> None:
         self.definitions |= {each["ref"]: each for each in definitions}

@@ -56,14 +56,18 @@ class _Checker:
             return lambda value: made[0] is None or made[0](value)
         made = self.known[at] = [None]
         within = declared.policy or above
-        looks = [(name, check) for name, each in declared.fields.items() if (check := self.of_node(each.node, within))]
+        looks = [
+            (name, _passed(each.node), check)
+            for name, each in declared.fields.items()
+            if (check := self.of_node(each.node, within))
+        ]
         judged = declared.judged_values
         values = self.of_node(judged, within) if judged is not None else None
         names = declared.fields.keys()
 
         def look(value: dict[str, Any]) -> bool:
-            for name, check in looks:
-                if name in value and not check(value[name]):
+            for name, passed, check in looks:
+                if name in value and type(each := value[name]) is not passed and not check(each):
                     return False
             return values is None or all(values(each) for name, each in value.items() if name not in names)
 
@@ -130,3 +134,8 @@ class _Checker:
         values = declared.judged_values
         nodes = [each.node for each in declared.fields.values()] + ([values] if values is not None else [])
         return any(self._needed(each, seen) for each in nodes)
+
+
+def _passed(node: Node) -> type | None:
+    """Return the type of what needs no look: most ``_id``s of any type are generated ObjectIds."""
+    return ObjectId if node.anything and not any(isinstance(each, Forbid) for each in node.markers) else None

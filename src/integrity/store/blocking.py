@@ -128,10 +128,14 @@ class BlockingStore(LeanStore):
         return found
 
     async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
-        if self._gate is NO_GATE:  # which is passed once for each document
+        if self._gate is not NO_GATE:
+            with self._gate.permit():
+                return self._called(collection, method, args, options)
+        # Once for each document, without a call more than it takes.
+        found = self._known.get(collection)
+        if found is None or method in READS:
             return self._called(collection, method, args, options)
-        with self._gate.permit():
-            return self._called(collection, method, args, options)
+        return getattr(found, method)(*args, **options)
 
     def _called(self, collection: str, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         try:
