@@ -205,8 +205,11 @@ def insert(model: type[Model], document: Document, above: Any = None) -> Operati
     return operation
 
 
-def insert_many(model: type[Model], documents: Sequence[Document], *, ordered: bool = True) -> Operation:
+def insert_many(
+    model: type[Model], documents: Sequence[Document], *, ordered: bool = True, portion: int = 1000
+) -> Operation:
     async def operation(guard: Callable[[type[Model]], Guard]) -> Promise:
+        guard(model).store.portion = portion
         try:
             await inserts.insert_many(guard(model), documents, ordered=ordered)
         except InvalidBulkWrite as error:

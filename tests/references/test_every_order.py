@@ -38,6 +38,7 @@ MODELS: dict[str, list[type[Model]]] = {
     "insert, set null": [Parent, Note],
     "delete, delete": [Parent, Part],
     "bulk insert, delete_many": [Parent, Child],
+    "bulk insert in portions, delete_many": [Parent, Child],
     "inserts together, delete_many": [Parent, Child],
     "re-parent, delete": [Parent, Child],
     "insert, key change": [Parent, Label],
@@ -70,6 +71,11 @@ SCENES: dict[str, tuple[dict[str, Any], Operation, Operation]] = {
     "bulk insert, delete_many": (
         {"parents": PARENTS},
         insert_many(Child, [{"_id": 1, "parent": 1}, {"_id": 2, "parent": 2}], ordered=False),
+        delete(Parent, {}, many=True),
+    ),
+    "bulk insert in portions, delete_many": (
+        {"parents": PARENTS},
+        insert_many(Child, [{"_id": 1, "parent": 1}, {"_id": 2, "parent": 2}], portion=1),
         delete(Parent, {}, many=True),
     ),
     "inserts together, delete_many": (
