@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import mongomock
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
 
 import integrity
 from integrity import DanglingReference, Model, Ref
@@ -113,3 +113,18 @@ def test_a_stand_in_without_commands_is_asked_by_its_methods() -> None:
     database.shelves.insert_one({"_id": 1})
     assert run(BlockingStore(database).one("shelves", {"_id": 1}, {"_id": 1}, None)) == {"_id": 1}
     assert run(BlockingStore(database).one("shelves", {"_id": 2}, {"_id": 1}, None)) is None
+
+
+@pytest.mark.parametrize("mode", ["pinned", "optimistic"])
+def test_what_the_server_does_not_take_is_told_in_the_drivers_own_words(
+    mine: Client, database_name: str, mode: Any
+) -> None:
+    db = integrity.Database(mine[database_name], models=[Shelf, Book], references=mode)
+    db[Shelf].insert_one({"id": 1})
+    db[Book].insert_one({"id": 1, "shelf": 1})
+    with pytest.raises(DuplicateKeyError) as ours:
+        db[Book].insert_one({"id": 1, "shelf": 1})
+    with pytest.raises(DuplicateKeyError) as theirs:
+        mine[database_name].books.insert_one({"_id": 1})
+    assert ours.value.details == theirs.value.details
+    assert mine[database_name].books.count_documents({}) == 1

@@ -212,7 +212,7 @@ class BlockingStore(LeanStore):
         try:
             thread.start()
         except RuntimeError:  # there are as many threads as there may be, or the interpreter is at its end
-            return await sending, await work
+            return await super().overlapped(sending, work)
         # The sender first: it would wait as long as the interpreter lets a thread run, and the server with it.
         time.sleep(_HEAD_START)  # noqa: ASYNC251 - there is no loop: this coroutine never suspends
         try:

@@ -41,7 +41,15 @@ class LeanStore(Store):
     async def matched(self, collection: str, filter: Filter, update: Filter, session: Any, *, many: bool) -> int:
         """Run ``update`` in a transaction: what it meets there is raised, and not reported."""
         change = {"q": filter, "u": update, "multi": many}
-        reply = await self.command({"update": collection, "updates": [change]}, session=session)
+        reply = await self._within({"update": collection, "updates": [change]}, session)
         if failed := reply.get("writeErrors"):
             raise OperationFailure(failed[0].get("errmsg", ""), failed[0].get("code"), failed[0])
         return int(reply["n"])
+
+    async def inserted(self, collection: str, document: Document, session: Any) -> bool:
+        """Run ``insert`` in a transaction."""
+        reply = await self._within({"insert": collection, "documents": [document]}, session)
+        return not reply.get("writeErrors")
+
+    async def _within(self, command: Document, session: Any) -> Document:
+        return await self.command(command, session=session, codec_options=self._database.codec_options)

@@ -15,6 +15,7 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion, TypeEncoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from pymongo import _csot  # the deadline of `with pymongo.timeout(...)`; there is no public word for it
+from pymongo.errors import WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.results import (
@@ -253,7 +254,12 @@ class Store(ABC):
             sending: Talks to the server.
             work: Computes, and needs no session.
         """
-        return await sending, await work
+        try:
+            sent = await sending
+        except BaseException:
+            work.close()  # it is not begun, and never will be
+            raise
+        return sent, await work
 
     def waiter(self) -> Waiter | None:
         """Return something to wait for another caller of this process by; None where callers do not wait."""
@@ -320,6 +326,14 @@ class Store(ABC):
         """Update what matches, in a transaction; return how many did."""
         method = self.update_many if many else self.update_one
         return (await method(collection, filter, update, session=session)).matched_count
+
+    async def inserted(self, collection: str, document: Document, session: Any) -> bool:
+        """Insert a document that has its ``_id``, in a transaction; return whether the server took it."""
+        try:
+            await self.insert_one(collection, document, session=session)
+        except WriteError:  # which aborts the transaction
+            return False
+        return True
 
     async def find_one_and_update(
         self, collection: str, filter: Filter, update: Any, **options: Any

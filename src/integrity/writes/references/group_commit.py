@@ -182,7 +182,8 @@ async def _pinned(protocol: Protocol, guard: Guard, seats: list[Seat]) -> None:
 
 async def _insert(store: Store, collection: str, seats: list[Seat], session: Any) -> None:
     if len(seats) == 1:
-        await store.insert_one(collection, seats[0].document, session=session)
+        if not await store.inserted(collection, seats[0].document, session):
+            raise _RejectedError({0})
         return
     try:
         await store.insert_many(collection, _documents(seats), session=session)
