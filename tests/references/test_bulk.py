@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import importlib
 from contextlib import nullcontext
 from typing import Annotated, Any
 
@@ -178,6 +179,24 @@ def test_what_they_name_is_looked_at_once(
         names = list(sent.names)
     assert names == SENT[how]
     assert stored.count_documents({}) == 3 * PORTION + 3
+
+
+def test_a_transaction_holds_so_many_bytes(insert: Any, stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the first portion is short and the next ones are long."""
+    monkeypatch.setattr(importlib.import_module("integrity.writes.insert_many"), "BYTES", 2000)
+    begun = []
+    real = Store.matched
+
+    async def counting(self: Store, collection: str, *args: Any, **options: Any) -> int:
+        begun.append(collection)
+        return await real(self, collection, *args, **options)
+
+    for each in (BlockingStore, AsyncStore):
+        monkeypatch.setattr(each, "matched", counting)
+    long = {f"at_{each}": {"name": "A" * 600} for each in range(PORTION, 3 * PORTION)}
+    assert insert("pinned", kids(3 * PORTION, **long)).inserted_ids == list(range(3 * PORTION))
+    assert stored.count_documents({}) == 3 * PORTION
+    assert len(begun) == 1 + 4, "four short ones; and eight long ones, two in a transaction"
 
 
 def test_some_may_name_nothing(insert: Any, stored: Any) -> None:

@@ -135,14 +135,19 @@ def _pieces(
 
 
 def _width(batch: Batch) -> int:
-    """Return how many documents one transaction holds."""
+    """Return how many documents one transaction holds, were all as long as these."""
+    return max(min(BYTES // max(_bytes(batch) // max(len(batch), 1), 1), REFERRING), 1)
+
+
+def _bytes(batch: Batch) -> int:
+    """Return about how many bytes documents have: a few of them are measured."""
     places = range(0, len(batch), max(len(batch) // 20, 1))
     sample = [batch.documents[place] for place in places if batch.indexes[place] not in batch.found]
     try:
-        size = sum(len(bson.encode(each, codec_options=_OPTIONS)) for each in sample) // max(len(sample), 1)
+        measured = [len(bson.encode(each, codec_options=_OPTIONS)) for each in sample]
     except ENCODING_ERRORS:  # it is said where they are sent
-        return max(len(batch), 1)
-    return max(min(BYTES // max(size, 1), REFERRING), 1)
+        return 0
+    return sum(measured) * len(batch) // max(len(sample), 1)
 
 
 async def _store(guard: Guard, piece: _Piece, session: Any) -> None:
@@ -187,7 +192,8 @@ class _Piece:
         self.ids: list[Any] = []
         self.acknowledged = True
         self._taken = left.indexes[-1] + 1
-        self._ahead: dict[int, Batch] = {}
+        self._ahead: dict[int, Batch | None] = {}
+        self._room = BYTES - _bytes(left)
         self.mark()
         self._transaction = False
         self._sent: tuple[list[int], list[Document]] = ([], [])
@@ -205,9 +211,9 @@ class _Piece:
 
     async def complete(self) -> None:
         """Judge the rest."""
-        while self._taken < self.until:
-            self.left = self.left.joined(await self._next())
-            self._taken = self.left.indexes[-1] + 1
+        while self._taken < self.until and (following := await self._next()):
+            self.left = self.left.joined(following)
+            self._taken = following.indexes[-1] + 1
         self.mark()
 
     def mark(self) -> None:
@@ -254,16 +260,23 @@ class _Piece:
             return
         # Half of what a bulk takes is the server's time.
         _, following = await store.overlapped(self._act(faults, session, store), self._next())
-        if not self.left and not self.outcome.over:
+        if following and not self.left and not self.outcome.over:
             self.left = following
             self._taken = following.indexes[-1] + 1
 
-    async def _next(self) -> Batch:
-        """Judge the next ones, once: a transaction that begins again comes by again."""
+    async def _next(self) -> Batch | None:
+        """Judge the next ones, once: a transaction that begins again comes by again.
+
+        None where they are so much longer than the first that they do not fit in: then this piece ends before them.
+        """
         start, portion = self._taken, self.guard.store.portion
         if start not in self._ahead:
             span = range(start, min(start + portion, self.until))
-            self._ahead[start] = await _judged(self.guard, self.requests, span, None)
+            batch = await _judged(self.guard, self.requests, span, None)
+            self._room -= _bytes(batch)
+            self._ahead[start] = batch if self._room >= 0 else None
+        if self._ahead[start] is None:
+            self.until = start
         return self._ahead[start]
 
     async def _act(self, faults: Faults, session: Any, store: Store) -> None:
