@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from integrity.audit import Baseline, Options, State, audit
 from integrity.audit import baseline as files
+from integrity.audit.spool import packed, unpacked
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.errors import AuditError
@@ -29,6 +30,14 @@ def test_a_violation_is_known_by_code_collection_id_and_path() -> None:
     assert len(known) == 1
     others = [violation(2), violation("1"), violation(ObjectId()), violation(path="x"), violation(code="SCH003")]
     assert len({files.fingerprint(each) for each in others} | known) == 6
+
+
+def test_what_is_no_utf8_is_known_too() -> None:
+    """Kept on disk, a long list of violations has it escaped; both are one violation."""
+    odd = violation("a\udcff", path="\udcfe.size")
+    (kept,) = unpacked(packed(odd))
+    assert kept.path != odd.path
+    assert files.fingerprint(kept) == files.fingerprint(odd)
 
 
 def test_new_known_and_gone(database: Database[dict[str, Any]], tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from bson import Binary, Decimal128, Int64, ObjectId
+from bson import Binary, Decimal128, Int64, ObjectId, encode
 from bson.datetime_ms import DatetimeMS
+from bson.raw_bson import RawBSONDocument
 from pydantic import Field, field_validator, model_validator
 from pymongo.database import Database
 
@@ -319,3 +320,28 @@ def test_one_collection_of_several(check: Audit, database: Database[dict[str, An
     found = check([Person, Party], Options(collections=("parties",)))
     assert found.places == [("REF001", 1, "host")]
     assert list(found.scanned) == ["parties"]
+
+
+class Weighed(Model, collection="weighed"):
+    id: int
+    weight: Decimal128
+    others: list[Decimal128] | None = None
+    price: Decimal | None = None
+
+
+@pytest.mark.parametrize("pushdown", [True, False])
+def test_a_decimal128_that_is_no_number(check: Audit, database: Database[dict[str, Any]], pushdown: bool) -> None:
+    weights = [Decimal128(each) for each in ("1", "NaN", "Infinity", "-Infinity", "9.99E+6144", "sNaN")]
+    database.weighed.insert_many({"_id": at, "weight": each} for at, each in enumerate(weights))
+    database.weighed.insert_one({"_id": 9, "weight": weights[0], "others": [weights[0], weights[1]]})
+    expected = [("EMP005", each, "weight") for each in (1, 2, 3, 5)] + [("EMP005", 9, "others.1")]
+    assert check([Weighed], Options(pushdown=pushdown)).places == expected
+
+
+def test_a_string_that_is_no_utf8_where_a_decimal_is_declared(check: Audit, database: Database[dict[str, Any]]) -> None:
+    raw = encode({"_id": 1, "weight": Decimal128("1"), "price": "a##"}).replace(b"##", b"\xff\xfe")
+    database.weighed.insert_one(RawBSONDocument(raw))
+    database.weighed.insert_one({"_id": 2, "weight": Decimal128("1"), "price": 5})
+    found = check([Weighed])
+    assert found.complete
+    assert found.places == [("SCH001", 2, "price"), ("SCH003", 1, "price")]

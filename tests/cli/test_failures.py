@@ -217,3 +217,42 @@ def test_a_reader_that_goes_away_is_no_traceback(
         running.stdout.close()
         assert running.wait() == 2
         assert running.stderr.read() == b"integrity: the reader of the report went away before its end.\n"
+
+
+BAD = {
+    "an ObjectId that is none": (["--since", '{"$oid": "x"}'], "is no time"),
+    "an _id that is none": (["--since", '{"$numberDecimal": "x"}'], "is no time"),
+    "a rate that is no number": (["--max-rate", "nan"], "nan is no finite number"),
+    "a rate without an end": (["--max-rate", "inf"], "inf is no finite number"),
+    "a time that is no number": (["--max-time", "nan"], "nan is no finite number"),
+    "a baseline of too many digits": (["--baseline", "known"], "known is no baseline"),
+    "a number for a file": (["--config", "integrity.toml"], "output-file is a file's name, in quotes, not 3"),
+    "two reports in one file": (["--output", "json=one", "--output", "text=./one"], "Two reports would be written to"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_a_command_is_given_is_looked_at(
+    command: Command, models: Path, at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    (tmp_path / "known").write_text(f"# integrity baseline 2\n{'f' * 17}\n")
+    (tmp_path / "integrity.toml").write_text("output-file = 3\n")
+    given, said = BAD[what]
+    monkeypatch.chdir(tmp_path)
+    if what != "a number for a file":
+        (tmp_path / "integrity.toml").unlink()
+    found = command("audit", models, "--uri", at, *given)
+    assert found.status == 2
+    assert said in found.err
+    assert "unexpected" not in found.err
+
+
+def test_an_option_of_several_words_may_stand_in_the_environment(
+    command: Command, models: Path, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own name, as it is written on the command line."""
+    monkeypatch.setenv("INTEGRITY_AUDIT_COLLECTION", "payments")
+    assert "'payments'" in refused(command("audit", models, "--uri", at))
+    monkeypatch.setenv("INTEGRITY_AUDIT_COLLECTION", "customers")
+    monkeypatch.setenv("INTEGRITY_AUDIT_OUTPUT", "nonsense")
+    assert "--output nonsense: write FORMAT=FILE" in command("audit", models, "--uri", at).err

@@ -11,7 +11,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from integrity import Model, Ref, Unique
+from integrity import Forbid, Model, Ref, Unique
 from integrity.audit import AuditResult, Baseline, Options, audit
 from integrity.audit.baseline import known as known_by
 from integrity.declare.registry import Registry
@@ -136,3 +136,29 @@ def test_what_was_written_by_no_object_id_is_dated_by_a_declared_field(
         evidence = run(gather(store, registry, result))
     assert (len(evidence.written), evidence.undated, evidence.dates) == (6, 0, {"dated": "created_at"})
     assert [f"{each:%Y-%m-%d}" for each in evidence.written.ends("EMP001") or ()] == ["2024-01-01", "2024-06-01"]
+
+
+class Member(Model, collection="members"):
+    id: int
+    name: str
+    born: dt.datetime
+    code: Annotated[str | None, Forbid(lambda value: {"A": 1}[value.upper()] == 2)] = None
+
+
+def test_a_redacted_report_shows_no_date_and_no_text_of_an_error(
+    client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    """The only date of a document may be a birthday, and what a function raises quotes what it was given."""
+    database = client[database_name]
+    database.members.insert_one(
+        {"_id": 1, "name": "", "born": dt.datetime(1987, 3, 14, tzinfo=dt.UTC), "code": "topsecret"}
+    )
+    store, registry = BlockingStore(database), Registry([Member])
+    with run(audit(store, registry)) as result:
+        shown, hidden = (run(gather(store, registry, result, redacted=each)) for each in (False, True))
+        assert shown.dates == {"members": "born"}
+        assert not hidden.dates
+        assert not len(hidden.written)
+        texts = [each.redacted().message for each in result.violations]
+    assert len(texts) == 2
+    assert not any("secret" in each.lower() for each in texts)

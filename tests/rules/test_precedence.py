@@ -63,7 +63,9 @@ def code(annotation: Any, value: Any, **keywords: Any) -> str | None:
         # What the policy refuses comes before the type.
         (int, "", "EMP001"), (int, " ", "EMP002"), (int, "\\N", "FRB001"), (int, [], "EMP003"), (str, {}, "EMP003"),
         (int, float("nan"), "EMP005"), (str, float("inf"), "EMP005"), (int, Decimal128("NaN"), "EMP005"),
-        (Decimal, Decimal128("-Infinity"), "EMP005"), (int, None, "EMP004"), (list[int], None, "EMP004"),
+        (Decimal, Decimal128("-Infinity"), "EMP005"), (Decimal128, Decimal128("5"), None),
+        (Decimal128, Decimal128("NaN"), "EMP005"), (Decimal128 | None, Decimal128("Infinity"), "EMP005"),
+        (int, None, "EMP004"), (list[int], None, "EMP004"),
         (int, ABSENT, "SCH002"), (int | None, None, None), (int | None, ABSENT, "SCH002"),
         (Annotated[str, Field(min_length=2)], "", "EMP001"), (Annotated[str, Field(min_length=2)], "a", "SCH003"),
         (Annotated[list[int], Field(min_length=2)], [], "EMP003"),

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from integrity.audit.spool import escaped
 from integrity.errors import AuditError
 from integrity.violation import Violation, extended_json
 
@@ -38,6 +39,7 @@ UNTOLD: Scope = ("", "")
 def fingerprint(violation: Violation) -> int:
     """Return what a violation is known by."""
     named = [violation.code, violation.collection, extended_json(violation.id), violation.path]
+    named = escaped(named)  # as it is when the violation was kept on disk meanwhile
     text = json.dumps(named, separators=(",", ":"), default=str)
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
@@ -117,6 +119,8 @@ def _parsed(lines: list[str]) -> Iterator[Known]:
             code, collection = json.loads(line)
             scope = (str(code), str(collection))
         else:
+            if len(line) != _DIGITS or not line.isalnum():
+                raise ValueError
             yield scope, int(line, 16)
 
 

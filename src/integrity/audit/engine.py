@@ -28,7 +28,7 @@ from integrity.rules import RULES
 from integrity.server.apply import diff
 from integrity.store.failure import reason
 from integrity.store.port import Document, Store
-from integrity.violation import Violation, quote
+from integrity.violation import Violation
 
 OnProgress = Callable[[Progress], None]
 
@@ -216,7 +216,8 @@ class _Run:
             return reason(error)
         if isinstance(error, UnicodeEncodeError):
             # Read with its bytes kept apart; what it stands in, such as an _id, cannot be asked for by it.
-            return f"the string {quote(error.object)} in it is no valid UTF-8, and nothing can be looked up by it."
+            # And not quoted: this sentence stands in redacted reports too.
+            return "a string in it is no valid UTF-8, and nothing can be looked up by it."
         names = {each.collection: None for each in [entry, *self._needed(entry)]}
         for name in names:
             if (which := await unreadable(self._store, name)) is not None:

@@ -107,6 +107,8 @@ def scalar(slot: Slot) -> Tests:
         low, high = dt.datetime.min, dt.datetime.max.replace(microsecond=999000)  # noqa: DTZ901 - as PyMongo reads it
         return _between({"date"}, {"$gte": low, "$lte": high})
     only(schema, {"cls", "sub_type", "custom_error_type", "cls_repr"} if kind != "bytes" else set())
+    if slot.node.scalars == {"decimal"}:
+        return _number(slot, {"type": "decimal"})
     if slot.node.scalars == {"uuid"}:
         # Binary data is compared by length, subtype and bytes: this is all of subtype 4 with 16 bytes.
         return _between({"binData"}, {"$gte": Binary(bytes(16), 4), "$lte": Binary(b"\xff" * 16, 4)})

@@ -14,6 +14,7 @@ from typing import Any
 
 from bson import ObjectId, json_util
 from bson.binary import UuidRepresentation
+from bson.errors import BSONError
 
 from integrity.declare.registry import Entry, Reference
 from integrity.errors import AuditError
@@ -151,7 +152,7 @@ def parsed(text: str, timestamp: str | None = None) -> Since:
         return since_time(time, timestamp)
     try:
         identity = json_util.loads(text, json_options=_JSON)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError, ArithmeticError, BSONError):  # as it is broken
         identity = None
     if not isinstance(identity, tuple(kind for kind, _ in _ALIASES)):
         raise AuditError(

@@ -23,17 +23,17 @@ def packed(violation: Violation) -> bytes:
     try:
         return bson.encode(record, codec_options=_CODEC)
     except UnicodeEncodeError:  # a name or a value that is no valid UTF-8: nobody could print it either
-        return bson.encode({name: _escaped(value) for name, value in record.items()}, codec_options=_CODEC)
+        return bson.encode({name: escaped(value) for name, value in record.items()}, codec_options=_CODEC)
 
 
-def _escaped(value: Any) -> Any:
+def escaped(value: Any) -> Any:
     """Return a value with what is no valid UTF-8 in its strings written as an escape."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, list | tuple):
-        return list(map(_escaped, value))
+        return list(map(escaped, value))
     if isinstance(value, dict):
-        return {_escaped(name): _escaped(each) for name, each in value.items()}
+        return {escaped(name): escaped(each) for name, each in value.items()}
     return value
 
 

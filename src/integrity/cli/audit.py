@@ -12,6 +12,7 @@ import click
 
 from integrity.cli import server, settings
 from integrity.cli.failure import Failure
+from integrity.cli.finite import Finite
 
 if TYPE_CHECKING:
     from integrity.audit import AuditResult, Baseline, Options, State, Workers
@@ -32,7 +33,13 @@ FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitl
 @settings.option
 @server.options
 @click.option(
-    "--collection", "-c", "collections", metavar="NAME", multiple=True, help="Audit this collection; repeatable."
+    "--collection",
+    "-c",
+    "collections",
+    metavar="NAME",
+    multiple=True,
+    envvar="INTEGRITY_AUDIT_COLLECTION",
+    help="Audit this collection; repeatable.",
 )
 @click.option("--select", metavar="CODES", multiple=True, help="Report these only, such as EMP,REF001.")
 @click.option("--ignore", metavar="CODES", multiple=True, help="Do not report these; wins over --select.")
@@ -59,7 +66,12 @@ FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitl
     "--output-file", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Report here, not on stdout."
 )
 @click.option(
-    "--output", "outputs", metavar="FORMAT=FILE", multiple=True, help="Report in one more format; repeatable."
+    "--output",
+    "outputs",
+    metavar="FORMAT=FILE",
+    multiple=True,
+    envvar="INTEGRITY_AUDIT_OUTPUT",
+    help="Report in one more format; repeatable.",
 )
 @click.option(
     "--max-examples",
@@ -87,8 +99,8 @@ FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitl
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write what was found as the baseline of later runs.",
 )
-@click.option("--max-rate", metavar="N", type=click.FloatRange(min=1), help="Read at most N documents a second.")
-@click.option("--max-time", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after so long, as incomplete.")
+@click.option("--max-rate", metavar="N", type=Finite(min=1), help="Read at most N documents a second.")
+@click.option("--max-time", metavar="SECONDS", type=Finite(min=0), help="Stop after so long, as incomplete.")
 @click.option(
     "--pause-file", metavar="FILE", type=click.Path(path_type=Path), help="Read nothing while this file is there."
 )

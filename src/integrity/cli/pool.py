@@ -9,6 +9,7 @@ import click
 
 from integrity.cli import server
 from integrity.cli.failure import Failure
+from integrity.cli.finite import Finite
 
 if TYPE_CHECKING:
     from integrity.client.budget import Plan
@@ -35,8 +36,8 @@ def pool() -> None:
 @click.option("--max-overflow", type=COUNT, default=30, show_default=True, help="Its temporary connections.")
 @click.option("--change-streams", type=COUNT, default=0, show_default=True, help="Change streams of each process.")
 @click.option("--ulimit", type=POSITIVE, help="Open files of a process; by default this shell's `ulimit -n`.")
-@click.option("--ops-per-second", type=click.FloatRange(min=0, min_open=True), help="Of all processes together.")
-@click.option("--latency-ms", type=click.FloatRange(min=0, min_open=True), help="Of an operation, in the mean.")
+@click.option("--ops-per-second", type=Finite(min=0, min_open=True), help="Of all processes together.")
+@click.option("--latency-ms", type=Finite(min=0, min_open=True), help="Of an operation, in the mean.")
 def plan(
     *,
     workers: int,
@@ -108,9 +109,7 @@ def _lines(made: Plan) -> list[str]:
     help="MongoDB's connection string; by default the environment variable MONGODB_URI, where a password does not "
     "stand in the list of processes.",
 )
-@click.option(
-    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds between looks."
-)
+@click.option("--interval", type=Finite(min=0.1), default=1.0, show_default=True, help="Seconds between looks.")
 @click.option("--count", type=POSITIVE, help="Look so many times; by default until Ctrl-C.")
 @click.option("--load", type=POSITIVE, help="Ping with so many threads through a pool of 20 + 30, and show it too.")
 def watch(*, uri: str | None, interval: float, count: int | None, load: int | None) -> None:

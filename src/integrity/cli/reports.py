@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+import click
+
 if TYPE_CHECKING:
     from integrity.audit import AuditResult, Options, State
     from integrity.declare.registry import Registry
@@ -37,6 +39,10 @@ def with_full_lists(targets: Sequence[tuple[str, str | None]]) -> list[Target]:
     Args:
         targets: Formats and files.
     """
+    files = [Path(file).resolve() for _, file in targets if file is not None and file != "-"]
+    for each in files:
+        if files.count(each) > 1 and (each.is_file() or not each.exists()):  # a device takes several
+            raise click.UsageError(f"Two reports would be written to {each}; name a file for each.")
     taken = {Path(file) for _, file in targets if file is not None}
     found: list[Target] = []
     for name, file in targets:

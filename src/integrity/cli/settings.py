@@ -127,6 +127,8 @@ def _value(context: click.Context, path: Path, name: str, declared: click.Option
         return value
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Failure(f"{path}: {name} is one value, not {value!r}.")
+    if isinstance(declared.type, click.Path) and not isinstance(value, str):
+        raise Failure(f"{path}: {name} is a file's name, in quotes, not {value!r}.")
     if isinstance(declared.type, click.Path) and isinstance(value, str) and value != "-":
         value = str(path.parent / value)  # as the file means it, wherever the command is run
     try:

@@ -141,7 +141,7 @@ def _exactly(values: list[Any]) -> Callable[[Any], Any]:
         kind = _kind(encoded)
         if any(kind == each and equal(encoded, known) for each, known in kinds):
             return value
-        raise codec.choice_error(f"must be one of {shown}", value)
+        raise codec.choice_error(f"must be one of {shown}")
 
     return check
 

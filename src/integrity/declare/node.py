@@ -140,20 +140,21 @@ class Node:
             return True
         return any(each.admits(value) for each in self.markers if isinstance(each, Allow))
 
-    def forbids(self, value: Any) -> str | None:
-        """Why a ``Forbid`` of the node refuses `value`, or None."""
+    def forbids(self, value: Any) -> tuple[str, str] | None:
+        """Why a ``Forbid`` of the node refuses `value`, with what of it may quote the value; or None."""
         for each in self.markers:
             if isinstance(each, Forbid) and (reason := self._reason(each, value)):
                 return reason
         return None
 
-    def _reason(self, forbid: Forbid, value: Any) -> str | None:
+    def _reason(self, forbid: Forbid, value: Any) -> tuple[str, str] | None:
         try:
-            return forbid.reason(value)
+            reason = forbid.reason(value)
         except Exception as error:  # noqa: BLE001 - the function is the user's, and one value must not end an audit
             if not self.anything and bson_type.alias(value) not in self.types:
                 return None  # it was not written for this type, which is a fault of its own
-            return f"its Forbid(...) could not judge: {type(error).__name__}: {error}"
+            return f"its Forbid(...) could not judge: {type(error).__name__}: {error}", str(error)
+        return None if reason is None else (reason, "")
 
 
 def _same_kind(value: Any) -> Any:

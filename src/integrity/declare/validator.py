@@ -138,7 +138,7 @@ class _Transform:
         if kind in _WRAPPINGS:
             return self._wrapping(schema, found)
         if coerces(schema):
-            return self._quick(schema["schema"], self.leaf.is_instance(schema["schema"]))
+            return self._quick(schema["schema"], self._of_class(schema["schema"]))
         if kind in {"list", "dict"}:
             return self._container(schema, found)
         if kind in {"set", "frozenset", "tuple"}:
@@ -182,6 +182,11 @@ class _Transform:
             is_decimal = core_schema.is_instance_schema(Decimal128)
             return is_decimal if nan else after(_finite, is_decimal)
         return self.leaf.bson(schema if nan else {**schema, "allow_inf_nan": False})
+
+    def _of_class(self, schema: Any) -> Any:
+        made = self.leaf.is_instance(schema)
+        judged = self.policy is not None and not self.policy.allow_nan
+        return after(_finite, made) if judged and schema["cls"] is Decimal128 else made
 
     def _quick(self, schema: Any, made: Any) -> Any:
         return glance.in_rust(schema, made) if self.write and self.policy is not None else made
@@ -304,13 +309,13 @@ def _bare(schema: Any) -> Any:
 def _keys(value: dict[str, Any]) -> dict[str, Any]:
     for name in value:
         if "\x00" in name:
-            raise codec.range_error("must have keys without NUL", name)
+            raise codec.range_error("must have keys without NUL")
     return value
 
 
 def _array(value: Any) -> Any:
     if type(value) is not list:
-        raise codec.type_error("must be an array", value)
+        raise codec.type_error("must be an array")
     return value
 
 
@@ -320,11 +325,11 @@ def _beginning(length: int) -> Callable[[Any], Any]:
 
 def _finite(value: Decimal128) -> Decimal128:
     if not codec.is_finite(value):
-        raise codec.range_error("must be a finite number", value)
+        raise codec.range_error("must be a finite number")
     return value
 
 
 def _not_empty(value: dict[str, Any]) -> dict[str, Any]:
     if not value:
-        raise codec.range_error("must not be empty", value)
+        raise codec.range_error("must not be empty")
     return value

@@ -164,8 +164,8 @@ async def gather(
     evidence.judged = judged(options or Options())
     evidence.references = tuple(_edges(registry, result, evidence.judged))
     try:
-        await _date(store, registry, result, evidence)
-        if not redacted:
+        if not redacted:  # the only date of a document may be somebody's birthday
+            await _date(store, registry, result, evidence)
             await _documents(store, registry, evidence)
     except PyMongoError as error:
         evidence.note = f"Not every document of an example could be read again: {reason(error)}"

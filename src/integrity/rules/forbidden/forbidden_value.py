@@ -46,8 +46,10 @@ RULE = Rule("FRB002", "forbidden-value", __doc__, repair="unsafe", remedies=reme
 
 def fault(value: Any, node: Node) -> Fault | None:
     """Return what is wrong with `value`, or None."""
-    reason = node.forbids(value)
-    if reason is None:
+    found = node.forbids(value)
+    if found is None:
         return None
+    reason, quoted = found
     shown = quote(value)
-    return Fault(f"is {shown}, which {reason}.", "Store a value that the field's Forbid(...) lets through.", (shown,))
+    hint = "Store a value that the field's Forbid(...) lets through."
+    return Fault(f"is {shown}, which {reason}.", hint, (shown, quoted) if quoted else (shown,))
