@@ -7,7 +7,7 @@ import pytest
 from pymongo import MongoClient
 
 import integrity
-from integrity import DanglingReference, InvalidBulkWrite, Model, Ref
+from integrity import DanglingReference, InvalidBulkWrite, Model, Ref, RestrictedDelete, Unique
 
 Client = MongoClient[dict[str, Any]]
 
@@ -76,3 +76,40 @@ def test_a_key_may_be_an_object_with_a_uuid_in_it(client: Client, database_name:
     db[Book].insert_many([{"id": at, "stands": each} for at, each in enumerate(spots)])
     assert db[Shelf].delete_one({"_id": spots[0]}).deleted_count == 1
     assert [each["stands"] for each in db[Book].find().sort("_id")] == [None, spots[1]]
+
+
+class Stop(Model, collection="stops"):
+    id: int
+    code: Annotated[str | None, Unique()] = None
+    text: str = "x"
+
+
+class Call(Model, collection="calls"):
+    id: int
+    stop: Annotated[str, Ref(Stop, field="code")]
+
+
+@pytest.mark.parametrize("transactions", [True, False])
+def test_what_nobody_can_name_can_be_deleted(
+    request: pytest.FixtureRequest, client: Client, database_name: str, transactions: bool
+) -> None:
+    """Its key is null: nothing refers to it."""
+    server: Client = client if transactions else request.getfixturevalue("alone")
+    try:
+        db = integrity.Database(server[database_name], models=[Stop, Call])
+        db[Stop].insert_many([{"_id": 1, "code": None}, {"_id": 2, "code": "KEF"}, {"_id": 3}])
+        db[Call].insert_one({"_id": 1, "stop": "KEF"})
+        assert db[Stop].delete_one({"_id": 1}).deleted_count == 1
+        with pytest.raises(RestrictedDelete):
+            db[Stop].delete_many({})
+        db[Call].delete_many({})
+        assert db[Stop].delete_many({}).deleted_count == 2
+    finally:
+        server.drop_database(database_name)
+
+
+def test_what_is_as_large_as_a_document_may_be_can_be_deleted(client: Client, database_name: str) -> None:
+    """It has no room for the flag."""
+    db = integrity.Database(client[database_name], models=[Stop, Call])
+    db[Stop].insert_one({"_id": 1, "code": "a", "text": "x" * (16 * 1024 * 1024 - 80)})
+    assert db[Stop].delete_one({"_id": 1}).deleted_count == 1

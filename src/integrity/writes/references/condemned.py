@@ -46,6 +46,9 @@ LIVE = (CONDEMNED, ACTING)
 #: takes a lease by, it stays: two that sweep at the same time would otherwise each leave the strays to the other.
 OVER = "over"
 
+#: Errors of a document that cannot bear the flag: a validator refuses it, or it is as large as a document may be.
+_NO_ROOM = frozenset({DOCUMENT_VALIDATION_FAILURE, 10334, 17419})
+
 #: Documents in one record, and bytes of their ``_id``s, which stand in it up to three times: below 16 MB.
 CHUNK, _BYTES = 1000, 4_000_000
 
@@ -164,7 +167,7 @@ class Condemnation:
                     collection, {"_id": piece, FLAG: {"$exists": False}}, {"$set": flag}
                 )
             except WriteError as error:
-                if error.code != DOCUMENT_VALIDATION_FAILURE:
+                if error.code not in _NO_ROOM:
                     raise
                 self.beside.add(collection)
                 await notices.post(store, collection)

@@ -13,7 +13,7 @@ from integrity.declare.registry import Entry, Reference
 from integrity.store.lookup import measured, pieces
 from integrity.store.port import Document, Filter, Store
 from integrity.violation import quote
-from integrity.writes.references.keys import Key, held, protected
+from integrity.writes.references.keys import Key, fields, held, protected
 
 #: Keys in one query for children.
 CHUNK = 500
@@ -124,10 +124,10 @@ class DeletePlan:
         documents: dict[str, dict[Hashable, Any]] = {}
         keys: dict[Hashable, Key] = {}
         for each in self.doomed:
-            found = held(each.entry, [each.document])
-            if found:
+            if fields(each.entry):
+                # Also where its key is null, and nobody can name it: it is deleted as long as it bears the flag.
                 documents.setdefault(each.entry.collection, {})[key(each.id)] = each.id
-                keys.update(found)
+                keys.update(held(each.entry, [each.document]))
         return documents, list(keys.values())
 
     def to_json(self) -> dict[str, Any]:
