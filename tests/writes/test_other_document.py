@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from bson import Decimal128, Int64
+from bson import Decimal128, Int64, encode
 from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
+from bson.raw_bson import RawBSONDocument
 from bson.son import SON
 from pydantic import Field, StringConstraints, model_validator
 from pymongo import MongoClient, UpdateOne
@@ -15,7 +16,7 @@ from pymongo.collation import Collation
 from pymongo.database import Database
 
 import integrity
-from integrity import InvalidDocument, Model, Ref, Revision, StaleDocument, Unique
+from integrity import InvalidDocument, Model, Ref, Revision, StaleDocument, UnguardedWrite, Unique
 
 Document = dict[str, Any]
 IGNORING_CASE = Collation("en", strength=2)
@@ -233,3 +234,51 @@ def test_a_duplicate_names_its_value_when_it_is_replaced(raw: Database[Document]
     persons.insert_many([{"_id": 1, "email": "a@b.test"}, {"_id": 2, "email": "c@d.test"}])
     with pytest.raises(integrity.DuplicateValue, match=r"email: is 'A@B.test'"):
         persons.replace_one({"_id": 2}, {"email": "A@B.test"})
+
+
+class Texts(TypeCodec):
+    """An application's own: its decimals are stored as text."""
+
+    python_type = Decimal
+    bson_type = str
+
+    def transform_python(self, value: Any) -> Any:
+        return str(value)
+
+    def transform_bson(self, value: Any) -> Any:
+        return value
+
+
+def test_what_an_upsert_takes_from_its_filter_is_judged_as_it_is_sent(
+    client: MongoClient[Document], database_name: str
+) -> None:
+    options: CodecOptions[Document] = CodecOptions(type_registry=TypeRegistry([Texts()]))
+    database = client.get_database(database_name, codec_options=options)
+    items = integrity.Database(database, models=[Item])[Item]
+    for act in (items.update_one, items.update_many, items.find_one_and_update):
+        with pytest.raises(InvalidDocument):
+            act({"_id": "a", "price": Decimal(5)}, {"$set": {"stock": 1}}, upsert=True)
+    assert items.count_documents({}) == 0
+
+
+def test_a_filter_that_names_a_field_twice_upserts_what_it_reads_as(
+    client: MongoClient[Document], database_name: str
+) -> None:
+    class Lot(Model):
+        stock: Annotated[int, Field(ge=0)]
+
+    class Box(Model, collection="boxes"):
+        id: int
+        lot: Lot | None = None
+        n: int = 0
+
+    boxes = integrity.Database(client[database_name], models=[Box])[Box]
+    bad, good = encode({"stock": -1}), encode({"stock": 1})
+    twice = RawBSONDocument((len(bad) + len(good) - 5).to_bytes(4, "little") + bad[4:-1] + good[4:])
+    with pytest.raises(UnguardedWrite, match="RawBSONDocument at 'lot'"):
+        boxes.update_one({"_id": 1, "lot": twice}, {"$set": {"n": 1}}, upsert=True)
+    first, last = encode({"_id": 1, "n": "x"}), encode({"n": 5})
+    whole = RawBSONDocument((len(first) + len(last) - 5).to_bytes(4, "little") + first[4:-1] + last[4:])
+    boxes.update_one(whole, {"$set": {"lot": {"stock": 1}}}, upsert=True)
+    assert client[database_name].boxes.find_one({"n": {"$type": "string"}}) is None
+    assert client[database_name].boxes.find_one({}) == {"_id": 1, "n": 5, "lot": {"stock": 1}}

@@ -101,6 +101,8 @@ async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: An
     refuse_bypass(bypass)
     if wish.upsert and revision.named(guard.entry, wish.filter) is not None:
         wish = replace(wish, upsert=False)  # what was read and is gone was deleted, and stays so
+    if wish.upsert and type(wish.filter) is not dict and isinstance(wish.filter, Mapping):
+        wish = replace(wish, filter=dict(wish.filter))  # it is sent as it is read: raw BSON may name a field twice
     plan = await planned(guard, wish, session)
     if wish.upsert or Unique in plan.markers:
         await guard.indexes.ensure(guard.store, guard.entry, session)

@@ -14,10 +14,12 @@ from typing import Any
 import bson
 from bson import ObjectId, Timestamp
 from bson.codec_options import CodecOptions
+from bson.son import SON
 
-from integrity.declare.bson_type import INT_MAX, INT_MIN
+from integrity.declare.bson_type import ALIASES, INT_MAX, INT_MIN
 from integrity.declare.codec import encode
 from integrity.declare.equality import equal
+from integrity.errors import UnguardedWrite
 from integrity.store.port import CODEC
 from integrity.violation import Violation
 from integrity.writes.updates.arrays import several
@@ -25,6 +27,7 @@ from integrity.writes.updates.draft import Draft
 
 _OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
 _ABSENT: Any = object()
+_OBJECTS = frozenset({dict, SON})
 
 
 class _Unclear(Exception):
@@ -44,6 +47,7 @@ def inserted(draft: Draft, update: Any) -> tuple[dict[str, Any] | None, tuple[Vi
     try:
         document: dict[str, Any] = {}
         for path, value in draft.conditions.equal.items():
+            _sent(path, value)
             _put(document, path, encode(value))
         for operator, operands in update.items():
             for path, operand in operands.items():
@@ -55,6 +59,25 @@ def inserted(draft: Draft, update: Any) -> tuple[dict[str, Any] | None, tuple[Vi
     judged = document if "_id" in document else {"_id": ObjectId(), **document}
     found = draft.targets.judge.stored(judged)
     return document, tuple(found), ()
+
+
+def _sent(path: str, value: Any) -> None:
+    """Look at whether a value of the filter is sent as what it is here.
+
+    Raises:
+        _Unclear: An application's codec makes something of it.
+        UnguardedWrite: It holds a mapping that may be sent as another document than the one that it reads as.
+    """
+    if isinstance(value, Mapping):
+        if type(value) not in _OBJECTS:
+            raise UnguardedWrite(f"The filter of an upsert holds a {type(value).__name__} at {path!r}; give it a dict.")
+        for each in value.values():
+            _sent(path, each)
+    elif type(value) in {list, tuple}:
+        for each in value:
+            _sent(path, each)
+    elif type(value) not in ALIASES:
+        raise _Unclear(f"what a {type(value).__name__} in the filter is sent as")
 
 
 def _walk(document: dict[str, Any], path: str, *, create: bool) -> tuple[dict[str, Any] | None, str]:
