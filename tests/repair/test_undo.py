@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import bson
 import pytest
-from bson import Binary, Int64
+from bson import Binary, DatetimeMS, Int64
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
 from integrity import Model, Ref, RepairError, Unique
@@ -97,6 +98,29 @@ def test_an_id_may_be_of_any_type(shop: Make) -> None:
         assert not made.undo(done.summary.run).skipped
         assert made.bytes() == before
         made.raw.client.drop_database(made.raw.name)
+
+
+class Odd(Model, collection="odd"):
+    id: int
+    size: int
+    other: Any = None
+
+
+@pytest.mark.parametrize("remedy", ["delete", "quarantine"])
+def test_what_the_drivers_own_codec_refuses_is_repaired_and_comes_back(shop: Make, remedy: str) -> None:
+    """A date beyond Python's years, a binary that is no UUID, a text that is no UTF-8."""
+    far = DatetimeMS(2**50)
+    made = shop([Odd], odd=[{"_id": 1, "size": 5.0}, {"_id": 2, "size": 5.0, "other": far}, {"_id": 3, "size": far}])
+    made.raw.odd.insert_one({"_id": 4, "size": Binary(b"abc", 4)})
+    no_text = bson.encode({"_id": 5, "size": "abc of"}).replace(b"abc", b"\xff\xfe\xfd")
+    made.raw.command({"insert": "odd", "documents": [RawBSONDocument(no_text)]})
+    before = made.bytes()
+    done = made.repair(remedy)
+    assert [each["_id"] for each in made.raw.odd.find({"size": 5}, {"_id": 1})] == [1, 2]
+    assert done.summary.away == {remedy: 3}
+    undone = made.undo(done.summary.run)
+    assert (undone.back, undone.skipped) == (5 if remedy == "delete" else 8, {})
+    assert made.bytes() == before
 
 
 def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:

@@ -32,7 +32,7 @@ from bson.raw_bson import RawBSONDocument
 
 from integrity.errors import RepairError
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.port import CODEC, Document, Store, raw_document
 from integrity.writes.references.durable import durable
 
 try:
@@ -44,7 +44,6 @@ COLLECTION = "integrity.journal"
 
 #: Of the 16 MB of a document, less what an entry has besides.
 _LARGEST = 16 * 1024 * 1024 - 4096
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(**{**CODEC, "document_class": RawBSONDocument})
 _CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 _PAGE = 100
 #: Bytes by which an entry is told from anything else: its size, its ``_id`` with its size, the name of the run.
@@ -90,13 +89,13 @@ class Entry:
             "_id": {"run": run, "n": n}, "collection": self.collection, "id": self.id, "rules": list(self.rules)
         }  # fmt: skip
         if self.before is not None:
-            entry["before"] = RawBSONDocument(self.before)
+            entry["before"] = raw_document(self.before)
         if self.after is not None:
             if len(self.before or b"") + len(self.after) > _LARGEST:
                 entry["digest"] = hashlib.sha256(self.after).digest()
             else:
-                entry["after"] = RawBSONDocument(self.after)
-        return RawBSONDocument(bson.encode(entry, codec_options=_CODEC))
+                entry["after"] = raw_document(self.after)
+        return raw_document(bson.encode(entry, codec_options=_CODEC))
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ class Journal(ABC):
         """Begin a run, and return its name."""
         now = dt.datetime.now(dt.UTC)
         self.run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        await self._write([RawBSONDocument(bson.encode(self._head(now, dict(about)), codec_options=_CODEC))])
+        await self._write([raw_document(bson.encode(self._head(now, dict(about)), codec_options=_CODEC))])
         return self.run
 
     def _head(self, now: dt.datetime, about: Document) -> Document:
@@ -272,7 +271,7 @@ class FileJournal(Journal):
     async def mark(self, run: str, what: Mapping[str, Any]) -> None:
         """Note something about a run."""
         mark = {"_id": {"run": run, "n": -1}, **what}
-        await self._write([RawBSONDocument(bson.encode(mark, codec_options=_CODEC))])
+        await self._write([raw_document(bson.encode(mark, codec_options=_CODEC))])
 
     async def runs(self) -> list[Run]:
         """Return the runs, the newest first."""
@@ -288,7 +287,7 @@ class FileJournal(Journal):
         places = [(end, len(data)) for end, data in self._records() if _number(data) > 0 and _of(data, run)]
         while places:
             page, places = places[-_PAGE:], places[:-_PAGE]
-            yield [_entry(RawBSONDocument(self._at(end, size), _RAW)) for end, size in reversed(page)]
+            yield [_entry(raw_document(self._at(end, size))) for end, size in reversed(page)]
 
     def _records(self) -> Any:
         """Yield the end and the bytes of every whole record."""
@@ -321,12 +320,12 @@ def _begins(data: bytes) -> bool:
 
 
 def _of(data: bytes, run: str) -> bool:
-    return bool(RawBSONDocument(data, _RAW)["_id"]["run"] == run)
+    return bool(raw_document(data)["_id"]["run"] == run)
 
 
 def _number(data: bytes) -> int:
     try:
-        return int(RawBSONDocument(data, _RAW)["_id"]["n"])
+        return int(raw_document(data)["_id"]["n"])
     except (bson.errors.BSONError, KeyError, TypeError) as error:
         raise RepairError("The file is no journal of this library.") from error
 
@@ -343,7 +342,8 @@ def _run(record: Mapping[str, Any]) -> Run:
 
 
 def _entry(record: Any) -> Entry:
-    before, after = record.get("before"), record.get("after")
+    stored = raw_document(record.raw)
+    before, after = stored.get("before"), stored.get("after")
     values = decoded(record.raw)
     return Entry(
         values["collection"],

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
 from integrity.declare.equality import equal
@@ -21,7 +20,7 @@ from integrity.errors import IntegrityError, InvalidDocument
 from integrity.repair.swap import encoded, refused
 from integrity.rules.judge import Judge
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.port import CODEC, Document, Store, raw_document
 from integrity.violation import Violation
 from integrity.writes.guard import EVERYBODY, Guard
 from integrity.writes.insert_one import insert_one
@@ -48,7 +47,7 @@ def record(run: str, document: bytes, violations: Sequence[Violation], now: dt.d
                 {"code": each.code, "path": each.path, "message": each.message, "hint": each.hint}
                 for each in violations
             ],
-            "document": RawBSONDocument(document),
+            "document": raw_document(document),
         }
     )
 

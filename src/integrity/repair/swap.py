@@ -12,7 +12,6 @@ from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -28,7 +27,7 @@ from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, Integri
 from integrity.repair.decide import Decision, worse
 from integrity.rules.remedy import FROM_OWNER
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.port import CODEC, Document, Store, raw_document
 from integrity.violation import Violation
 from integrity.writes.change import Change
 from integrity.writes.guard import Guard
@@ -116,7 +115,7 @@ class Swap:
             if transactional and fit:
                 await self._store.bulk_write(
                     guard.collection,
-                    [ReplaceOne({"_id": each.decision.id}, RawBSONDocument(each.after)) for each in fit],
+                    [ReplaceOne({"_id": each.decision.id}, raw_document(each.after)) for each in fit],
                     session=session,
                 )
                 return reasons
@@ -208,7 +207,7 @@ class Swap:
         done = await self._store.replace_one(
             self._guard.collection,
             {"_id": id, **as_it_is(before)},
-            RawBSONDocument(after),  # type: ignore[arg-type]  # a document too
+            raw_document(after),  # type: ignore[arg-type]  # a document too
             **self._exact,
             **options,
         )
@@ -246,7 +245,7 @@ class Swap:
                 return _REFERRED
             if record is not None:
                 # Before the document goes: on a server without transactions it is then in both places, never in none.
-                await self._bytes.insert_one(record[0], RawBSONDocument(record[1]), **options)  # type: ignore[arg-type]
+                await self._bytes.insert_one(record[0], raw_document(record[1]), **options)  # type: ignore[arg-type]
             if not guard.references.guards(guard):
                 done = await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
                 count = done.deleted_count
@@ -278,7 +277,7 @@ def as_it_is(data: bytes) -> Document:
 
     MongoDB calls 5 and 5.0 equal; the size tells most of such changes too.
     """
-    same = {"$eq": ["$$ROOT", {"$literal": RawBSONDocument(data)}]}
+    same = {"$eq": ["$$ROOT", {"$literal": raw_document(data)}]}
     return {"$expr": {"$and": [{"$eq": [{"$bsonSize": "$$ROOT"}, len(data)]}, same]}}
 
 
