@@ -219,6 +219,31 @@ def test_what_has_changed_between_the_look_and_the_write_is_left(shop: Make) -> 
     assert "it was changed, or deleted, since it was read" in done.reasons
 
 
+@pytest.mark.parametrize("where", ["collection", "file"])
+def test_what_was_refused_is_not_undone(shop: Make, where: str, tmp_path: Path) -> None:
+    """Goes red when a refusal leaves its entry: the application's own deletes and changes would be undone by it."""
+    made = shop([Customer, Order], customers=CUSTOMERS[2:4], orders=[{"_id": 1, "customer_id": 4}])
+    journal = FileJournal(tmp_path / "journal") if where == "file" else CollectionJournal(made.store)
+    written = journal.record
+
+    async def meanwhile(entries: Any) -> None:
+        await written(entries)
+        made.raw.customers.update_one({"_id": 3}, {"$set": {"visits": 0}})
+
+    journal.record = meanwhile  # type: ignore[method-assign]  # a writer at the worst moment
+    done = made.repair("delete", journal=journal)
+    assert (done.summary.documents, done.summary.remaining) == (0, 2)
+    made.raw.orders.delete_one({"_id": 1})
+    made.raw.customers.delete_one({"_id": 4})
+    made.raw.customers.update_one({"_id": 3}, {"$set": {"visits": 3}})
+    before = made.bytes()
+    assert [each.changes for each in run(journal.runs())] == [0]
+    assert made.undo(done.summary.run, journal).back == 0
+    assert made.bytes() == before
+    if isinstance(journal, FileJournal):
+        journal.close()
+
+
 def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make) -> None:
     made = shop([Customer, Order], customers=CUSTOMERS[:1], orders=ORDERS[:1])
     journal = CollectionJournal(made.store)

@@ -17,6 +17,8 @@ from pymongo.errors import (
     BulkWriteError,
     DuplicateKeyError,
     OperationFailure,
+    PyMongoError,
+    WriteConcernError,
 )
 from pymongo.operations import ReplaceOne
 
@@ -35,7 +37,7 @@ from integrity.writes.references.deleting import Wish
 from integrity.writes.references.keys import named
 from integrity.writes.references.plan import collect
 from integrity.writes.references.work import Faults
-from integrity.writes.transaction import transact
+from integrity.writes.transaction import UNKNOWN_COMMIT, transact
 
 _CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 
@@ -95,8 +97,9 @@ class Swap:
         try:
             return await self._edit(edits, judged)
         except (IntegrityError, OperationFailure) as error:
+            reason = refused(error)
             if len(edits) == 1:
-                return [refused(error)]
+                return [reason]
         return [reason for each in edits for reason in await self.edit([each], judged)]
 
     async def _edit(self, edits: Sequence[Edit], judged: Judged) -> list[str]:
@@ -246,15 +249,22 @@ class Swap:
             if record is not None:
                 # Before the document goes: on a server without transactions it is then in both places, never in none.
                 await self._bytes.insert_one(record[0], raw_document(record[1]), **options)  # type: ignore[arg-type]
-            if not guard.references.guards(guard):
-                done = await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
-                count = done.deleted_count
-            else:
-                wish = Wish(guard.entry, {"_id": id} if transactional else _fields(before), many=False)
-                count = (await guard.references.delete(guard, wish, session)).count
+            reason = CHANGED
+            try:
+                if not guard.references.guards(guard):
+                    count = (
+                        await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
+                    ).deleted_count
+                else:
+                    wish = Wish(guard.entry, {"_id": id} if transactional else _fields(before), many=False)
+                    count = (await guard.references.delete(guard, wish, session)).count
+            except (IntegrityError, OperationFailure) as error:
+                if session is not None:
+                    raise
+                count, reason = 0, refused(error)
             if not count and record is not None:
                 await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]}, **options)
-            return "" if count else CHANGED
+            return "" if count else reason
 
         try:
             return await (transact(self._store, body) if transactional else body(None))
@@ -304,11 +314,16 @@ UNAUTHORIZED = 13
 
 
 def refused(error: Exception) -> str:
-    """Return why a write was refused.
+    """Return why a write was refused: it was not made, for certain.
 
     Raises:
-        Exception: The one given, where it is no refusal of this write but the end of all.
+        Exception: The one given, where it is no refusal of this write but the end of all, or where the write may have
+            been made.
     """
+    if isinstance(error, WriteConcernError) or (
+        isinstance(error, PyMongoError) and error.has_error_label(UNKNOWN_COMMIT)
+    ):
+        raise error
     codes = {getattr(error, "code", None)}
     if isinstance(error, BulkWriteError):
         codes |= {each.get("code") for each in (error.details or {}).get("writeErrors", [])}

@@ -120,10 +120,13 @@ class Within:
         if not edits:
             return
         # Written down first: a change that is made and not written down could not be undone after a crash.
+        first = self._journal.written + 1
         await self._journal.record(entries)
-        for each, reason in zip(edits, await self._swap.edit(edits, self._judged), strict=True):
+        reasons = await self._swap.edit(edits, self._judged)
+        for each, reason in zip(edits, reasons, strict=True):
             if reason:
                 each.decision.drop(reason)
+        await self._journal.refuse([number for number, reason in enumerate(reasons, first) if reason])
 
     async def whole(self, batch: Sequence[Suspect], how: int) -> list[Any]:
         """Take whole documents away, one after the other; return which are gone.
@@ -169,6 +172,7 @@ class Within:
         if not all(each.fits for each in entries):
             return _TOO_LARGE
         # Written down first, as above.
+        first = self._journal.written + 1
         await self._journal.record(entries)
 
         async def still(session: Any) -> str:
@@ -177,7 +181,9 @@ class Within:
             (found,) = await self._judged([decision.before], session)
             return "" if (why.code, why.path) in _places(found) else GONE
 
-        return await self._swap.away(decision.id, before, kept, still)
+        if reason := await self._swap.away(decision.id, before, kept, still):
+            await self._journal.refuse(range(first, first + len(entries)))
+        return reason
 
     async def _decided(self, batch: Sequence[Suspect]) -> list[tuple[Decision, list[Violation], bytes]]:
         """Return, for each document, what is to be done, what is no longer wrong with it, and its bytes."""
