@@ -283,6 +283,31 @@ def test_of_equal_documents_the_chosen_one_stays_and_one_at_fault_never_does(sho
     assert done.summary.away == {"delete": 4}
 
 
+def test_one_in_whose_favour_another_went_stays(shop: Make) -> None:
+    """Goes red when each group is looked at by itself: of 1, 2 and 3 none but 3 would be left, of 4 and 5 none."""
+
+    class Member(Model, collection="members"):
+        id: int
+        email: Annotated[str, Unique()]
+        phone: Annotated[str | None, Unique()] = None
+        visits: int = 0
+
+    members = [
+        {"_id": 1, "email": "a", "phone": "1"},
+        {"_id": 2, "email": "b", "phone": "1"},
+        {"_id": 3, "email": "b", "phone": "3"},
+        {"_id": 4, "email": "d", "visits": 4.0},
+        {"_id": 5, "email": "d", "visits": "many"},
+    ]
+    made = shop([Member], members=members)
+    chosen = ("UNQ001=keep-newest", "SCH001=delete")
+    plan = made.repair(*chosen, apply=False)
+    done = made.repair(*chosen)
+    assert "another document was taken away in its favour" in done.reasons
+    assert [each["_id"] for each in made.raw.members.find().sort("_id")] == [2, 3, 5]
+    assert [each.to_json() for each in plan.outcomes] == [each.to_json() for each in done.outcomes]
+
+
 def test_a_document_that_others_refer_to_is_not_taken_away(shop: Make) -> None:
     made = shop([Person], people=[{"_id": 1, "name": ""}, {"_id": 2, "name": "b", "boss": 1}])
     assert made.repair("quarantine").reasons == {"other documents refer to it; see `integrity plan-delete`"}

@@ -15,7 +15,7 @@ from integrity.declare.equality import key
 from integrity.declare.reserved import CONDEMNED
 from integrity.repair.choice import Choice, Choices
 from integrity.repair.decide import Decider, Decision, worse
-from integrity.repair.group import Group
+from integrity.repair.group import PREFERRED, Group
 from integrity.repair.journal import Entry, Journal
 from integrity.repair.quarantine import collection_of, record
 from integrity.repair.result import Changed, Outcome
@@ -160,6 +160,14 @@ class Within:
         grouped = decision.whole is None
         if grouped and (stays := await self._group.stays(decision.before, why, choice)):
             return stays
+        if choice.remedy is not QUARANTINE and self._group.preferred(decision.id):
+            return PREFERRED
+        reason = await self._gone(decision, before, choice, why, grouped=grouped)
+        if grouped and not reason:
+            self._group.went(decision.before, why, choice)
+        return reason
+
+    async def _gone(self, decision: Decision, before: bytes, choice: Choice, why: Violation, *, grouped: bool) -> str:
         if self._journal is None:
             return await self._swap.referred(decision.id)
         entries = [Entry(self.name, decision.id, before, None, (why.code,))]
