@@ -222,6 +222,37 @@ def test_a_reference_gets_the_type_of_the_key_that_is_there(shop: Make) -> None:
     assert made.wrong() == []
 
 
+def test_what_is_wrong_with_a_mended_value_is_left_and_not_repaired(shop: Make) -> None:
+    class Odd(Model, collection="odd"):
+        id: int
+        needed: int
+        text: str | None = None
+        kind: Literal[1, 2] = 1
+        item: Annotated[int | None, Ref(Item)] = None
+        deep: dict[str, dict[str, Annotated[int | None, Ref(Item)]]] | None = None
+
+    odd: list[dict[str, Any]] = [
+        {"_id": 1, "needed": "12 pieces"},
+        {"_id": 2, "needed": 1, "text": b""},
+        {"_id": 3, "needed": 1, "kind": 5.0, "item": "9"},
+        {"_id": 4, "needed": 1, "deep": {"a.b": {"c": 1}, "a": {"b.c": 99}}},
+    ]
+    made = shop([Odd, Item], items=[GOOD], odd=odd)
+    chosen = ("SCH001@odd.needed=remove", "SCH001@odd.text=coerce", "REF001=null")
+    plan = made.repair(*chosen, apply=False)
+    done = made.repair(*chosen)
+    # What loses a value is not done for nothing; what loses none is, and what comes to light is told.
+    assert list(made.raw.odd.find().sort("_id")) == [*odd[:2], {"_id": 3, "needed": 1, "kind": 5, "item": 9}, odd[3]]
+    assert done.reasons == {
+        "the document would then break SCH002 needed",
+        "the document would then break EMP001 text",
+        "it is seen only now that the value is mended; repair again",
+        "there is no single place to mend",
+    }
+    assert (done.summary.repaired, done.summary.remaining) == (2, len(made.wrong()))
+    assert [each.to_json() for each in plan.outcomes] == [each.to_json() for each in done.outcomes]
+
+
 def test_what_is_unsafe_is_left_unless_it_is_chosen(shop: Make) -> None:
     boxes = [{"_id": 1, "item": 7, "parts": [1, 8, 9], "needed": 1}, {"_id": 2, "parts": [8], "needed": 3}]
     made = shop([Item, Box], items=[GOOD], boxes=boxes)

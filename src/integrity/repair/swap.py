@@ -26,7 +26,7 @@ from integrity.audit.folding import COLLATION
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, value_at
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
-from integrity.repair.decide import Decision, worse
+from integrity.repair.decide import Decision, persists, shown, worse, would_break
 from integrity.rules.remedy import FROM_OWNER
 from integrity.store.forgiving import decoded
 from integrity.store.port import CODEC, Document, Store, raw_document
@@ -47,6 +47,7 @@ Judged = Callable[[list[Document], Any], Awaitable[list[list[Violation]]]]
 CHANGED = "it was changed, or deleted, since it was read"
 _REFERRED = "other documents refer to it; see `integrity plan-delete`"
 GONE = "the violation is no longer there"
+PERSISTS = "the violation would still be there"
 
 
 def encoded(document: Document) -> bytes:
@@ -306,6 +307,11 @@ def _verdict(edit: Edit, before: list[Violation], after: list[Violation]) -> str
         if each.violation in known
     ):
         return GONE
+    if persists(edit.decision.mended, before, after):
+        return PERSISTS
+    # What other documents say may have changed meanwhile.
+    if len(found := shown(edit.decision.mended, before, after)) > len(edit.decision.shown):
+        return would_break(found[-1])
     return worse(before, after) or ""
 
 

@@ -14,14 +14,14 @@ from integrity.audit.source import Source
 from integrity.declare.equality import key
 from integrity.declare.reserved import CONDEMNED
 from integrity.repair.choice import Choice, Choices
-from integrity.repair.decide import Decider, Decision, worse
+from integrity.repair.decide import Decider, Decision, persists, shown, worse
 from integrity.repair.group import PREFERRED, Group
 from integrity.repair.journal import Entry, Journal
 from integrity.repair.quarantine import collection_of, record
 from integrity.repair.result import Changed, Outcome
 from integrity.repair.supply import Supplies
 from integrity.repair.suspects import AWAY, Suspect
-from integrity.repair.swap import GONE, Edit, Swap, encoded
+from integrity.repair.swap import GONE, PERSISTS, Edit, Swap, encoded
 from integrity.rules.ownership import stale_copy
 from integrity.rules.remedy import DELETE, QUARANTINE
 from integrity.rules.unique import duplicate_value
@@ -37,6 +37,7 @@ Tell = Callable[[Outcome], None]
 
 _PAGE = 1000
 
+_SHOWN = "it is seen only now that the value is mended; repair again"
 _TOO_LARGE = "the document is too large for the journal"
 
 
@@ -238,8 +239,11 @@ class Within:
         documents = [each.decision.before for each in edits] + [each.decision.after for each in edits]
         judged = await self._judged(documents, None)
         for at, each in enumerate(edits):
-            if reason := worse(judged[at], judged[at + len(edits)]):
-                each.decision.drop(reason)
+            decision, before, after = each.decision, judged[at], judged[at + len(edits)]
+            reason = PERSISTS if persists(decision.mended, before, after) else worse(before, after)
+            decision.shown = shown(decision.mended, before, after)
+            if reason:
+                decision.drop(reason)
 
     async def _judged(self, documents: list[Document], session: Any) -> list[list[Violation]]:
         return await self._facts.judge(documents, again=True, session=session)
@@ -249,8 +253,9 @@ class Within:
             Changed(each.violation.code, each.remedy, each.path, each.before, each.after) for each in decision.mended
         ]
         mended = [each.violation for each in decision.mended]
-        if changes or decision.left or gone:
-            self._tell(Outcome(self.name, decision.id, changes, mended=mended, left=decision.left, gone=gone))
+        left = decision.left + [(each, _SHOWN) for each in decision.shown]
+        if changes or left or gone:
+            self._tell(Outcome(self.name, decision.id, changes, mended=mended, left=left, gone=gone))
 
 
 def _after(decision: Decision, before: bytes) -> bytes | None:
