@@ -14,6 +14,7 @@ import bson
 import pytest
 from bson import Binary, DatetimeMS, Int64
 from bson.raw_bson import RawBSONDocument
+from pydantic import ConfigDict
 from pymongo import MongoClient
 
 from integrity import Model, Ref, RepairError, Unique
@@ -277,6 +278,35 @@ def test_released_is_what_is_valid(shop: Make) -> None:
     assert made.raw.customers.find_one() == {"_id": 4, "name": "Ada", "email": None, "visits": 5}
     assert run(release(made.store, made.registry, read)).reason == "it was changed, or released, since it was read"
     assert made.raw["customers.quarantine"].count_documents({}) == 0
+
+
+def test_what_is_released_keeps_its_bytes_or_stays(shop: Make) -> None:
+    class Loose(Model, collection="loose"):
+        model_config = ConfigDict(extra="allow")
+        id: int
+        size: int
+
+    made = shop([Loose], loose=[{"_id": 1, "size": "x", "more": Int64(5), "far": DatetimeMS(2**50)}])
+    twice = bson.encode({"_id": 2, "size": "x", "p": 1, "q": 2}).replace(b"q\0", b"p\0")
+    made.raw.command({"insert": "loose", "documents": [RawBSONDocument(twice)]})
+    made.repair("quarantine")
+    made.raw["loose.quarantine"].update_many({}, {"$set": {"document.size": Int64(7)}})
+    entry = made.registry.entry("Loose")
+
+    async def everything() -> list[str]:
+        return [(await release(made.store, made.registry, each)).reason async for each in held(made.store, entry)]
+
+    reason = "it holds BSON that Python cannot write back byte for byte, such as a name that is there twice"
+    assert run(everything()) == ["", f"{reason}: mend that in its record"]
+    whole = bson.encode({"_id": 1, "size": Int64(7), "more": Int64(5), "far": DatetimeMS(2**50)})
+    assert made.bytes()["loose"] == [whole]
+    (kept,) = made.bytes()["loose.quarantine"]
+    assert kept.count(b"\x10p\0") == 2
+    made.raw["loose.quarantine"].insert_one({"_id": {"run": "~"}, "by": "somebody else"})
+    with pytest.raises(
+        RepairError, match=r"holds a record that no repair has made, with the _id .*: move it elsewhere"
+    ):
+        run(everything())
 
 
 def test_a_server_without_transactions_repairs_and_undoes(alone: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -47,12 +48,24 @@ Judged = Callable[[list[Document], Any], Awaitable[list[list[Violation]]]]
 CHANGED = "it was changed, or deleted, since it was read"
 _REFERRED = "other documents refer to it; see `integrity plan-delete`"
 GONE = "the violation is no longer there"
+NO_WAY_BACK = "it holds BSON that Python cannot write back byte for byte"
 PERSISTS = "the violation would still be there"
 
 
 def encoded(document: Document) -> bytes:
     """Return a document as the core writes it."""
     return bson.encode(document, codec_options=_CODEC)
+
+
+def writes_back(document: Document, data: bytes) -> bool:
+    """Whether a document, as it was decoded, is written back as the bytes that it was read from.
+
+    A name that is there twice is not, nor are types that Python has no word for.
+    """
+    try:
+        return encoded(document) == data
+    except (BSONError, UnicodeEncodeError, OverflowError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from integrity.repair.quarantine import collection_of, record
 from integrity.repair.result import Changed, Outcome
 from integrity.repair.supply import Supplies
 from integrity.repair.suspects import AWAY, Suspect
-from integrity.repair.swap import GONE, PERSISTS, Edit, Swap, encoded
+from integrity.repair.swap import GONE, NO_WAY_BACK, PERSISTS, Edit, Swap, encoded, writes_back
 from integrity.rules.ownership import stale_copy
 from integrity.rules.remedy import DELETE, QUARANTINE
 from integrity.rules.unique import duplicate_value
@@ -260,12 +260,12 @@ class Within:
 
 def _after(decision: Decision, before: bytes) -> bytes | None:
     """Return the bytes that a document is to have, or None where its other values would not keep theirs."""
-    try:
-        if encoded(decision.before) == before:
+    if writes_back(decision.before, before):
+        try:
             return encoded(decision.after)
-    except (BSONError, UnicodeEncodeError, OverflowError, ValueError):
-        pass
-    decision.drop("it holds BSON that Python cannot write back byte for byte; choose delete or quarantine")
+        except (BSONError, UnicodeEncodeError, OverflowError, ValueError):
+            pass
+    decision.drop(f"{NO_WAY_BACK}; choose delete or quarantine")
     return None
 
 
