@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from bson import Decimal128, ObjectId
+from bson import Code, Decimal128, ObjectId
 from pydantic import Field
 
 from integrity import CopyOf, Model, Policy, Ref, RepairError, Revision, Unique, derived
@@ -68,6 +68,8 @@ GOOD = {"_id": 1, "code": "a", "size": 1}
         ("key", "12345678-1234-5678-1234-567812345678", uuid.UUID("12345678-1234-5678-1234-567812345678")),
         ("sold", "true", True),
         ("sold", 1, None),
+        ("sold", Code("true"), None),
+        ("size", Code("5"), None),
         ("state", "old ", "old"),
         ("state", "Old", None),
     ],

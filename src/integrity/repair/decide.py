@@ -246,10 +246,10 @@ class Decider:
             for value in conversions(spot.value, spot.node):
                 yield spot.path, value
         elif remedy is remedies.TRIM and spot.node is not None:
-            if isinstance(spot.value, str) and spot.value.strip() in spot.node.literals:
+            if type(spot.value) is str and spot.value.strip() in spot.node.literals:
                 yield spot.path, spot.value.strip()
         elif remedy is remedies.STRIP:
-            if isinstance(spot.value, str):
+            if type(spot.value) is str:
                 yield spot.path, _printable(spot.value)
         elif remedy is remedies.COERCE:
             yield from self._coerced(spot, document)
