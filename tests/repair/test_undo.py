@@ -16,10 +16,13 @@ from bson import Binary, DatetimeMS, Int64
 from bson.raw_bson import RawBSONDocument
 from pydantic import ConfigDict
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure, WriteConcernError
 
 from integrity import Model, Ref, RepairError, Unique
 from integrity.embedded import Mongod
 from integrity.repair import CollectionJournal, FileJournal, Held, held, release
+from integrity.repair.swap import refused
+from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from tests.repair.conftest import Shop
 
@@ -243,6 +246,35 @@ def test_what_was_refused_is_not_undone(shop: Make, where: str, tmp_path: Path) 
     assert made.bytes() == before
     if isinstance(journal, FileJournal):
         journal.close()
+
+
+@pytest.mark.parametrize(
+    "error", [WriteConcernError("x"), OperationFailure("x", 50, {"errorLabels": ["UnknownTransactionCommitResult"]})]
+)
+def test_a_write_that_may_have_been_made_is_not_called_refused(error: OperationFailure) -> None:
+    with pytest.raises(OperationFailure):
+        refused(error)
+
+
+def test_a_refused_delete_on_a_standalone_server_leaves_nothing_in_quarantine(
+    alone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Shop(alone, [Customer])
+    made.raw.customers.insert_many(CUSTOMERS[3:4])
+    before = made.bytes()
+
+    delete_one = BlockingStore.delete_one
+
+    async def refusing(store: BlockingStore, collection: str, *arguments: Any) -> Any:
+        if collection == "customers":
+            raise OperationFailure("no")
+        return await delete_one(store, collection, *arguments)
+
+    monkeypatch.setattr(BlockingStore, "delete_one", refusing)
+    done = made.repair("quarantine")
+    assert done.reasons == {"no"}
+    assert made.bytes() == before
+    assert made.undo(done.summary.run).back == 0
 
 
 def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make) -> None:

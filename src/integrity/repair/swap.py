@@ -263,27 +263,27 @@ class Swap:
             if record is not None:
                 # Before the document goes: on a server without transactions it is then in both places, never in none.
                 await self._bytes.insert_one(record[0], raw_document(record[1]), **options)  # type: ignore[arg-type]
-            reason = CHANGED
-            try:
-                if not guard.references.guards(guard):
-                    count = (
-                        await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
-                    ).deleted_count
-                else:
-                    wish = Wish(guard.entry, {"_id": id} if transactional else _fields(before), many=False)
-                    count = (await guard.references.delete(guard, wish, session)).count
-            except (IntegrityError, OperationFailure) as error:
-                if session is not None:
-                    raise
-                count, reason = 0, refused(error)
+            if not guard.references.guards(guard):
+                done = await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
+                count = done.deleted_count
+            else:
+                wish = Wish(guard.entry, {"_id": id} if transactional else _fields(before), many=False)
+                count = (await guard.references.delete(guard, wish, session)).count
             if not count and record is not None:
                 await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]}, **options)
-            return "" if count else reason
+            return "" if count else CHANGED
 
         try:
             return await (transact(self._store, body) if transactional else body(None))
         except (IntegrityError, OperationFailure) as error:
-            return refused(error)
+            reason = refused(error)
+            if not transactional:
+                # A delete in stages that has begun is finished by another process: it is not refused then.
+                if not isinstance(error, IntegrityError) and (await self.read([id], None)).get(key(id)) != before:
+                    raise
+                if record is not None:
+                    await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]})
+            return reason
 
 
 def _changed(edit: Edit) -> set[str]:

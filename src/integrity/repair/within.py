@@ -127,7 +127,12 @@ class Within:
         for each, reason in zip(edits, reasons, strict=True):
             if reason:
                 each.decision.drop(reason)
-        await self._journal.refuse([number for number, reason in enumerate(reasons, first) if reason])
+        refused = {first + at: entries[at] for at, reason in enumerate(reasons) if reason}
+        if refused:
+            # Without a transaction, an error may come after the write: what stands there then can still be undone.
+            now = await self._swap.read([each.id for each in refused.values()], None)
+            made = {number for number, each in refused.items() if each.is_after(now.get(key(each.id)))}
+            await self._journal.refuse(sorted(refused.keys() - made))
 
     async def whole(self, batch: Sequence[Suspect], how: int) -> list[Any]:
         """Take whole documents away, one after the other; return which are gone.
