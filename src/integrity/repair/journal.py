@@ -30,6 +30,7 @@ from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from integrity.errors import RepairError
@@ -359,7 +360,7 @@ def _of(data: bytes, run: str) -> bool:
 def _number(data: bytes) -> int:
     try:
         return int(raw_document(data)["_id"]["n"])
-    except (bson.errors.BSONError, KeyError, TypeError) as error:
+    except (BSONError, KeyError, TypeError) as error:
         raise RepairError("The file is no journal of this library.") from error
 
 
