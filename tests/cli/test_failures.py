@@ -78,6 +78,22 @@ def test_a_collection_that_is_not_there(command: Command, models: Path, at: str,
     assert "NOT COMPLETE" in found.out.splitlines()[-2]
 
 
+def test_quarantine_with_an_id_that_is_none_and_a_record_of_somebody_else(
+    command: Command, models: Path, at: str, database: Raw
+) -> None:
+    release = ["quarantine", "release", models, "customers", "--uri", at]
+    for each in ('{"$oid": "x"}', '{"$numberDecimal": "x"}', '{"$date": "x"}'):
+        said = refused(command(*release, "--id", each))
+        assert said == f"--id {each}: it is JSON, and no value in MongoDB's extended JSON."
+    database["customers.quarantine"].insert_one({"_id": 1, "document": {"_id": 2}})
+    for arguments in (release, ["quarantine", "list", models, "--uri", at]):
+        said = refused(command(*arguments))
+        assert (
+            said
+            == "customers.quarantine holds a record that no repair has made, with the _id 1: move it elsewhere first."
+        )
+
+
 def test_a_collection_and_a_code_that_nothing_declares(command: Command, models: Path, at: str, database: Raw) -> None:
     assert "'payments'" in refused(command("audit", models, "--uri", at, "-c", "payments"))
     assert "'XYZ'" in refused(command("audit", models, "--uri", at, "--select", "EMP,XYZ"))

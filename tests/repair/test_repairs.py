@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from bson import Decimal128, ObjectId
+from bson import Code, Decimal128, ObjectId
 from pydantic import Field
 
 from integrity import CopyOf, Model, Policy, Ref, RepairError, Revision, Unique, derived
@@ -68,6 +68,8 @@ GOOD = {"_id": 1, "code": "a", "size": 1}
         ("key", "12345678-1234-5678-1234-567812345678", uuid.UUID("12345678-1234-5678-1234-567812345678")),
         ("sold", "true", True),
         ("sold", 1, None),
+        ("sold", Code("true"), None),
+        ("size", Code("5"), None),
         ("state", "old ", "old"),
         ("state", "Old", None),
     ],
@@ -222,6 +224,37 @@ def test_a_reference_gets_the_type_of_the_key_that_is_there(shop: Make) -> None:
     assert made.wrong() == []
 
 
+def test_what_is_wrong_with_a_mended_value_is_left_and_not_repaired(shop: Make) -> None:
+    class Odd(Model, collection="odd"):
+        id: int
+        needed: int
+        text: str | None = None
+        kind: Literal[1, 2] = 1
+        item: Annotated[int | None, Ref(Item)] = None
+        deep: dict[str, dict[str, Annotated[int | None, Ref(Item)]]] | None = None
+
+    odd: list[dict[str, Any]] = [
+        {"_id": 1, "needed": "12 pieces"},
+        {"_id": 2, "needed": 1, "text": b""},
+        {"_id": 3, "needed": 1, "kind": 5.0, "item": "9"},
+        {"_id": 4, "needed": 1, "deep": {"a.b": {"c": 1}, "a": {"b.c": 99}}},
+    ]
+    made = shop([Odd, Item], items=[GOOD], odd=odd)
+    chosen = ("SCH001@odd.needed=remove", "SCH001@odd.text=coerce", "REF001=null")
+    plan = made.repair(*chosen, apply=False)
+    done = made.repair(*chosen)
+    # What loses a value is not done for nothing; what loses none is, and what comes to light is told.
+    assert list(made.raw.odd.find().sort("_id")) == [*odd[:2], {"_id": 3, "needed": 1, "kind": 5, "item": 9}, odd[3]]
+    assert done.reasons == {
+        "the document would then break SCH002 needed",
+        "the document would then break EMP001 text",
+        "it is seen only now that the value is mended; repair again",
+        "there is no single place to mend",
+    }
+    assert (done.summary.repaired, done.summary.remaining) == (2, len(made.wrong()))
+    assert [each.to_json() for each in plan.outcomes] == [each.to_json() for each in done.outcomes]
+
+
 def test_what_is_unsafe_is_left_unless_it_is_chosen(shop: Make) -> None:
     boxes = [{"_id": 1, "item": 7, "parts": [1, 8, 9], "needed": 1}, {"_id": 2, "parts": [8], "needed": 3}]
     made = shop([Item, Box], items=[GOOD], boxes=boxes)
@@ -281,6 +314,31 @@ def test_of_equal_documents_the_chosen_one_stays_and_one_at_fault_never_does(sho
     # 2 was seen last, 1 is at fault itself; somebody refers to 4, which nobody may delete; nothing tells 6 from 7.
     assert [each["_id"] for each in made.raw.people.find().sort("_id")] == [3, 4, 6]
     assert done.summary.away == {"delete": 4}
+
+
+def test_one_in_whose_favour_another_went_stays(shop: Make) -> None:
+    """Goes red when each group is looked at by itself: of 1, 2 and 3 none but 3 would be left, of 4 and 5 none."""
+
+    class Member(Model, collection="members"):
+        id: int
+        email: Annotated[str, Unique()]
+        phone: Annotated[str | None, Unique()] = None
+        visits: int = 0
+
+    members = [
+        {"_id": 1, "email": "a", "phone": "1"},
+        {"_id": 2, "email": "b", "phone": "1"},
+        {"_id": 3, "email": "b", "phone": "3"},
+        {"_id": 4, "email": "d", "visits": 4.0},
+        {"_id": 5, "email": "d", "visits": "many"},
+    ]
+    made = shop([Member], members=members)
+    chosen = ("UNQ001=keep-newest", "SCH001=delete")
+    plan = made.repair(*chosen, apply=False)
+    done = made.repair(*chosen)
+    assert "another document was taken away in its favour" in done.reasons
+    assert [each["_id"] for each in made.raw.members.find().sort("_id")] == [2, 3, 5]
+    assert [each.to_json() for each in plan.outcomes] == [each.to_json() for each in done.outcomes]
 
 
 def test_a_document_that_others_refer_to_is_not_taken_away(shop: Make) -> None:

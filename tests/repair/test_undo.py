@@ -12,12 +12,17 @@ from typing import Annotated, Any
 
 import bson
 import pytest
-from bson import Binary, Int64
+from bson import Binary, DatetimeMS, Int64
+from bson.raw_bson import RawBSONDocument
+from pydantic import ConfigDict
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure, WriteConcernError
 
 from integrity import Model, Ref, RepairError, Unique
 from integrity.embedded import Mongod
 from integrity.repair import CollectionJournal, FileJournal, Held, held, release
+from integrity.repair.swap import refused
+from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from tests.repair.conftest import Shop
 
@@ -97,6 +102,29 @@ def test_an_id_may_be_of_any_type(shop: Make) -> None:
         assert not made.undo(done.summary.run).skipped
         assert made.bytes() == before
         made.raw.client.drop_database(made.raw.name)
+
+
+class Odd(Model, collection="odd"):
+    id: int
+    size: int
+    other: Any = None
+
+
+@pytest.mark.parametrize("remedy", ["delete", "quarantine"])
+def test_what_the_drivers_own_codec_refuses_is_repaired_and_comes_back(shop: Make, remedy: str) -> None:
+    """A date beyond Python's years, a binary that is no UUID, a text that is no UTF-8."""
+    far = DatetimeMS(2**50)
+    made = shop([Odd], odd=[{"_id": 1, "size": 5.0}, {"_id": 2, "size": 5.0, "other": far}, {"_id": 3, "size": far}])
+    made.raw.odd.insert_one({"_id": 4, "size": Binary(b"abc", 4)})
+    no_text = bson.encode({"_id": 5, "size": "abc of"}).replace(b"abc", b"\xff\xfe\xfd")
+    made.raw.command({"insert": "odd", "documents": [RawBSONDocument(no_text)]})
+    before = made.bytes()
+    done = made.repair(remedy)
+    assert [each["_id"] for each in made.raw.odd.find({"size": 5}, {"_id": 1})] == [1, 2]
+    assert done.summary.away == {remedy: 3}
+    undone = made.undo(done.summary.run)
+    assert (undone.back, undone.skipped) == (5 if remedy == "delete" else 8, {})
+    assert made.bytes() == before
 
 
 def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:
@@ -195,6 +223,60 @@ def test_what_has_changed_between_the_look_and_the_write_is_left(shop: Make) -> 
     assert "it was changed, or deleted, since it was read" in done.reasons
 
 
+@pytest.mark.parametrize("where", ["collection", "file"])
+def test_what_was_refused_is_not_undone(shop: Make, where: str, tmp_path: Path) -> None:
+    """Goes red when a refusal leaves its entry: the application's own deletes and changes would be undone by it."""
+    made = shop([Customer, Order], customers=CUSTOMERS[2:4], orders=[{"_id": 1, "customer_id": 4}])
+    journal = FileJournal(tmp_path / "journal") if where == "file" else CollectionJournal(made.store)
+    written = journal.record
+
+    async def meanwhile(entries: Any) -> None:
+        await written(entries)
+        made.raw.customers.update_one({"_id": 3}, {"$set": {"visits": 0}})
+
+    journal.record = meanwhile  # type: ignore[method-assign]  # a writer at the worst moment
+    done = made.repair("delete", journal=journal)
+    assert (done.summary.documents, done.summary.remaining) == (0, 2)
+    made.raw.orders.delete_one({"_id": 1})
+    made.raw.customers.delete_one({"_id": 4})
+    made.raw.customers.update_one({"_id": 3}, {"$set": {"visits": 3}})
+    before = made.bytes()
+    assert [each.changes for each in run(journal.runs())] == [0]
+    assert made.undo(done.summary.run, journal).back == 0
+    assert made.bytes() == before
+    if isinstance(journal, FileJournal):
+        journal.close()
+
+
+@pytest.mark.parametrize(
+    "error", [WriteConcernError("x"), OperationFailure("x", 50, {"errorLabels": ["UnknownTransactionCommitResult"]})]
+)
+def test_a_write_that_may_have_been_made_is_not_called_refused(error: OperationFailure) -> None:
+    with pytest.raises(OperationFailure):
+        refused(error)
+
+
+def test_a_refused_delete_on_a_standalone_server_leaves_nothing_in_quarantine(
+    alone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Shop(alone, [Customer])
+    made.raw.customers.insert_many(CUSTOMERS[3:4])
+    before = made.bytes()
+
+    delete_one = BlockingStore.delete_one
+
+    async def refusing(store: BlockingStore, collection: str, *arguments: Any) -> Any:
+        if collection == "customers":
+            raise OperationFailure("no")
+        return await delete_one(store, collection, *arguments)
+
+    monkeypatch.setattr(BlockingStore, "delete_one", refusing)
+    done = made.repair("quarantine")
+    assert done.reasons == {"no"}
+    assert made.bytes() == before
+    assert made.undo(done.summary.run).back == 0
+
+
 def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make) -> None:
     made = shop([Customer, Order], customers=CUSTOMERS[:1], orders=ORDERS[:1])
     journal = CollectionJournal(made.store)
@@ -228,6 +310,35 @@ def test_released_is_what_is_valid(shop: Make) -> None:
     assert made.raw.customers.find_one() == {"_id": 4, "name": "Ada", "email": None, "visits": 5}
     assert run(release(made.store, made.registry, read)).reason == "it was changed, or released, since it was read"
     assert made.raw["customers.quarantine"].count_documents({}) == 0
+
+
+def test_what_is_released_keeps_its_bytes_or_stays(shop: Make) -> None:
+    class Loose(Model, collection="loose"):
+        model_config = ConfigDict(extra="allow")
+        id: int
+        size: int
+
+    made = shop([Loose], loose=[{"_id": 1, "size": "x", "more": Int64(5), "far": DatetimeMS(2**50)}])
+    twice = bson.encode({"_id": 2, "size": "x", "p": 1, "q": 2}).replace(b"q\0", b"p\0")
+    made.raw.command({"insert": "loose", "documents": [RawBSONDocument(twice)]})
+    made.repair("quarantine")
+    made.raw["loose.quarantine"].update_many({}, {"$set": {"document.size": Int64(7)}})
+    entry = made.registry.entry("Loose")
+
+    async def everything() -> list[str]:
+        return [(await release(made.store, made.registry, each)).reason async for each in held(made.store, entry)]
+
+    reason = "it holds BSON that Python cannot write back byte for byte, such as a name that is there twice"
+    assert run(everything()) == ["", f"{reason}: mend that in its record"]
+    whole = bson.encode({"_id": 1, "size": Int64(7), "more": Int64(5), "far": DatetimeMS(2**50)})
+    assert made.bytes()["loose"] == [whole]
+    (kept,) = made.bytes()["loose.quarantine"]
+    assert kept.count(b"\x10p\0") == 2
+    made.raw["loose.quarantine"].insert_one({"_id": {"run": "~"}, "by": "somebody else"})
+    with pytest.raises(
+        RepairError, match=r"holds a record that no repair has made, with the _id .*: move it elsewhere"
+    ):
+        run(everything())
 
 
 def test_a_server_without_transactions_repairs_and_undoes(alone: Any) -> None:

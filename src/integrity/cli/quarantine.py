@@ -103,8 +103,15 @@ def release(
 def _value(text: str) -> object:
     """Return an ``_id`` that was given as extended JSON; what is no JSON is a text."""
     from bson import json_util
+    from bson.errors import BSONError
+
+    from integrity.cli.failure import Failure
 
     try:
-        return json_util.loads(text)
-    except (json.JSONDecodeError, ValueError, TypeError):
+        json.loads(text)
+    except ValueError:
         return text
+    try:
+        return json_util.loads(text)
+    except (BSONError, ValueError, TypeError, ArithmeticError, LookupError) as error:
+        raise Failure(f"--id {text}: it is JSON, and no value in MongoDB's extended JSON.") from error

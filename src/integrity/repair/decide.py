@@ -35,6 +35,9 @@ Edit = tuple[Path, Any]
 #: What the judge of a document alone sees; the others are looked at when everything of a batch is known.
 _ALONE = ("EMP", "FRB", "SCH")
 
+#: They lose a value.
+_LOSING = frozenset({remedies.REMOVE, remedies.NULL, remedies.COERCE})
+
 #: The rules of which other documents say by themselves what should stand there.
 _SUPPLIED = (stale_copy.RULE.code, wrong_key_type.RULE.code)
 
@@ -85,6 +88,7 @@ class Decision:
         whole: What is to be done with the whole document, and for what; None when nothing.
         group: What is to be done with it as one of several equal documents, and for what; None when nothing.
         left: The violations that stay, each with the reason.
+        shown: What is wrong with values that are mended: another rule, which could not be seen before.
         violations: All that is wrong with it.
     """
 
@@ -96,11 +100,12 @@ class Decision:
     group: tuple[Choice, Violation] | None = None
     violations: list[Violation] = field(default_factory=list)
     left: list[tuple[Violation, str]] = field(default_factory=list)
+    shown: list[Violation] = field(default_factory=list)
 
     def drop(self, reason: str) -> None:
         """Do nothing about it after all."""
         self.left += [(each.violation, reason) for each in self.mended]
-        self.mended, self.after = [], self.before
+        self.mended, self.after, self.shown = [], self.before, []
 
 
 class Decider:
@@ -224,7 +229,10 @@ class Decider:
         refusal = _impossible(remedy)
         for path, value in edits:
             after = changed(found.after, path, value)
-            worse = self._worse(violation, known, after)
+            # What loses a value is to be worth it: nothing is wrong there then. An element that goes has no place.
+            gone = spot.element and value is ABSENT
+            clean = {violation.path, dotted(path)} if remedy in _LOSING and not gone else set()
+            worse = self._worse(violation, known, after, clean)
             if worse is None:
                 before = spot.value if path == spot.path else locate_value(found.after, path)
                 found.mended.append(Mended(violation, remedy, dotted(path), before, value))
@@ -238,10 +246,10 @@ class Decider:
             for value in conversions(spot.value, spot.node):
                 yield spot.path, value
         elif remedy is remedies.TRIM and spot.node is not None:
-            if isinstance(spot.value, str) and spot.value.strip() in spot.node.literals:
+            if type(spot.value) is str and spot.value.strip() in spot.node.literals:
                 yield spot.path, spot.value.strip()
         elif remedy is remedies.STRIP:
-            if isinstance(spot.value, str):
+            if type(spot.value) is str:
                 yield spot.path, _printable(spot.value)
         elif remedy is remedies.COERCE:
             yield from self._coerced(spot, document)
@@ -284,12 +292,13 @@ class Decider:
             each.node.marker(Immutable) and spot.path[: len(each.steps)] == each.steps for each in self.entry.places
         )
 
-    def _worse(self, violation: Violation, known: list[Violation], after: Document) -> str | None:
+    def _worse(self, violation: Violation, known: list[Violation], after: Document, clean: set[str]) -> str | None:
         """Return why a document is no better than it was; None when it is, ``""`` when that goes without saying."""
         judged = list(self.judge.stored(after))
         if violation.code.startswith(_ALONE) and _count(judged, violation) >= _count(known, violation):
             return ""
-        return worse(known, judged)
+        left = next((each for each in judged if each.path in clean), None)
+        return worse(known, judged) if left is None else would_break(left)
 
 
 def worse(before: Iterable[Violation], after: Iterable[Violation]) -> str | None:
@@ -301,8 +310,38 @@ def worse(before: Iterable[Violation], after: Iterable[Violation]) -> str | None
     for each in after:
         had[each.field] -= 1
         if had[each.field] < 0:
-            return f"the document would then break {each.code} {each.field or '(document)'}"
+            return would_break(each)
     return None
+
+
+def shown(mended: Sequence[Mended], before: Iterable[Violation], after: Iterable[Violation]) -> list[Violation]:
+    """Return what is wrong with values that are mended all the same.
+
+    Counted by declared paths, for an element that goes moves those behind it.
+    """
+    was, several = list(before), list(after)
+    known = {(each.code, each.path) for each in was}
+    left = Counter(each.field for each in was)
+    left.subtract(one.violation.field for one in mended if (one.violation.code, one.violation.path) in known)
+    found = []
+    # What was there before comes first: it is not what has come to light.
+    for each in sorted(several, key=lambda each: (each.code, each.path) not in known):
+        left[each.field] -= 1
+        if left[each.field] < 0:
+            found.append(each)
+    return found
+
+
+def persists(mended: Sequence[Mended], before: Sequence[Violation], after: Sequence[Violation]) -> bool:
+    """Whether a violation that is mended is there afterwards."""
+    known = {(each.code, each.path) for each in before}
+    those = [one.violation for one in mended if (one.violation.code, one.violation.path) in known]
+    return any(_count(after, each) > _count(before, each) - _count(those, each) for each in those)
+
+
+def would_break(violation: Violation) -> str:
+    """Return why a document is not changed: what would be wrong with it."""
+    return f"the document would then break {violation.code} {violation.field or '(document)'}"
 
 
 def locate_value(document: Document, path: Path) -> Any:

@@ -89,7 +89,7 @@ async def repair(
             for batch in suspects.of(each.name, each.size, AWAY):
                 await each.whole(batch, AWAY)
         if journal is not None:
-            await journal.mark(summary.run, {"ended": True, "changes": journal.written})
+            await journal.mark(summary.run, {"ended": True, "changes": journal.changes})
     finally:
         suspects.close()
     return summary

@@ -1,6 +1,7 @@
 """Of several documents with an equal value, which one stays: the preference that was chosen, and the same at any time.
 
-A document that something else is wrong with never stays in the place of one that nothing is wrong with.
+A document that something else is wrong with never stays in the place of one that nothing is wrong with. One in whose
+favour another went stays for the rest of the run, whatever other values it shares.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from integrity.violation import Violation
 _CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 
 STAYS = "of the documents with this value it is the one that stays"
+PREFERRED = "another document was taken away in its favour"
 ALONE = "no other document has the value"
 
 #: Values of which is remembered which document stays.
@@ -46,6 +48,8 @@ class Group:
         self._source = source
         self._facts = Facts(store, entry)
         self._staying: dict[Hashable, Any] = {}
+        self._preferred: set[Hashable] = set()
+        self._gone: set[Hashable] = set()
 
     async def stays(self, document: Document, violation: Violation, choice: Choice, session: Any = None) -> str:
         """Return why a document stays, or an empty text when it is to go.
@@ -63,7 +67,7 @@ class Group:
         values = found.value(document, violation.path)
         if values is None:
             return ALONE
-        at = (unique.path, str(choice), tuple(map(key, values)))
+        at = _at(unique, choice, values)
         known = self._staying.get(at)
         if known is None or not await self._is_still(found, known, values, session):
             if session is not None:
@@ -74,9 +78,27 @@ class Group:
             self._staying[at] = known
         if known is None:
             return ALONE
-        return STAYS if equal(known, document["_id"]) else ""
+        if equal(known, document["_id"]):
+            return STAYS
+        return PREFERRED if self.preferred(document["_id"]) else ""
+
+    def preferred(self, id: Any) -> bool:
+        """Whether another document went, or would go, in favour of one."""
+        return key(id) in self._preferred
+
+    def went(self, document: Document, violation: Violation, choice: Choice) -> None:
+        """Note that a document that was not to stay is gone, or would be: of a plan it is there still."""
+        unique = self.constraint(violation)
+        assert unique is not None  # it was told by `stays`
+        found = Duplicates(self._store, self._store, self._facts, unique, self._source)
+        values = found.value(document, violation.path)
+        assert values is not None
+        self._preferred.add(key(self._staying[_at(unique, choice, values)]))
+        self._gone.add(key(document["_id"]))
 
     async def _is_still(self, found: Duplicates, id: Any, values: tuple[Any, ...], session: Any) -> bool:
+        if key(id) in self._gone:
+            return False
         options = {} if session is None else {"session": session}
         stored = await self._store.find_one(self._entry.collection, {"_id": id}, **options)
         return stored is not None and await found.has(stored, values)
@@ -87,6 +109,8 @@ class Group:
         many, staying = 0, None
         async for batch in found.sharing(values):
             for each, wrong in zip(batch, await self._facts.judge(batch), strict=True):
+                if key(each["_id"]) in self._gone:
+                    continue
                 rank = (bool(wrong), *_rank(each, choice))
                 many += 1
                 if best is None or rank < best:
@@ -96,6 +120,10 @@ class Group:
     def constraint(self, violation: Violation) -> UniqueKey | None:
         """Return the constraint that a violation is of."""
         return next((each for each in self._entry.uniques if each.path == violation.field), None)
+
+
+def _at(unique: UniqueKey, choice: Choice, values: tuple[Any, ...]) -> Hashable:
+    return unique.path, str(choice), tuple(map(key, values))
 
 
 def _rank(document: Document, choice: Choice) -> tuple[Any, ...]:

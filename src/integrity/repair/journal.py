@@ -1,7 +1,8 @@
 """The journal: what every change was before and after, written down before it is made.
 
 An entry that is there while its change was never made does no harm: undoing compares the document's bytes with both.
-A change without an entry could not be undone. So the entry comes first, and is durable before the change begins.
+A change without an entry could not be undone. So the entry comes first, and is durable before the change begins. Where
+the change is refused then, that is noted too: what comes to look like it later is the application's.
 
 An entry, in the collection `integrity.journal` or in a file of BSON (as mongodump writes it; `bsondump` prints it)::
 
@@ -12,6 +13,7 @@ An entry, in the collection `integrity.journal` or in a file of BSON (as mongodu
     after       the document afterwards; not there when there is none
     digest      in place of `after`, where both would not fit a document
     rules       the codes of what was mended
+    refused     true where the change was refused; in a file, the numbers of such entries in a record with n -1
 """
 
 from __future__ import annotations
@@ -28,11 +30,12 @@ from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from integrity.errors import RepairError
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.port import CODEC, Document, Store, raw_document
 from integrity.writes.references.durable import durable
 
 try:
@@ -44,7 +47,6 @@ COLLECTION = "integrity.journal"
 
 #: Of the 16 MB of a document, less what an entry has besides.
 _LARGEST = 16 * 1024 * 1024 - 4096
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(**{**CODEC, "document_class": RawBSONDocument})
 _CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 _PAGE = 100
 #: Bytes by which an entry is told from anything else: its size, its ``_id`` with its size, the name of the run.
@@ -90,13 +92,13 @@ class Entry:
             "_id": {"run": run, "n": n}, "collection": self.collection, "id": self.id, "rules": list(self.rules)
         }  # fmt: skip
         if self.before is not None:
-            entry["before"] = RawBSONDocument(self.before)
+            entry["before"] = raw_document(self.before)
         if self.after is not None:
             if len(self.before or b"") + len(self.after) > _LARGEST:
                 entry["digest"] = hashlib.sha256(self.after).digest()
             else:
-                entry["after"] = RawBSONDocument(self.after)
-        return RawBSONDocument(bson.encode(entry, codec_options=_CODEC))
+                entry["after"] = raw_document(self.after)
+        return raw_document(bson.encode(entry, codec_options=_CODEC))
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Run:
         at: When it began, in UTC.
         ended: Whether it came to its end.
         undone: Whether it was undone.
-        changes: How many changes it wrote down; 0 where it did not come to its end.
+        changes: How many changes it wrote down that were not refused; 0 where it did not come to its end.
         database: The database that it repaired.
     """
 
@@ -127,16 +129,18 @@ class Journal(ABC):
     Args:
         run: The name of the run; made anew by `begin`.
         written: How many entries it has.
+        changes: How many of them were not refused.
     """
 
     run: str = ""
     written: int = field(default=0, init=False)
+    changes: int = field(default=0, init=False)
 
     async def begin(self, about: Mapping[str, Any]) -> str:
         """Begin a run, and return its name."""
         now = dt.datetime.now(dt.UTC)
         self.run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        await self._write([RawBSONDocument(bson.encode(self._head(now, dict(about)), codec_options=_CODEC))])
+        await self._write([raw_document(bson.encode(self._head(now, dict(about)), codec_options=_CODEC))])
         return self.run
 
     def _head(self, now: dt.datetime, about: Document) -> Document:
@@ -146,10 +150,20 @@ class Journal(ABC):
         """Write changes down; when it returns, they outlive this process and an election."""
         encoded = [each.encoded(self.run, self.written + at) for at, each in enumerate(entries, start=1)]
         self.written += len(entries)
+        self.changes += len(entries)
         await self._write(encoded)
+
+    async def refuse(self, numbers: Sequence[int]) -> None:
+        """Note that these changes were not made, for certain: undoing passes over them."""
+        if numbers:
+            self.changes -= len(numbers)
+            await self._refuse(numbers)
 
     @abstractmethod
     async def _write(self, encoded: Sequence[RawBSONDocument]) -> None: ...
+
+    @abstractmethod
+    async def _refuse(self, numbers: Sequence[int]) -> None: ...
 
     @abstractmethod
     async def mark(self, run: str, what: Mapping[str, Any]) -> None:
@@ -161,7 +175,7 @@ class Journal(ABC):
 
     @abstractmethod
     def entries(self, run: str) -> AsyncIterator[list[Entry]]:
-        """Yield the entries of a run, the last first, some at a time."""
+        """Yield the entries of a run that were not refused, the last first, some at a time."""
 
 
 class CollectionJournal(Journal):
@@ -186,6 +200,10 @@ class CollectionJournal(Journal):
             size += len(each.raw)
         await self._store.insert_many(COLLECTION, encoded[start:])  # type: ignore[arg-type]  # documents too
 
+    async def _refuse(self, numbers: Sequence[int]) -> None:
+        those = {"_id": {"$in": [{"run": self.run, "n": each} for each in numbers]}}
+        await self._store.update_many(COLLECTION, those, {"$set": {"refused": True}})
+
     async def mark(self, run: str, what: Mapping[str, Any]) -> None:
         """Note something about a run."""
         await self._store.update_one(COLLECTION, {"_id": {"run": run, "n": 0}}, {"$set": dict(what)})
@@ -199,8 +217,11 @@ class CollectionJournal(Journal):
         return found
 
     async def entries(self, run: str) -> AsyncIterator[list[Entry]]:
-        """Yield the entries of a run, the last first, some at a time."""
-        within = {"_id": {"$gt": {"run": run, "n": 0}, "$lt": {"run": run, "n": bson.MaxKey()}}}
+        """Yield the entries of a run that were not refused, the last first, some at a time."""
+        within = {
+            "_id": {"$gt": {"run": run, "n": 0}, "$lt": {"run": run, "n": bson.MaxKey()}},
+            "refused": {"$ne": True},
+        }
         batches = self._bytes.find(COLLECTION, within, sort=[("_id", -1)], batch_size=_PAGE)
         try:
             while batch := await batches.next(_PAGE):
@@ -269,10 +290,13 @@ class FileJournal(Journal):
         if not whole:
             raise RepairError(f"The journal {self._path} cannot be written: the disk is full.")
 
+    async def _refuse(self, numbers: Sequence[int]) -> None:
+        await self.mark(self.run, {"refused": list(numbers)})
+
     async def mark(self, run: str, what: Mapping[str, Any]) -> None:
         """Note something about a run."""
         mark = {"_id": {"run": run, "n": -1}, **what}
-        await self._write([RawBSONDocument(bson.encode(mark, codec_options=_CODEC))])
+        await self._write([raw_document(bson.encode(mark, codec_options=_CODEC))])
 
     async def runs(self) -> list[Run]:
         """Return the runs, the newest first."""
@@ -284,11 +308,20 @@ class FileJournal(Journal):
         return [_run(each) for each in reversed(found.values())]
 
     async def entries(self, run: str) -> AsyncIterator[list[Entry]]:
-        """Yield the entries of a run, the last first, some at a time."""
-        places = [(end, len(data)) for end, data in self._records() if _number(data) > 0 and _of(data, run)]
+        """Yield the entries of a run that were not refused, the last first, some at a time."""
+        found: dict[int, tuple[int, int]] = {}
+        for end, data in self._records():
+            number = _number(data)
+            if not _of(data, run):
+                continue
+            if number > 0:
+                found[number] = end, len(data)
+            for each in decoded(data).get("refused", ()) if number < 0 else ():
+                found.pop(each, None)
+        places = list(found.values())
         while places:
             page, places = places[-_PAGE:], places[:-_PAGE]
-            yield [_entry(RawBSONDocument(self._at(end, size), _RAW)) for end, size in reversed(page)]
+            yield [_entry(raw_document(self._at(end, size))) for end, size in reversed(page)]
 
     def _records(self) -> Any:
         """Yield the end and the bytes of every whole record."""
@@ -321,13 +354,13 @@ def _begins(data: bytes) -> bool:
 
 
 def _of(data: bytes, run: str) -> bool:
-    return bool(RawBSONDocument(data, _RAW)["_id"]["run"] == run)
+    return bool(raw_document(data)["_id"]["run"] == run)
 
 
 def _number(data: bytes) -> int:
     try:
-        return int(RawBSONDocument(data, _RAW)["_id"]["n"])
-    except (bson.errors.BSONError, KeyError, TypeError) as error:
+        return int(raw_document(data)["_id"]["n"])
+    except (BSONError, KeyError, TypeError) as error:
         raise RepairError("The file is no journal of this library.") from error
 
 
@@ -343,7 +376,8 @@ def _run(record: Mapping[str, Any]) -> Run:
 
 
 def _entry(record: Any) -> Entry:
-    before, after = record.get("before"), record.get("after")
+    stored = raw_document(record.raw)
+    before, after = stored.get("before"), stored.get("after")
     values = decoded(record.raw)
     return Entry(
         values["collection"],

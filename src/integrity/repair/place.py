@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from integrity.declare.extract import ABSENT, Path
@@ -36,12 +37,14 @@ class Spot:
 
 
 def locate(entry: Entry, document: dict[str, Any], dotted: str) -> Spot | None:
-    """Return the place of a dotted path such as ``"items.2.qty"``; None where the document has no such place.
+    """Return the place of a dotted path such as ``"items.2.qty"``; None where the document has none, or several.
 
-    Names with dots in them are found too: it is the document that says where a name ends.
+    Names with dots in them are found too: it is the document that says where a name ends. Two places may then have one
+    path, and nothing tells which of them is meant.
     """
     root = Node(objects=(entry.document,))
-    return next(_located(document, root, dotted, ()), None)
+    found = list(islice(_located(document, root, dotted, ()), 2))
+    return found[0] if len(found) == 1 else None
 
 
 def _located(value: Any, node: Node | None, rest: str, path: Path) -> Iterator[Spot]:

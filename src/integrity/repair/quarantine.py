@@ -15,14 +15,14 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
-from integrity.declare.equality import equal
+from integrity.declare.equality import equal, same
 from integrity.declare.registry import Entry, Registry
-from integrity.errors import IntegrityError, InvalidDocument
-from integrity.repair.swap import encoded, refused
+from integrity.errors import IntegrityError, InvalidDocument, RepairError
+from integrity.repair.swap import NO_WAY_BACK, as_it_is, encoded, refused, writes_back
 from integrity.rules.judge import Judge
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store
-from integrity.violation import Violation
+from integrity.store.port import CODEC, Document, Store, raw_document
+from integrity.violation import Violation, extended_json
 from integrity.writes.guard import EVERYBODY, Guard
 from integrity.writes.insert_one import insert_one
 from integrity.writes.references import protocol
@@ -48,7 +48,7 @@ def record(run: str, document: bytes, violations: Sequence[Violation], now: dt.d
                 {"code": each.code, "path": each.path, "message": each.message, "hint": each.hint}
                 for each in violations
             ],
-            "document": RawBSONDocument(document),
+            "document": raw_document(document),
         }
     )
 
@@ -97,17 +97,30 @@ async def held(store: Store, entry: Entry, id: Any = None, *, every: bool = True
         entry: The model's entry.
         id: The ``_id`` of one of them.
         every: Whether all of them are meant, and not the one.
+
+    Raises:
+        RepairError: There is a record that no repair has made.
     """
     filter_ = {} if every else {"document._id": {"$eq": id}}
     batches = store.find(collection_of(entry.collection), filter_, sort=[("_id", 1)], batch_size=_PAGE)
     try:
         while batch := await batches.next(_PAGE):
             for each in batch:
-                document = each.get("document") or {}
-                codes = tuple(one.get("code", "") for one in each.get("violations") or ())
-                yield Held(entry.collection, each["_id"], document.get("_id"), each["at"], codes, document)
+                yield _held(entry, each)
     finally:
         await batches.close()
+
+
+def _held(entry: Entry, record: Document) -> Held:
+    at, document, violations = (record.get(name) for name in ("at", "document", "violations"))
+    known = isinstance(violations, list) and all(isinstance(each, dict) for each in violations)
+    if not (known and isinstance(document, dict) and isinstance(at, dt.datetime)):
+        raise RepairError(
+            f"{collection_of(entry.collection)} holds a record that no repair has made, with the _id "
+            f"{extended_json(record['_id'])!r}: move it elsewhere first."
+        )
+    codes = tuple(str(each.get("code", "")) for each in violations or ())
+    return Held(entry.collection, record["_id"], document.get("_id"), at, codes, document)
 
 
 async def release(store: Store, registry: Registry, one: Held) -> Released:
@@ -122,14 +135,25 @@ async def release(store: Store, registry: Registry, one: Held) -> Released:
     if entry.references:
         await references.prepare(store)
 
+    stored = store.for_bytes()
+
     async def body(session: Any) -> str:
         options = {} if session is None else {"session": session}
-        record = await store.find_one(collection_of(entry.collection), {"_id": one.record}, **options)
-        if record is None or not equal(record["document"], one.document):
+        record: Any = await stored.find_one(collection_of(entry.collection), {"_id": one.record}, **options)
+        document: Any = None if record is None else raw_document(record.raw).get("document")
+        if not isinstance(document, RawBSONDocument) or not equal(decoded(document), one.document):
             return "it was changed, or released, since it was read"
+        data = bytes(document.raw)
+        if not writes_back(decoded(data), data):
+            return f"{NO_WAY_BACK}, such as a name that is there twice: mend that in its record"
         there = await store.find_one(entry.collection, {"_id": one.id}, **options) if session is None else None
         if there is None or not equal(there, one.document):
-            await insert_one(guard, dict(one.document), session=session)
+            await insert_one(guard, decoded(data), session=session)
+        made: Any = await stored.find_one(entry.collection, {"_id": one.id}, **options)
+        if made is not None and made.raw != data and same(decoded(made), decoded(data)):
+            # Nothing was changed but the type of whole numbers, which Python does not tell apart.
+            as_made = {"_id": one.id, **as_it_is(made.raw)}
+            await store.replace_one(entry.collection, as_made, document, **options)  # type: ignore[arg-type]  # a document too
         await store.delete_one(collection_of(entry.collection), {"_id": one.record}, **options)
         return ""
 

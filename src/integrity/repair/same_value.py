@@ -42,7 +42,7 @@ def conversions(value: Any, node: Node) -> Iterator[Any]:
         value: The stored value.
         node: What is declared where it stands.
     """
-    if isinstance(value, str):
+    if type(value) is str:  # JavaScript code is a str to Python, and no text
         yield from _of_text(value, node)
     elif isinstance(value, float | Decimal128) or (isinstance(value, int) and not isinstance(value, bool)):
         yield from (each for each in _of_number(value, node) if equal(each, value))

@@ -12,12 +12,14 @@ from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
+from bson.errors import BSONError
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
     DuplicateKeyError,
     OperationFailure,
+    PyMongoError,
+    WriteConcernError,
 )
 from pymongo.operations import ReplaceOne
 
@@ -25,10 +27,10 @@ from integrity.audit.folding import COLLATION
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, value_at
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
-from integrity.repair.decide import Decision, worse
+from integrity.repair.decide import Decision, persists, shown, worse, would_break
 from integrity.rules.remedy import FROM_OWNER
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.port import CODEC, Document, Store, raw_document
 from integrity.violation import Violation
 from integrity.writes.change import Change
 from integrity.writes.guard import Guard
@@ -36,7 +38,7 @@ from integrity.writes.references.deleting import Wish
 from integrity.writes.references.keys import named
 from integrity.writes.references.plan import collect
 from integrity.writes.references.work import Faults
-from integrity.writes.transaction import transact
+from integrity.writes.transaction import UNKNOWN_COMMIT, transact
 
 _CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 
@@ -46,11 +48,24 @@ Judged = Callable[[list[Document], Any], Awaitable[list[list[Violation]]]]
 CHANGED = "it was changed, or deleted, since it was read"
 _REFERRED = "other documents refer to it; see `integrity plan-delete`"
 GONE = "the violation is no longer there"
+NO_WAY_BACK = "it holds BSON that Python cannot write back byte for byte"
+PERSISTS = "the violation would still be there"
 
 
 def encoded(document: Document) -> bytes:
     """Return a document as the core writes it."""
     return bson.encode(document, codec_options=_CODEC)
+
+
+def writes_back(document: Document, data: bytes) -> bool:
+    """Whether a document, as it was decoded, is written back as the bytes that it was read from.
+
+    A name that is there twice is not, nor are types that Python has no word for.
+    """
+    try:
+        return encoded(document) == data
+    except (BSONError, UnicodeEncodeError, OverflowError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -96,8 +111,9 @@ class Swap:
         try:
             return await self._edit(edits, judged)
         except (IntegrityError, OperationFailure) as error:
+            reason = refused(error)
             if len(edits) == 1:
-                return [refused(error)]
+                return [reason]
         return [reason for each in edits for reason in await self.edit([each], judged)]
 
     async def _edit(self, edits: Sequence[Edit], judged: Judged) -> list[str]:
@@ -116,7 +132,7 @@ class Swap:
             if transactional and fit:
                 await self._store.bulk_write(
                     guard.collection,
-                    [ReplaceOne({"_id": each.decision.id}, RawBSONDocument(each.after)) for each in fit],
+                    [ReplaceOne({"_id": each.decision.id}, raw_document(each.after)) for each in fit],
                     session=session,
                 )
                 return reasons
@@ -208,7 +224,7 @@ class Swap:
         done = await self._store.replace_one(
             self._guard.collection,
             {"_id": id, **as_it_is(before)},
-            RawBSONDocument(after),  # type: ignore[arg-type]  # a document too
+            raw_document(after),  # type: ignore[arg-type]  # a document too
             **self._exact,
             **options,
         )
@@ -246,7 +262,7 @@ class Swap:
                 return _REFERRED
             if record is not None:
                 # Before the document goes: on a server without transactions it is then in both places, never in none.
-                await self._bytes.insert_one(record[0], RawBSONDocument(record[1]), **options)  # type: ignore[arg-type]
+                await self._bytes.insert_one(record[0], raw_document(record[1]), **options)  # type: ignore[arg-type]
             if not guard.references.guards(guard):
                 done = await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
                 count = done.deleted_count
@@ -260,7 +276,14 @@ class Swap:
         try:
             return await (transact(self._store, body) if transactional else body(None))
         except (IntegrityError, OperationFailure) as error:
-            return refused(error)
+            reason = refused(error)
+            if not transactional:
+                # A delete in stages that has begun is finished by another process: it is not refused then.
+                if not isinstance(error, IntegrityError) and (await self.read([id], None)).get(key(id)) != before:
+                    raise
+                if record is not None:
+                    await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]})
+            return reason
 
 
 def _changed(edit: Edit) -> set[str]:
@@ -278,7 +301,7 @@ def as_it_is(data: bytes) -> Document:
 
     MongoDB calls 5 and 5.0 equal; the size tells most of such changes too.
     """
-    same = {"$eq": ["$$ROOT", {"$literal": RawBSONDocument(data)}]}
+    same = {"$eq": ["$$ROOT", {"$literal": raw_document(data)}]}
     return {"$expr": {"$and": [{"$eq": [{"$bsonSize": "$$ROOT"}, len(data)]}, same]}}
 
 
@@ -297,6 +320,11 @@ def _verdict(edit: Edit, before: list[Violation], after: list[Violation]) -> str
         if each.violation in known
     ):
         return GONE
+    if persists(edit.decision.mended, before, after):
+        return PERSISTS
+    # What other documents say may have changed meanwhile.
+    if len(found := shown(edit.decision.mended, before, after)) > len(edit.decision.shown):
+        return would_break(found[-1])
     return worse(before, after) or ""
 
 
@@ -305,11 +333,16 @@ UNAUTHORIZED = 13
 
 
 def refused(error: Exception) -> str:
-    """Return why a write was refused.
+    """Return why a write was refused: it was not made, for certain.
 
     Raises:
-        Exception: The one given, where it is no refusal of this write but the end of all.
+        Exception: The one given, where it is no refusal of this write but the end of all, or where the write may have
+            been made.
     """
+    if isinstance(error, WriteConcernError) or (
+        isinstance(error, PyMongoError) and error.has_error_label(UNKNOWN_COMMIT)
+    ):
+        raise error
     codes = {getattr(error, "code", None)}
     if isinstance(error, BulkWriteError):
         codes |= {each.get("code") for each in (error.details or {}).get("writeErrors", [])}

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
 from integrity.declare.registry import Registry
@@ -20,7 +19,7 @@ from integrity.repair.journal import Entry, Journal
 from integrity.repair.swap import as_it_is, refused
 from integrity.rules.judge import Judge
 from integrity.store.forgiving import decoded
-from integrity.store.port import Store
+from integrity.store.port import Store, raw_document
 from integrity.writes.change import Change
 from integrity.writes.guard import EVERYBODY, Guard
 from integrity.writes.references import protocol
@@ -148,7 +147,7 @@ class _Back:
             return SKIPPED, refused(error)
 
     async def _write(self, entry: Entry, current: bytes | None, options: dict[str, Any]) -> bool:
-        before: Any = None if entry.before is None else RawBSONDocument(entry.before)
+        before: Any = None if entry.before is None else raw_document(entry.before)
         if current is None:
             await self._bytes.insert_one(entry.collection, before, **self._options, **options)
             return True

@@ -14,14 +14,14 @@ from integrity.audit.source import Source
 from integrity.declare.equality import key
 from integrity.declare.reserved import CONDEMNED
 from integrity.repair.choice import Choice, Choices
-from integrity.repair.decide import Decider, Decision, worse
-from integrity.repair.group import Group
+from integrity.repair.decide import Decider, Decision, persists, shown, worse
+from integrity.repair.group import PREFERRED, Group
 from integrity.repair.journal import Entry, Journal
 from integrity.repair.quarantine import collection_of, record
 from integrity.repair.result import Changed, Outcome
 from integrity.repair.supply import Supplies
 from integrity.repair.suspects import AWAY, Suspect
-from integrity.repair.swap import GONE, Edit, Swap, encoded
+from integrity.repair.swap import GONE, NO_WAY_BACK, PERSISTS, Edit, Swap, encoded, writes_back
 from integrity.rules.ownership import stale_copy
 from integrity.rules.remedy import DELETE, QUARANTINE
 from integrity.rules.unique import duplicate_value
@@ -37,6 +37,7 @@ Tell = Callable[[Outcome], None]
 
 _PAGE = 1000
 
+_SHOWN = "it is seen only now that the value is mended; repair again"
 _TOO_LARGE = "the document is too large for the journal"
 
 
@@ -120,10 +121,18 @@ class Within:
         if not edits:
             return
         # Written down first: a change that is made and not written down could not be undone after a crash.
+        first = self._journal.written + 1
         await self._journal.record(entries)
-        for each, reason in zip(edits, await self._swap.edit(edits, self._judged), strict=True):
+        reasons = await self._swap.edit(edits, self._judged)
+        for each, reason in zip(edits, reasons, strict=True):
             if reason:
                 each.decision.drop(reason)
+        refused = {first + at: entries[at] for at, reason in enumerate(reasons) if reason}
+        if refused:
+            # Without a transaction, an error may come after the write: what stands there then can still be undone.
+            now = await self._swap.read([each.id for each in refused.values()], None)
+            made = {number for number, each in refused.items() if each.is_after(now.get(key(each.id)))}
+            await self._journal.refuse(sorted(refused.keys() - made))
 
     async def whole(self, batch: Sequence[Suspect], how: int) -> list[Any]:
         """Take whole documents away, one after the other; return which are gone.
@@ -157,6 +166,14 @@ class Within:
         grouped = decision.whole is None
         if grouped and (stays := await self._group.stays(decision.before, why, choice)):
             return stays
+        if choice.remedy is not QUARANTINE and self._group.preferred(decision.id):
+            return PREFERRED
+        reason = await self._gone(decision, before, choice, why, grouped=grouped)
+        if grouped and not reason:
+            self._group.went(decision.before, why, choice)
+        return reason
+
+    async def _gone(self, decision: Decision, before: bytes, choice: Choice, why: Violation, *, grouped: bool) -> str:
         if self._journal is None:
             return await self._swap.referred(decision.id)
         entries = [Entry(self.name, decision.id, before, None, (why.code,))]
@@ -169,6 +186,7 @@ class Within:
         if not all(each.fits for each in entries):
             return _TOO_LARGE
         # Written down first, as above.
+        first = self._journal.written + 1
         await self._journal.record(entries)
 
         async def still(session: Any) -> str:
@@ -177,7 +195,9 @@ class Within:
             (found,) = await self._judged([decision.before], session)
             return "" if (why.code, why.path) in _places(found) else GONE
 
-        return await self._swap.away(decision.id, before, kept, still)
+        if reason := await self._swap.away(decision.id, before, kept, still):
+            await self._journal.refuse(range(first, first + len(entries)))
+        return reason
 
     async def _decided(self, batch: Sequence[Suspect]) -> list[tuple[Decision, list[Violation], bytes]]:
         """Return, for each document, what is to be done, what is no longer wrong with it, and its bytes."""
@@ -224,8 +244,11 @@ class Within:
         documents = [each.decision.before for each in edits] + [each.decision.after for each in edits]
         judged = await self._judged(documents, None)
         for at, each in enumerate(edits):
-            if reason := worse(judged[at], judged[at + len(edits)]):
-                each.decision.drop(reason)
+            decision, before, after = each.decision, judged[at], judged[at + len(edits)]
+            reason = PERSISTS if persists(decision.mended, before, after) else worse(before, after)
+            decision.shown = shown(decision.mended, before, after)
+            if reason:
+                decision.drop(reason)
 
     async def _judged(self, documents: list[Document], session: Any) -> list[list[Violation]]:
         return await self._facts.judge(documents, again=True, session=session)
@@ -235,18 +258,19 @@ class Within:
             Changed(each.violation.code, each.remedy, each.path, each.before, each.after) for each in decision.mended
         ]
         mended = [each.violation for each in decision.mended]
-        if changes or decision.left or gone:
-            self._tell(Outcome(self.name, decision.id, changes, mended=mended, left=decision.left, gone=gone))
+        left = decision.left + [(each, _SHOWN) for each in decision.shown]
+        if changes or left or gone:
+            self._tell(Outcome(self.name, decision.id, changes, mended=mended, left=left, gone=gone))
 
 
 def _after(decision: Decision, before: bytes) -> bytes | None:
     """Return the bytes that a document is to have, or None where its other values would not keep theirs."""
-    try:
-        if encoded(decision.before) == before:
+    if writes_back(decision.before, before):
+        try:
             return encoded(decision.after)
-    except (BSONError, UnicodeEncodeError, OverflowError, ValueError):
-        pass
-    decision.drop("it holds BSON that Python cannot write back byte for byte; choose delete or quarantine")
+        except (BSONError, UnicodeEncodeError, OverflowError, ValueError):
+            pass
+    decision.drop(f"{NO_WAY_BACK}; choose delete or quarantine")
     return None
 
 

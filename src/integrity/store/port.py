@@ -110,6 +110,20 @@ def raw_codec(database: Any) -> Any:
     return database.with_options(codec_options=CodecOptions(**{**CODEC, "document_class": RawBSONDocument}))
 
 
+#: Of a document of bytes: nothing that may be stored is an error to look at, a binary that is called a UUID neither.
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    **{**CODEC, "document_class": RawBSONDocument, "uuid_representation": UuidRepresentation.UNSPECIFIED}
+)
+
+
+def raw_document(data: bytes) -> RawBSONDocument:
+    """Return a document that is written as these bytes.
+
+    The driver decodes it all the same, to see that it is not empty, and its own codec refuses some of what is stored.
+    """
+    return RawBSONDocument(data, _RAW)
+
+
 def model_codec(database: Any) -> Any:
     """Return a driver's database that decodes what models are made of: as the core, dates as the application."""
     options = database.codec_options
