@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from bson.binary import UuidRepresentation
 from pymongo.errors import ConfigurationError, PyMongoError
 
 from integrity.declare.model import Model
@@ -45,6 +46,7 @@ class Guards:
         self.given = store
         self.store = store.current()
         self.registry = registry(models, policy)
+        _refuse_legacy(store, self.registry)
         self.references = protocol(references, self.registry)
         self.copies = Keeper(self.references)
         self.indexes = Indexes(unique)
@@ -66,6 +68,28 @@ class Guards:
         if judge is None:
             judge = self._judges[model] = Judge(entry)
         return Guard(self.store, self.registry, entry, judge, actor, self.references, self.indexes, self.copies)
+
+
+_LEGACY = frozenset({
+    UuidRepresentation.PYTHON_LEGACY, UuidRepresentation.JAVA_LEGACY, UuidRepresentation.CSHARP_LEGACY,
+})  # fmt: skip
+
+
+def _refuse_legacy(store: Store, models: Registry) -> None:
+    """Refuse a client that asks for UUIDs by what guards do not store.
+
+    Raises:
+        IntegrityError: It has a legacy representation, and a model has a UUID.
+    """
+    if store.uuids not in _LEGACY:
+        return
+    for entry in models:
+        for place in entry.places:
+            if "uuid" in place.node.scalars:
+                raise IntegrityError(
+                    f"{entry.name}.{place.path} is a UUID, stored as binary subtype 4; this client reads and looks for "
+                    "UUIDs by a legacy representation, and would not find it: set uuidRepresentation=standard."
+                )
 
 
 def registry(models: Given, policy: Policy | None) -> Registry:

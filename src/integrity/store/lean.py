@@ -52,4 +52,6 @@ class LeanStore(Store):
         return not reply.get("writeErrors")
 
     async def _within(self, command: Document, session: Any) -> Document:
-        return await self.command(command, session=session, codec_options=self._database.codec_options)
+        database = self._database
+        how = {"codec_options": database.codec_options, "read_preference": database.read_preference}
+        return await self.command(command, session=session, **how)

@@ -49,7 +49,8 @@ class MotorStore(AsyncStore):
         return AsyncBatches(self._of(collection).aggregate(pipeline, **options), self._through)
 
     async def collections(self) -> list[Document]:
-        return await self._through(self._database.list_collections)  # type: ignore[no-any-return]  # Motor is untyped
+        cursor = await self._through(self._database.list_collections)
+        return [dict(each) for each in await self._through(lambda: cursor.to_list(None))]
 
     async def start_session(self, **options: Any) -> Any:
         return await self._database.client.start_session(**options)

@@ -7,10 +7,11 @@ suspension is one round trip, which is what the pool's gate counts and what a te
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, MutableMapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Literal, Protocol, Self, TypeVar
 
+import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion, TypeEncoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
@@ -40,6 +41,7 @@ Topology = Literal["standalone", "replica set", "sharded"]
 CODEC: Mapping[str, Any] = {
     "document_class": dict,
     "tz_aware": False,
+    "tzinfo": None,
     "uuid_representation": UuidRepresentation.STANDARD,
     "datetime_conversion": DatetimeConversion.DATETIME_AUTO,
     "unicode_decode_error_handler": "surrogateescape",
@@ -107,7 +109,10 @@ def result_codec(database: Any) -> Any:
 
 def raw_codec(database: Any) -> Any:
     """Return a driver's database that reads and writes documents as the bytes that are stored."""
-    return database.with_options(codec_options=CodecOptions(**{**CODEC, "document_class": RawBSONDocument}))
+    # With what encodes an application's own types: a filter means the same as outside of this.
+    return database.with_options(
+        codec_options=_of_core(database.codec_options).with_options(document_class=RawBSONDocument)
+    )
 
 
 #: Of a document of bytes: nothing that may be stored is an error to look at, a binary that is called a UUID neither.
@@ -122,6 +127,16 @@ def raw_document(data: bytes) -> RawBSONDocument:
     The driver decodes it all the same, to see that it is not empty, and its own codec refuses some of what is stored.
     """
     return RawBSONDocument(data, _RAW)
+
+
+def without(document: Any, name: str) -> Any:
+    """Return a document that an application is given, of its own class, without a field of the library's."""
+    if isinstance(document, MutableMapping):
+        document.pop(name, None)
+    elif isinstance(document, RawBSONDocument) and name in document:
+        kept = {each: value for each, value in raw_document(bytes(document.raw)).items() if each != name}
+        return RawBSONDocument(bson.encode(kept, codec_options=_RAW))
+    return document
 
 
 def model_codec(database: Any) -> Any:
@@ -179,6 +194,12 @@ class Store(ABC):
     #: Whether nobody waits while the driver encodes: everything may then be handed to it at once, and waits for a
     #: majority once.
     patient: bool = False
+
+    @property
+    def uuids(self) -> int | None:
+        """The application's representation of UUIDs, one of `UuidRepresentation`; None where that is not known."""
+        options = getattr(getattr(self, "_given", None), "codec_options", None)
+        return getattr(options, "uuid_representation", None)
 
     def _like(self, other: Self) -> Self:
         """Return another store of the same client, with what this one was given."""

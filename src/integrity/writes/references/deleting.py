@@ -7,7 +7,7 @@ server, goes on in batches behind the condemnation; a crash in between is finish
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from integrity.declare.equality import key
 from integrity.declare.registry import Entry
 from integrity.errors import BeingDeleted, RestrictedDelete, TransactionRequired, UnguardedWrite
 from integrity.store.lookup import pieces
-from integrity.store.port import Document, Filter, Store
+from integrity.store.port import Document, Filter, Store, without
 from integrity.writes.references import pins
 from integrity.writes.references.carry_out import carry_out
 from integrity.writes.references.condemned import ACTING, FLAG, GONE, Busy, Condemnation, Fenced
@@ -108,9 +108,7 @@ class Wish:
             return None
         reader = store.for_models() if self.as_model else store.for_results()
         found = await reader.find_one(self.entry.collection, {"_id": plan.roots[0].id}, **self.fetch, **session)
-        if isinstance(found, MutableMapping):
-            found.pop(FLAG, None)
-        return found
+        return without(found, FLAG)  # type: ignore[no-any-return]  # a document, or None
 
 
 async def delete(protocol: Protocol, store: Store, wish: Wish) -> Deleted:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pymongo.results import InsertOneResult
 
 from integrity.declare.registry import Registry
-from integrity.errors import BeingDeleted, TransactionRequired
+from integrity.errors import BeingDeleted, TransactionRequired, UnguardedWrite
 from integrity.store.port import Document, Filter, Store
 from integrity.writes.references import condemned, deferred, group_commit, inside, pins, recovery
 from integrity.writes.references.deleting import LIMIT, Deleted, Wish, delete
@@ -66,6 +66,7 @@ class Protocol:
         self._ready = False
         self._recovered = -math.inf
         self._witnessed: dict[Hashable, float] = {}
+        self._known_revocable: set[str] = set()
 
     async def transactional(self, store: Store) -> bool:
         """Whether the server has transactions."""
@@ -120,6 +121,7 @@ class Protocol:
         # Copies are written beside a pin wherever there are any: their owner's writer changes it, and condemns nothing.
         copies = bool(guard.entry.copies) and await self.transactional(guard.store)
         if work is not None and not copies and await self._optimistic(guard.store, keys.values()):
+            await self._revocable(guard)
             # A majority is waited for once, and what they name is looked at once.
             _, keys = await _complete(guard, work)
             return await insert(self, guard, act, work, keys, session, ordered=ordered)
@@ -148,6 +150,8 @@ class Protocol:
             return await alone()
         await self.prepare(store)
         optimistic = await self._optimistic(store, keys.values())
+        if optimistic:
+            await self._revocable(guard)
         if not optimistic and not await self.transactional(store):
             return await alone()
         outcome = await group_commit.insert(self, guard, Seat(document, keys), optimistic=optimistic)
@@ -163,6 +167,25 @@ class Protocol:
         await self.notices.register(store)
         beside = await self.notices.beside(store)
         return not any(each.collection in beside for each in keys)
+
+    async def _revocable(self, guard: Guard) -> None:
+        """Look, once, whether what is inserted into a collection can be taken back.
+
+        Raises:
+            UnguardedWrite: It is a time series, from which the server deletes no single document.
+        """
+        if guard.collection in self._known_revocable:
+            return
+        try:
+            listed = await guard.store.collections()
+        except NotImplementedError:  # mongomock
+            listed = []
+        if any(each["name"] == guard.collection and each.get("type") == "timeseries" for each in listed):
+            raise UnguardedWrite(
+                f"{guard.collection} is a time series: no document can be taken back from it, as an insert has to be "
+                'whose reference is being deleted; declare the reference on_delete="no_action".'
+            )
+        self._known_revocable.add(guard.collection)
 
     async def _pinned(
         self,
