@@ -57,7 +57,7 @@ async def look_up(
     for values in pieces(wanted.values()):
         # One reply where it fits: a server's first batch is 101 documents otherwise.
         sized = {"batch_size": len(values) + 1, **options} if len(values) > FIRST_BATCH else options
-        batches = store.find(collection, _filter(field, values), projection=projection, **sized)
+        batches = store.find(collection, having(field, values), projection=projection, **sized)
         while batch := await batches.next(CHUNK):
             for document in batch:
                 value = value_at(document, steps)
@@ -103,7 +103,8 @@ def pieces(values: Iterable[Any], most: int = CHUNK) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _filter(field: str, values: list[Any]) -> Document:
+def having(field: str, values: list[Any]) -> Document:
+    """Return a filter for the documents whose `field` equals one of `values`, or has it in an array."""
     plain = [each for each in values if queryable(each)]
     if len(plain) == len(values):
         return {field: {"$in": plain}}
