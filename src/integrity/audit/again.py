@@ -67,7 +67,8 @@ class Again:
                 yield batch
             # What is stored as it was read may be there too; beside the partition, it is another task's.
             same = {"_id": {"$in": [decoded(self._stored[each][0])["_id"] for each in some]}}
-            async for batch in self._found(same, **(self._partition.options if self._partition.bounded else {})):
+            options = self._partition.options if self._partition.bounded else {}
+            async for batch in self._found(self._partition.filter(same), **options):
                 yield batch
 
     async def _found(self, filter_: Document, **options: Any) -> AsyncIterator[list[Document]]:
@@ -93,8 +94,9 @@ class Again:
         """Return queries for the ids that the driver would write otherwise than they are stored."""
         found: dict[Hashable, list[Document]] = {}
         options = self._partition.options if self._partition.bounded else {"hint": [("_id", 1)]}
+        filter_ = self._partition.filter({"_id": {"$type": READ}})
         batches = self._store.for_bytes().find(
-            self._source.name, {"_id": {"$type": READ}}, projection={"_id": 1}, batch_size=_IDS, **options
+            self._source.name, filter_, projection={"_id": 1}, batch_size=_IDS, **options
         )
         while batch := await batches.next(_IDS):
             for each in batch:

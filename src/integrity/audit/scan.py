@@ -225,8 +225,9 @@ class Scan:
         facts = Facts(self._store, self._entry) if self._plan.follows else self._alone
         sure = Facts(self._sure, self._entry) if self._plan.follows else self._alone
         options = partition.options if self._plan.source.partitionable else {}
+        filter_ = partition.filter({})
         size, again = self._plan.source.batch, self._reader(partition)
-        batches = self._store.find(self._entry.collection, {}, batch_size=size, **options)
+        batches = self._store.find(self._entry.collection, filter_, batch_size=size, **options)
         try:
             while batch := await batches.next(size):
                 judged = await facts.judge(batch)
@@ -322,7 +323,7 @@ class Scan:
     def _find(self, filter_: Document, projection: dict[str, int], partition: Partition, size: int) -> Batches:
         return self._store.find(
             self._entry.collection,
-            filter_,
+            partition.filter(filter_),
             projection=projection,
             batch_size=size,
             **partition.options,
