@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable
 
-from bson.errors import BSONError
+from bson.errors import BSONError, InvalidDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
 from integrity.audit.baseline import UNTOLD, Baseline, Scope
@@ -218,6 +218,8 @@ class _Run:
         if isinstance(error, UnicodeEncodeError):
             # Read with its bytes kept apart; what it stands in, such as an _id, cannot be asked for by it.
             return f"the string {quote(error.object)} in it is no valid UTF-8, and nothing can be looked up by it."
+        if isinstance(error, InvalidDocument):
+            return f"a value in it cannot be looked up ({error})."
         names = {each.collection: None for each in [entry, *self._needed(entry)]}
         for name in names:
             if (which := await unreadable(self._store, name)) is not None:

@@ -122,7 +122,9 @@ class Duplicates:
                 await self._learn(documents)
             sought, counted = {self._key(each) for each in some}, await self._count(some, otherwise=apart)
             for own, document, earlier in zip(found, documents, judged, strict=True):
-                own.extend(self._verdicts(document, faults(earlier), sought, counted))
+                # Spelled otherwise, a value may stand in two parts.
+                more = self._verdicts(document, faults(earlier), sought, counted)
+                own.extend(each for each in more if each not in own)
         return found
 
     async def _count(self, values: list[_Values], *, otherwise: bool = False) -> Counter[Hashable]:

@@ -83,22 +83,23 @@ def measured(value: Any) -> int:
     return len(bson.encode({"": value}, codec_options=_CODEC)) if isinstance(value, _LONG) else 0
 
 
-def pieces(values: Iterable[Any], most: int = CHUNK) -> Iterator[list[Any]]:
+def pieces(values: Iterable[Any], most: int = CHUNK, size: int = BYTES) -> Iterator[list[Any]]:
     """Yield values, no more at a time than one command holds.
 
     Args:
         values: Keys, most of which are a few bytes long.
         most: The most in one piece, however short they are.
+        size: Their bytes.
     """
     chunk: list[Any] = []
-    size = 0
+    held = 0
     for each in values:
         long = measured(each)
-        if chunk and (len(chunk) == most or size + long > BYTES):
+        if chunk and (len(chunk) == most or held + long > size):
             yield chunk
-            chunk, size = [], 0
+            chunk, held = [], 0
         chunk.append(each)
-        size += long
+        held += long
     if chunk:
         yield chunk
 
