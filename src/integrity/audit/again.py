@@ -15,6 +15,7 @@ from integrity.audit.partition import Partition
 from integrity.audit.source import Source
 from integrity.declare.equality import key
 from integrity.store.forgiving import decoded
+from integrity.store.lookup import queryable
 from integrity.store.port import Document, Store
 
 #: Documents read again at once.
@@ -44,10 +45,11 @@ class Again:
         self._met: set[Hashable] = set()
 
     def can(self, document: Document) -> bool:
-        """Whether a document can be asked for: of a view, neither without an id nor by one that may be changed."""
+        """Whether a document can be asked for: of a view, only by an id that finds itself."""
         if "_id" not in document:
             return False
-        return self._source.partitionable or not (document["_id"] is None or may_be_changed(document["_id"]))
+        id_ = document["_id"]
+        return self._source.partitionable or (id_ is not None and queryable(id_) and not may_be_changed(id_))
 
     async def read(self, ids: list[Any]) -> AsyncIterator[list[Document]]:
         """Yield the documents that have these ids now, a batch at a time."""
@@ -56,17 +58,16 @@ class Again:
             ids = self._new(ids)
         if self._source.partitionable and any(map(may_be_changed, ids)):
             ids, changed = await self._apart(ids)
-        # A view is compared exactly, as its ids are; of a collection, the index on _id has its own collation.
-        exact = {} if self._source.partitionable else self._source.exact
         for at in range(0, len(ids), AGAIN):
-            async for batch in self._found({"_id": {"$in": ids[at : at + AGAIN]}}, **exact):
-                yield batch
+            some = ids[at : at + AGAIN]
+            async for batch in self._found({"_id": {"$in": some}}):
+                yield batch if self._source.partitionable else _with_own(some, batch)
         for at in range(0, len(changed), _ONE_BY_ONE):
-            some = changed[at : at + _ONE_BY_ONE]
-            async for batch in self._found({"$or": [one for each in some for one in self._stored[each]]}):
+            keys = changed[at : at + _ONE_BY_ONE]
+            async for batch in self._found({"$or": [one for each in keys for one in self._stored[each]]}):
                 yield batch
             # What is stored as it was read may be there too; beside the partition, it is another task's.
-            same = {"_id": {"$in": [decoded(self._stored[each][0])["_id"] for each in some]}}
+            same = {"_id": {"$in": [decoded(self._stored[each][0])["_id"] for each in keys]}}
             options = self._partition.options if self._partition.bounded else {}
             async for batch in self._found(self._partition.filter(same), **options):
                 yield batch
@@ -104,3 +105,9 @@ class Again:
                 if not faithful(each, read):
                     found.setdefault(key(read["_id"]), []).append(each)  # its bytes are the query for it
         return found
+
+
+def _with_own(ids: list[Any], documents: list[Document]) -> list[Document]:
+    """Return the documents that have these very ids: a view's collation, or an array, lets others match too."""
+    own = set(map(key, ids))
+    return [each for each in documents if "_id" in each and key(each["_id"]) in own]
