@@ -20,6 +20,8 @@ from integrity.embedded import Mongod
 from integrity.store.blocking import BlockingStore
 from tests.audit.conftest import Audit, audited
 
+Raw = Database[dict[str, Any]]
+
 
 class Item(Model, collection="items"):
     id: Any
@@ -57,6 +59,25 @@ def test_a_view_without_ids_is_audited_too(check: Audit, database: Database[dict
     database.command("create", "items_view", viewOn="items", pipeline=[{"$project": {"_id": 0}}])
     found = check([ItemView])
     assert found.counts == {"items_view": {"SCH001": 5, "SCH002": 10}} or found.codes["SCH001"] == 5
+
+
+class Word(Model, collection="words"):
+    id: Any
+    n: int
+
+
+@pytest.mark.parametrize("options", [Options(), Options(sample=1 - 1e-12)], ids=["all", "sampled"])
+def test_the_documents_of_a_view_that_share_an_id_are_told_once_each(database: Raw, options: Options) -> None:
+    """Over many batches; also where an id is an array or null, which finds others beside it."""
+    database.texts.insert_many(
+        [{"_id": 1, "n": ["x"] * 700}, {"_id": "a", "n": ["x"] * 3 + [1]}, {"_id": {"k": 1}, "n": ["x", "x"]}]
+    )
+    database.texts.insert_many([{"_id": "A", "n": ["x"]}, {"_id": 5, "own": [1, 2], "n": ["x"]}])
+    identity = {"_id": {"$ifNull": ["$own", "$_id"]}}
+    pipeline = [{"$unwind": "$n"}, {"$set": identity}, {"$unset": "own"}]
+    database.create_collection("words", viewOn="texts", pipeline=pipeline, collation={"locale": "en", "strength": 2})
+    found = audited(BlockingStore(database), [Word], options)
+    assert (found.failure, found.scanned, found.counts) == (None, {"words": 708}, {"words": {"SCH001": 707}})
 
 
 def test_a_capped_a_clustered_and_a_time_series_collection(check: Audit, database: Database[dict[str, Any]]) -> None:

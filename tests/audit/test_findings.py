@@ -268,6 +268,25 @@ def test_duplicates(
         assert found.places == [("UNQ001", id_, path) for id_, path in expected]
 
 
+class Essay(Model, collection="essays"):
+    id: int
+    text: Annotated[str | None, Unique()] = None
+    title: Annotated[str | None, Unique(case_insensitive=True)] = None
+    query: Annotated[Any, Unique()] = None
+
+
+def test_duplicates_of_what_fits_no_query_are_found(check: Audit, database: Database[dict[str, Any]]) -> None:
+    """Together they are longer than a command may be; and what begins with a dollar cannot stand in every operator."""
+    long = "x" * 2_900_000
+    for n in range(12):
+        database.essays.insert_one({"_id": n, "text": f"{n // 2}{long}"})
+    for n in range(6):
+        database.essays.insert_one({"_id": 20 + n, "title": f"{'éÉ'[n % 2]}{n // 2}{long}"})
+    database.essays.insert_many([{"_id": 30 + n, "query": {"$gt": 1}} for n in range(2)])
+    found = check([Essay])
+    assert (found.complete, found.failure, found.codes) == (True, None, {"UNQ001": 20})
+
+
 def test_nulls_may_be_equal(check: Audit, database: Database[dict[str, Any]]) -> None:
     database.accounts.insert_many([{"_id": 0, "vat": None}, {"_id": 1}, {"_id": 2, "vat": "x"}])
     assert check([Account]).places == [("UNQ001", 0, "vat"), ("UNQ001", 1, "vat")]

@@ -162,9 +162,9 @@ def test_since_the_last_audit_reads_what_changed_and_what_refers_to_it(database:
     database.loans.insert_many([{"_id": n, "reader": n, "name": "x"} for n in range(10)])
     store, registry = BlockingStore(database), Registry(MODELS)
     with State(tmp_path / "state") as state:
-        assert state.last() is None
+        assert state.last(Options()) is None
         run(audit(store, registry, state=state)).close()
-        last = state.last()
+        last = state.last(Options())
         assert last is not None
     database.readers.update_one({"_id": 1}, {"$set": {"name": ""}})
     database.readers.update_one({"_id": 2}, {"$set": {"name": "y"}})
@@ -181,7 +181,7 @@ def test_since_the_last_audit_reads_what_changed_and_what_refers_to_it(database:
     ]
     assert [each.id for each in found.violations if each.code == "OWN001"] == [1, 2]
     assert not found.complete
-    later = run(since_last(store, registry, Options(), run(standing(store))))
+    later = run(since_last(store, registry, Options(), run(standing(store, Options()))))
     assert audited(store, MODELS, Options(since=later)).scanned == {"readers": 0, "loans": 0}
 
 
@@ -196,7 +196,7 @@ def test_an_idle_server_is_not_waited_for(database: Raw) -> None:
 
     database.readers.insert_one({"_id": 1})
     store = Counting(database)
-    mark = run(standing(store))
+    mark = run(standing(store, Options()))
     database.readers.insert_many([{"_id": 2}, {"_id": 3}])
     found = run(since_last(store, Registry(MODELS), Options(), mark))
     assert isinstance(found, SinceLast)
@@ -213,7 +213,7 @@ def test_without_a_change_stream_the_last_audit_is_a_time(standalone: Any, datab
             database.readers.insert_many([{"_id": old, "name": ""}, {"_id": 1, "name": ""}])
             database.create_collection("loans")
             store = BlockingStore(database)
-            mark = run(standing(store))
+            mark = run(standing(store, Options()))
             assert mark.token is None
             new = database.readers.insert_one({"name": ""}).inserted_id
             since = run(since_last(store, Registry(MODELS), Options(), mark))
@@ -225,14 +225,14 @@ def test_without_a_change_stream_the_last_audit_is_a_time(standalone: Any, datab
 
 def test_a_collection_that_was_dropped_needs_a_whole_audit(database: Raw) -> None:
     database.readers.insert_one({"_id": 1})
-    mark = run(standing(BlockingStore(database)))
+    mark = run(standing(BlockingStore(database), Options()))
     database.readers.drop()
     with pytest.raises(AuditError, match=r"a drop of readers.*run a whole audit"):
         run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
 
 
 def test_a_mark_of_another_database_is_refused(database: Raw) -> None:
-    mark = run(standing(BlockingStore(database.client["another"])))
+    mark = run(standing(BlockingStore(database.client["another"]), Options()))
     with pytest.raises(AuditError, match="is of the database 'another'"):
         run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
 
@@ -243,7 +243,7 @@ def test_a_part_leaves_a_state_file_free_for_the_next_audit(database: Raw, tmp_p
     store, registry = BlockingStore(database), Registry([Reader])
     with State(tmp_path / "state") as state:
         run(audit(store, registry, Options(sample=0.5), state=state)).close()
-        assert (state.runs(), state.last()) == ([], None)
+        assert (state.runs(), state.last(Options())) == ([], None)
         run(audit(store, registry, state=state)).close()
         assert len(state.runs()) == 1
 

@@ -17,6 +17,7 @@ import integrity
 from integrity.audit import Options, State, Workers, Workplace
 from integrity.declare.constraint import CopyOf, Ref, Unique
 from integrity.declare.model import Model
+from integrity.declare.policy import Policy
 from integrity.declare.registry import Registry
 from integrity.store.asynchronous import AsyncStore
 from integrity.store.blocking import BlockingStore
@@ -36,6 +37,7 @@ class Lock(Model, collection="locks"):
     size: int = 0
 
 
+Raw = Database[dict[str, Any]]
 MODELS: list[type[Model]] = [Key, Lock]
 KEYS = [uuid.UUID(int=n) for n in range(20)]
 SHORT = Binary(b"short", 4)
@@ -126,6 +128,32 @@ def test_a_name_that_is_no_utf8_is_an_undeclared_field(check: Audit, doors: Data
     """It is told with its bytes escaped: nobody could print it."""
     doors.locks.insert_one(broken(b"##", b"\xff\xfe", _id="odd", key=KEYS[0], name="k0", size=1, **{"##": 1}))
     assert ("SCH004", "odd", r"\udcff\udcfe") in check(MODELS).places
+
+
+class Loose(Model, collection="loose"):
+    id: int
+    any: Any = None
+    some: list[Any] | None = None
+
+
+class Free(Model, collection="free", policy=Policy(frozenset(), allow_empty_strings=True, allow_white_space=True)):
+    id: int
+    must: str
+    may: str | None = None
+    many: list[str] | None = None
+
+
+def test_a_string_that_is_no_utf8_is_found_where_every_string_is_valid(check: Audit, database: Raw) -> None:
+    anything: list[dict[str, Any]] = [{"any": "ab##"}, {"some": ["ok", "ab##"]}, {"any": "ok", "some": ["ok", 1]}]
+    for n, values in enumerate(anything):
+        database.loose.insert_one(broken(b"##", b"\xff\xfe", _id=n, **values))
+    strings: list[dict[str, Any]] = [{"must": "ab##"}, {"must": "", "may": "ab##"}, {"must": "", "many": ["", "ab##"]}]
+    strings += [{"must": " ", "may": "", "many": ["", " "]}, {"must": 1, "may": ["a"]}]
+    for n, values in enumerate(strings):
+        database.free.insert_one(broken(b"##", b"\xff\xfe", _id=n, **values))
+    assert check([Loose]).places == [("SCH003", 0, "any"), ("SCH003", 1, "some.1")]
+    wrong = [("SCH001", 4, "may"), ("SCH001", 4, "must")]
+    assert check([Free]).places == [*wrong, ("SCH003", 0, "must"), ("SCH003", 1, "may"), ("SCH003", 2, "many.1")]
 
 
 def test_an_id_that_is_no_utf8_is_named(doors: Database[dict[str, Any]]) -> None:

@@ -12,6 +12,8 @@ from contextlib import suppress
 
 from pymongo.errors import PyMongoError
 
+from integrity.audit.again import Again
+from integrity.audit.changed import may_be_changed
 from integrity.audit.facts import Facts
 from integrity.audit.options import Options
 from integrity.audit.plan import Plan
@@ -43,19 +45,20 @@ async def chosen(
     wanted = plan.entry.uniques if plan.follows and options.wants("UNQ001") else ()
     uniques = [Duplicates(store, sure, again, each, plan.source) for each in wanted]
     sought = [each for each in uniques if each.indexed]
+    reader = Again(sure, plan.source, once=True)
     met: set[Hashable] = set()
     late: set[Hashable] = set()
     async for batches in _read(store, plan, options):
         try:
             while batch := await batches.next(plan.source.batch):
                 # A random walk, and two filters, may meet a document twice.
-                new = [each for each in batch if "_id" not in each or key(each["_id"]) not in met]
+                new = [each for each in batch if not _named(each, plan.source) or key(each["_id"]) not in met]
                 ids = {key(each["_id"]) for each in new if "_id" in each}
                 at_once = uniques if not met or len(ids) < len(new) else sought
                 if at_once is not uniques:
                     late |= ids
                 met |= ids
-                found = [one async for one in _judged(new, facts, again, sure, at_once, options)]
+                found = [one async for one in _judged(new, facts, again, reader, at_once, options)]
                 read(len(new))
                 yield []
                 for one in found:
@@ -69,6 +72,11 @@ async def chosen(
             if not unique.indexed:
                 async for some in unique.find():
                     yield [each for each in some if key(each.id) in late]
+
+
+def _named(document: Document, source: Source) -> bool:
+    """Whether a document's ``_id`` is its own: of a view, or as the driver reads it, another may have the same."""
+    return source.partitionable and not may_be_changed(document["_id"])
 
 
 async def _read(store: Store, plan: Plan, options: Options) -> AsyncIterator[Batches]:
@@ -89,18 +97,15 @@ def _sampling(source: Source, share: float) -> list[Document]:
 
 
 async def _judged(
-    documents: list[Document], facts: Facts, again: Facts, sure: Store, uniques: list[Duplicates], options: Options
+    documents: list[Document], facts: Facts, again: Facts, reader: Again, uniques: list[Duplicates], options: Options
 ) -> AsyncIterator[list[Violation]]:
     suspects = []
     for document, found in zip(documents, await _verdicts(documents, facts, uniques), strict=True):
-        if "_id" not in document:  # a view that leaves it out: there is no reading again
+        if not reader.can(document):
             yield found
         elif any(options.wants(each.code) for each in found):
             suspects.append(document["_id"])
-    if not suspects:
-        return
-    batches = sure.find(again.entry.collection, {"_id": {"$in": suspects}})
-    while batch := await batches.next(len(documents)):
+    async for batch in reader.read(suspects):
         for found in await _verdicts(batch, again, uniques):
             yield found
 

@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable
 
-from bson.errors import BSONError
+from bson.errors import BSONError, InvalidDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
 from integrity.audit.baseline import UNTOLD, Baseline, Scope
+from integrity.audit.identity import identity
 from integrity.audit.marks import standing
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
@@ -17,7 +18,7 @@ from integrity.audit.pieces import Means, Pieces
 from integrity.audit.plan import FOLLOWING, Known, Plan, planned
 from integrity.audit.result import AuditResult, CollectionResult, Compared, Progress
 from integrity.audit.source import Source, describe
-from integrity.audit.state import State, identity
+from integrity.audit.state import State
 from integrity.audit.task import tasks
 from integrity.audit.unreadable import unreadable
 from integrity.audit.workers import Workers
@@ -126,7 +127,7 @@ class _Run:
         if self.means.state is not None:
             begun = self.means.state.begin(identity(self._registry, self._store.name, self._options))
             if not begun and self._options.partial is None:
-                self.means.state.mark(await standing(self._store))
+                self.means.state.mark(await standing(self._store, self._options))
         if self.baseline is not None:
             self.result.compared = Compared()
         try:
@@ -218,6 +219,8 @@ class _Run:
             # Read with its bytes kept apart; what it stands in, such as an _id, cannot be asked for by it.
             # And not quoted: this sentence stands in redacted reports too.
             return "a string in it is no valid UTF-8, and nothing can be looked up by it."
+        if isinstance(error, InvalidDocument):
+            return "a value in it is too large to be looked up, or BSON has no type for it."
         names = {each.collection: None for each in [entry, *self._needed(entry)]}
         for name in names:
             if (which := await unreadable(self._store, name)) is not None:

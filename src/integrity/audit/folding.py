@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from integrity.store.lookup import pieces
 from integrity.store.port import Document, Store
 
 #: How a constraint that is `case_insensitive` compares, in its index and in an audit.
@@ -15,6 +16,8 @@ COLLATION = {"locale": "en", "strength": 2}
 
 #: Strings asked about at once: each is compared with every string of the pool.
 _CHUNK = 200
+#: Bytes of them, beside those of the pool: a command has 16 MB.
+_BYTES = 4_000_000
 
 
 class Folding:
@@ -45,8 +48,7 @@ class Folding:
     async def learn(self, texts: Iterable[str]) -> None:
         """Ask the server for the strings that cannot be told here."""
         unknown = sorted({each for each in texts if each not in self._known and not self._told(each)})
-        for start in range(0, len(unknown), _CHUNK):
-            asked = unknown[start : start + _CHUNK]
+        for asked in pieces(unknown, _CHUNK, _BYTES):
             matches = {
                 "$map": {
                     "input": {"$literal": asked},

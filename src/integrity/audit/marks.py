@@ -17,9 +17,14 @@ from integrity.store.port import Store
 _APART = 60.0
 
 
-async def standing(store: Store) -> Mark:
-    """Return where the database stands now, for a later audit of what has changed since."""
-    return Mark(store.name, time.time(), await changes.token(store))
+async def standing(store: Store, options: Options) -> Mark:
+    """Return where the database stands now, for a later audit of what has changed since.
+
+    Args:
+        store: The database.
+        options: What the audit that begins now looks at.
+    """
+    return Mark(store.name, time.time(), await changes.token(store), options.collections, options.codes)
 
 
 async def since_last(

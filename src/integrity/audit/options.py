@@ -63,6 +63,11 @@ class Options:
         return not self.select or code.startswith((*self.select, *self.extend))
 
     @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the rules about documents whose violations are reported."""
+        return tuple(rule.code for rule in RULES if self.wants(rule.code) and not rule.code.startswith(_DRIFT))
+
+    @property
     def partial(self) -> str | None:
         """What of the collections was asked for, where it is less than everything; else None."""
         if self.sample is not None:

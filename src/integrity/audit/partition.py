@@ -15,7 +15,7 @@ from typing import Any
 
 from integrity.audit.source import Source
 from integrity.declare.equality import key
-from integrity.store.port import Store
+from integrity.store.port import Document, Store
 
 #: Ids sampled for each bound: the sizes of the partitions then differ by a fifth or so.
 _OVERSAMPLED = 20
@@ -44,16 +44,27 @@ class Partition:
 
     @property
     def options(self) -> dict[str, Any]:
-        """PyMongo's options of ``find`` that read this partition and nothing else."""
+        """PyMongo's options of ``find`` that, with `filter`, read this partition and nothing else."""
         if not self.bounded:
             # Without a hint, a predicate's index might be taken, and one that looks into arrays reads too much.
             return {"hint": [("$natural", 1)]}
         found: dict[str, Any] = {"hint": [("_id", 1)]}
-        if self.lower:
+        if self.lower and not self._last:
             found["min"] = {"_id": self.lower[0]}
         if self.upper:
             found["max"] = {"_id": self.upper[0]}
         return found
+
+    def filter(self, filter_: Document) -> Document:
+        """Return the filter by which `options` read what matches in this partition."""
+        if not self._last:
+            return filter_
+        # An index is read from `min` up to MaxKey, and not with it; an expression compares over all types too.
+        return {"$and": [filter_, {"$expr": {"$gte": ["$_id", {"$literal": self.lower[0]}]}}]}
+
+    @property
+    def _last(self) -> bool:
+        return bool(self.lower) and not self.upper
 
 
 async def partitions(store: Store, source: Source, size: int | None) -> list[Partition]:

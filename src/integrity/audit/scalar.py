@@ -138,7 +138,7 @@ def _string(slot: Slot, schema: Any) -> Tests:
     if any((slot.config or {}).get(name) for name in _STRING_CONFIG) or not slot.policy.allow_control_characters:
         raise Undecided
     valid = text.valid(slot.policy, _allowed(slot))
-    patterns = [valid] if valid else []
+    patterns = [valid or text.UTF8]
     least, most = schema.get("min_length"), schema.get("max_length")
     if least or most is not None:
         if max(least or 0, most or 0) > 65_000:  # noqa: PLR2004 - PCRE's longest repetition
@@ -149,8 +149,6 @@ def _string(slot: Slot, schema: Any) -> Tests:
         if translated is None:
             raise Undecided
         patterns.append(translated)
-    if not patterns:
-        return _typed(slot, {"string"})
     return Tests(
         required=[*({"$not": {"$regex": each}} for each in patterns), ARRAY],
         # Null is let through by the same look at the value: `$ne: null` would take as long as all the rest.
@@ -230,7 +228,7 @@ def anything(slot: Slot) -> Tests:
         raise Undecided
     policy = slot.policy
     refused: list[Any] = [*sorted(policy.placeholders), "", [], {}, math.nan, math.inf, -math.inf]
-    found = Tests(values=[{"$in": refused}])
+    found = Tests(values=[{"$in": refused}, {"$type": "string", "$not": {"$regex": text.UTF8}}])
     if not policy.allow_white_space:
         found.values.append({"$regex": text.empty_or_invisible()})
     return found

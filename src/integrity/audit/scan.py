@@ -6,7 +6,7 @@ partitions report what a document alone decides, each reference, copy and constr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,8 @@ from pymongo.errors import PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 from integrity.audit import listed
+from integrity.audit.again import Again
+from integrity.audit.changed import changed, of_types
 from integrity.audit.chosen import chosen
 from integrity.audit.facts import Facts, copied
 from integrity.audit.listed import KEYS, fitting
@@ -24,15 +26,13 @@ from integrity.audit.targets import Pair, Targets, null
 from integrity.audit.unique import Duplicates
 from integrity.declare.equality import key
 from integrity.declare.extract import value_at, values_at
-from integrity.declare.registry import Copy, UniqueKey
+from integrity.declare.registry import Copy, Reference, UniqueKey
 from integrity.declare.slot import VALUE, Slot
 from integrity.rules.judge import Judge
 from integrity.store.lookup import queryable
 from integrity.store.port import Batches, Document, Store
 from integrity.violation import Violation
 
-#: Documents read again at once.
-AGAIN = 1000
 #: Ids that travel in one reply: a suspect is an id.
 _IDS = 10_000
 #: One document in so many is looked at although it is no suspect, and so many of them are a reply.
@@ -94,7 +94,7 @@ class Scan:
                     # Now and then a document that is no suspect: else a long clean scan would tell nothing.
                     filter_, size = {"$or": [*filter_["$or"], {"$sampleRate": 1 / _HEARTBEAT}]}, _BEATS
                 suspects = self._find(filter_, {"_id": 1}, partition, size)
-                async for found in self._suspects(suspects, _ids, size):
+                async for found in self._suspects(suspects, self._reader(partition), size):
                     if beating:
                         read((size - len(found)) * _HEARTBEAT)
                     yield found
@@ -129,11 +129,14 @@ class Scan:
                 async for more in self._matching({lookup.field: {"$nin": [None, *ids]}}, facts, named()):
                     yield more
                 return
+        apart = await self._changed(reference)
         batches = await self._listed(targets, lookup.pipeline, **options)
         dangling: dict[Hashable, Any] = {}
         try:
             async for some in listed.values(batches):
                 dangling |= await targets.absent(some)
+                for at in apart.keys() & dangling.keys():
+                    del dangling[at]
                 # Many at once: without an index each time is a scan.
                 if len(dangling) >= KEYS:
                     async for more in self._users(lookup.field, list(dangling.values()), facts, named(dangling)):
@@ -143,11 +146,15 @@ class Scan:
             await _closed(batches)
         async for more in self._users(lookup.field, list(dangling.values()), facts, named(dangling)):
             yield more
+        if apart and (dangling := await targets.absent(list(apart.values()))):
+            async for more in self._matching(of_types([reference.place]), facts, named(dangling)):
+                yield more
 
     async def copy(self, lookup: CopyLookup) -> Found:
         """Yield the violations of one copy."""
         copy = lookup.copy
         facts = Facts(self._sure, self._entry, references=[copy.via], copies=[copy])
+        apart = await self._changed(copy.via)
         stale: list[Pair] = []
         targets = Targets(self._store, copy.via, copy.field, counted=lookup.counted)
         batches = await self._listed(targets, lookup.pipeline)
@@ -156,7 +163,7 @@ class Scan:
             while some:
                 # The server makes the next part while this one is compared.
                 some, more = await self._store.overlapped(batches.next(KEYS), targets.stale(some))
-                stale += more
+                stale += [pair for pair in more if key(pair[0]) not in apart] if apart else more
                 if len(stale) >= KEYS:
                     async for found in self._copies(copy, stale, facts):
                         yield found
@@ -165,6 +172,29 @@ class Scan:
             await _closed(batches)
         async for found in self._copies(copy, stale, facts):
             yield found
+        if apart:
+
+            def ours(violation: Violation, document: Document) -> bool:
+                return (
+                    violation.code == "OWN001"
+                    and violation.field == copy.path
+                    and any(
+                        _dotted(path) == violation.path and key(via) in apart
+                        for path, _, _, via in copied(copy, document)
+                    )
+                )
+
+            async for found in self._matching(of_types([copy.via.place]), facts, ours):
+                yield found
+
+    async def _changed(self, reference: Reference) -> dict[Hashable, Any]:
+        """Return the reference's values that are not listed, or not read, as they are stored; by their keys."""
+
+        def values(document: Document) -> Iterator[tuple[Any, ...]]:
+            return ((value,) for _, value in values_at(document, reference.place.steps))
+
+        found = await changed(self._store, self._entry.collection, [reference.place], values)
+        return {at: value for (at,), (value,) in found.items()}
 
     async def _copies(self, copy: Copy, stale: list[Pair], facts: Facts) -> Found:
         """Yield the violations of the documents that have one of these pairs."""
@@ -195,27 +225,28 @@ class Scan:
         facts = Facts(self._store, self._entry) if self._plan.follows else self._alone
         sure = Facts(self._sure, self._entry) if self._plan.follows else self._alone
         options = partition.options if self._plan.source.partitionable else {}
-        size = self._plan.source.batch
-        batches = self._store.find(self._entry.collection, {}, batch_size=size, **options)
+        filter_ = partition.filter({})
+        size, again = self._plan.source.batch, self._reader(partition)
+        batches = self._store.find(self._entry.collection, filter_, batch_size=size, **options)
         try:
             while batch := await batches.next(size):
                 judged = await facts.judge(batch)
                 suspects = []
                 for document, found in zip(batch, judged, strict=True):
-                    if "_id" not in document:  # a view that leaves it out: there is no reading again
+                    if not again.can(document):
                         yield found
                     elif any(self._options.wants(each.code) for each in found):
                         suspects.append(document["_id"])
-                async for found in self._again(suspects, sure):
+                async for found in self._again(again, suspects, sure):
                     yield found
                 read(len(batch))
         finally:
             await _closed(batches)
 
-    async def _suspects(self, batches: Batches, read: Callable[[list[Document]], list[Any]], size: int = _IDS) -> Found:
+    async def _suspects(self, batches: Batches, again: Again, size: int = _IDS) -> Found:
         try:
             while batch := await batches.next(size):
-                async for found in self._again(read(batch), self._alone, _by_itself):
+                async for found in self._again(again, _ids(batch), self._alone, _by_itself):
                     yield found
         finally:
             await _closed(batches)
@@ -228,13 +259,13 @@ class Scan:
         read: Callable[[int], None] | None,
     ) -> Found:
         """Yield the violations at the undecided places, but those of the documents in `told`."""
-        batches = self._find({}, projection, partition, _IDS)
+        batches, again = self._find({}, projection, partition, _IDS), self._reader(partition)
         try:
             while batch := await batches.next(_IDS):
                 if read is not None:
                     read(len(batch))
                     yield []  # how far it is, where nothing is wrong too
-                async for found in self._again(self._faulty(batch, told), self._alone, _by_itself):
+                async for found in self._again(again, self._faulty(batch, told), self._alone, _by_itself):
                     yield found
         finally:
             await _closed(batches)
@@ -253,18 +284,19 @@ class Scan:
                 ]
         return found
 
+    def _reader(self, partition: Partition | None = None) -> Again:
+        return Again(self._sure, self._plan.source, partition)
+
     async def _again(
-        self, ids: list[Any], facts: Facts, ours: Callable[[Violation, Document], bool] | None = None
+        self, again: Again, ids: list[Any], facts: Facts, ours: Callable[[Violation, Document], bool] | None = None
     ) -> Found:
         """Read documents again, and yield what is wrong with them now.
 
         Nothing is reported that was seen once: a writer may have been at work between two look-ups.
         """
-        for start in range(0, len(ids), AGAIN):
-            batches = self._sure.find(self._entry.collection, {"_id": {"$in": ids[start : start + AGAIN]}})
-            while batch := await batches.next(self._plan.source.batch):
-                for document, found in zip(batch, await facts.judge(batch, again=True), strict=True):
-                    yield [each for each in found if ours is None or ours(each, document)]
+        async for batch in again.read(ids):
+            for document, found in zip(batch, await facts.judge(batch, again=True), strict=True):
+                yield [each for each in found if ours is None or ours(each, document)]
 
     async def _users(
         self, field: str, values: list[Any], facts: Facts, ours: Callable[[Violation, Document], bool]
@@ -280,9 +312,10 @@ class Scan:
     async def _matching(self, filter_: Document, facts: Facts, ours: Callable[[Violation, Document], bool]) -> Found:
         """Yield the violations of the documents that match."""
         batches = self._store.find(self._entry.collection, filter_, projection={"_id": 1}, **self._exact)
+        again = self._reader()
         try:
             while batch := await batches.next(_IDS):
-                async for found in self._again([each["_id"] for each in batch], facts, ours):
+                async for found in self._again(again, _ids(batch), facts, ours):
                     yield found
         finally:
             await _closed(batches)
@@ -290,7 +323,7 @@ class Scan:
     def _find(self, filter_: Document, projection: dict[str, int], partition: Partition, size: int) -> Batches:
         return self._store.find(
             self._entry.collection,
-            filter_,
+            partition.filter(filter_),
             projection=projection,
             batch_size=size,
             **partition.options,

@@ -6,13 +6,11 @@ done, so that a kill at any moment leaves every task either done or not begun.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,9 +25,6 @@ from integrity.audit.options import Options
 from integrity.audit.partition import Partition
 from integrity.audit.spool import packed, unpacked
 from integrity.audit.task import Task
-from integrity.declare.policy import Policy
-from integrity.declare.registry import Registry
-from integrity.declare.shape import Place
 from integrity.errors import AuditError
 from integrity.store.forgiving import decoded
 from integrity.store.port import CODEC
@@ -64,17 +59,27 @@ class Run:
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a database stood.
+    """Where a database stood when an audit began, and what that audit looked at.
 
     Args:
         database: Its name.
         time: When, in seconds since 1970 by this machine's clock.
         token: Its change stream's resume token, where the server has one.
+        collections: The collections that were audited; empty for all.
+        codes: The codes of the rules that were judged.
     """
 
     database: str
     time: float
     token: dict[str, Any] | None = None
+    collections: Sequence[str] = ()
+    codes: Sequence[str] = ()
+
+    def covers(self, collections: Iterable[str], codes: Iterable[str]) -> bool:
+        """Whether its audit looked at all of these collections, empty for all, by all of these rules."""
+        named = set(collections)
+        seen = not self.collections or (named and named <= set(self.collections))
+        return bool(seen) and set(codes) <= set(self.codes)
 
 
 class State:
@@ -126,19 +131,26 @@ class State:
         return found is not None
 
     def mark(self, mark: Mark) -> None:
-        """Keep where the database stood when an audit of everything began."""
+        """Keep where the database stood when an audit of every document began."""
         with self._file:
-            self._keep("begun", _written(mark))
+            self._keep("begun", json_util.dumps(asdict(mark)))
 
-    def last(self) -> Mark | None:
-        """Return where the database stood when the last audit that saw everything began; None where there is none."""
-        found = self._meta("last")
-        return None if found is None else _read(found)
+    def last(self, options: Options) -> Mark | None:
+        """Return where the database stood when the last audit began that saw all that is asked for, or None."""
+        found = [each for each in self._marks() if each.covers(options.collections, options.codes)]
+        return max(found, key=lambda each: each.time, default=None)
 
     def move(self, mark: Mark) -> None:
-        """Remember that what was changed before a mark has been audited."""
+        """Remember that what was changed before a mark has been audited, as far as that audit looked."""
         with self._file:
-            self._keep("last", _written(mark))
+            self._move(mark)
+
+    def _move(self, mark: Mark) -> None:
+        left = [each for each in self._marks() if not mark.covers(each.collections, each.codes)]
+        self._keep("marks", json_util.dumps([asdict(each) for each in (*left, mark)]))
+
+    def _marks(self) -> list[Mark]:
+        return [Mark(**each) for each in json_util.loads(self._meta("marks") or "[]")]
 
     def partitions(self, collection: str) -> list[Partition] | None:
         """Return the partitions that a collection was divided into, or None."""
@@ -175,7 +187,8 @@ class State:
         """Forget the tasks of an audit that is complete, and remember that it was."""
         with self._file:
             self._file.execute("insert into run values (?, ?, 1, ?)", (time.time(), seconds, json.dumps(counts)))
-            self._file.execute("insert or replace into meta select 'last', value from meta where name = 'begun'")
+            if (begun := self._meta("begun")) is not None:
+                self._move(Mark(**json_util.loads(begun)))
             self._forget()
 
     def abandon(self) -> None:
@@ -220,29 +233,3 @@ def _written(mark: Mark) -> str:
 
 def _read(text: str) -> Mark:
     return Mark(**json_util.loads(text))
-
-
-def identity(registry: Registry, database: str, options: Options) -> str:
-    """Return what tells one audit from another: its declarations, its database and its scope."""
-    declared = [
-        [each.name, each.collection, _stable(each.policy), [_place(one) for one in each.places]] for each in registry
-    ]
-    scope = {name: value for name, value in asdict(options).items() if name not in {"partition", "warn"}}
-    text = json.dumps([database, scope, declared], default=str, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
-
-
-def _place(place: Place) -> list[Any]:
-    node = place.node
-    markers = [_ADDRESS.sub("", repr(each)) for each in node.markers]
-    required = place.field.required if place.field is not None else None
-    return [place.path, sorted(node.scalars), node.nullable, node.anything, repr(node.literals), markers, required]
-
-
-def _stable(policy: Policy) -> dict[str, Any]:
-    """Return a policy in an order that every process has."""
-    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in vars(policy).items()}
-
-
-#: A function's address is another one in every process.
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from integrity.audit.partition import Partition
@@ -25,6 +26,7 @@ class Task:
         index: Which of the plan's references, copies or constraints; for partitions, a running number.
         partition: The partition, for a step that reads one.
         together: How many partitions it is, from the one with this number on, that are read as one.
+        judged: What is judged by it, where that hangs on more than what was asked for: judged by less, it is not done.
     """
 
     collection: str
@@ -32,6 +34,7 @@ class Task:
     index: int
     partition: Partition = field(default_factory=Partition)
     together: int = 1
+    judged: str = ""
 
     @property
     def name(self) -> str:
@@ -41,7 +44,8 @@ class Task:
     @property
     def names(self) -> list[str]:
         """The names of the tasks that it is, were its partitions read one by one."""
-        return [f"{self.collection}/{self.step}/{self.index + each}" for each in range(self.together)]
+        step = f"{self.step} {self.judged}".rstrip()
+        return [f"{self.collection}/{step}/{self.index + each}" for each in range(self.together)]
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,13 @@ def tasks(plan: Plan, parts: list[Partition]) -> Iterator[Task]:
         plan: The plan.
         parts: The collection's partitions.
     """
-    name = plan.source.name
+    judged = f"{'whole' if plan.reads else ''}{'' if plan.follows else ' without references'}".lstrip()
+    made = partial(Task, plan.source.name, judged=judged)
     if plan.reads or plan.fields is not None:
-        yield from (Task(name, "partition", index, each) for index, each in enumerate(parts))
-    yield from (Task(name, "reference", index) for index in range(len(plan.references)))
-    yield from (Task(name, "copy", index) for index in range(len(plan.copies)))
-    yield from (Task(name, "unique", index) for index in range(len(plan.uniques)))
+        yield from (made("partition", index, each) for index, each in enumerate(parts))
+    yield from (made("reference", index) for index in range(len(plan.references)))
+    yield from (made("copy", index) for index in range(len(plan.copies)))
+    yield from (made("unique", index) for index in range(len(plan.uniques)))
 
 
 async def performed(scan: Scan, plan: Plan, task: Task) -> AsyncIterator[Piece]:

@@ -22,6 +22,9 @@ _INVISIBLE = (
     (0x110CD, 0x110CD), (0x13430, 0x1345F), (0x1BCA0, 0x1BCAF), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
 )  # fmt: skip
 
+#: What every string matches that is valid UTF-8: in another one, PCRE finds nothing at all.
+UTF8 = "^"
+
 #: Marks draw nothing of their own; what is unassigned to the server may be a mark to Python.
 _MARKS = r"\p{M}\p{Cn}"
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from bson import Regex
 
+from integrity.audit.changed import changed, may_be_changed, of_types
 from integrity.audit.facts import Facts, faults, touched
 from integrity.audit.folding import COLLATION, Folding
+from integrity.audit.listed import fitting
 from integrity.audit.source import Source
 from integrity.declare import equality
 from integrity.declare.extract import Path, values_at
@@ -19,6 +21,7 @@ from integrity.declare.shape import Place
 from integrity.rules.judge import dotted, policy_fault
 from integrity.rules.rule import At
 from integrity.rules.unique import duplicate_value
+from integrity.store.lookup import having
 from integrity.store.port import Batches, Document, Store
 from integrity.violation import Violation
 
@@ -52,6 +55,7 @@ class Duplicates:
         names = {_dotted(each) for each in unique.places}
         #: Whether documents are found by values of the constraint without reading all of them.
         self.indexed = not folds and any(each.fields[0] in names for each in source.indexes)
+        self._together = CHUNK if len(unique.places) == 1 else CHUNK_COMPOUND
         self._options: dict[str, Any] = {"collation": COLLATION} if folds else source.exact
         self._folding = Folding(store, self._entry.collection) if folds else None
 
@@ -59,15 +63,21 @@ class Duplicates:
         """Yield the violations, a batch at a time; each has been read twice."""
         pipeline = groups(self._unique)
         batches = await self._store.aggregate(self._entry.collection, pipeline, allowDiskUse=True, **self._options)
-        size = CHUNK if len(self._unique.places) == 1 else CHUNK_COMPOUND
+        apart = await changed(self._store, self._entry.collection, self._unique.places, self._counted)
         try:
-            while batch := await batches.next(size):
-                groups_found = [each for each in (self._values(one["_id"]) for one in batch) if self._counts(each)]
-                if groups_found:
-                    async for found in self._members(groups_found):
+            while batch := await batches.next(self._together):
+                listed = [self._values(one["_id"]) for one in batch]
+                plain = [each for each in listed if self._counts(each) and tuple(map(equality.key, each)) not in apart]
+                for some in fitting(plain):
+                    async for found in self._members(some):
                         yield found
         finally:
             await batches.close()
+        values = list(apart.values())
+        for start in range(0, len(values), self._together):
+            for some in fitting(values[start : start + self._together]):
+                async for found in self._members(some, otherwise=True):
+                    yield found
 
     def value(self, document: Document, path: str) -> tuple[Any, ...] | None:
         """Return the values of a document at a path, as a violation names it; None where nothing is compared."""
@@ -82,7 +92,7 @@ class Duplicates:
 
     async def sharing(self, values: tuple[Any, ...]) -> AsyncIterator[list[Document]]:
         """Yield the documents that have values of the constraint, a batch at a time."""
-        batches = self._read([values])
+        batches = self._read([values], any(map(may_be_changed, values)))
         while batch := await batches.next(BATCH):
             yield [each for each in batch if await self.has(each, values)]
 
@@ -101,38 +111,40 @@ class Duplicates:
             documents: Documents of the collection.
             judged: What each of them breaks of the rules that come first.
         """
-        instances = (values for each in documents for _, values in self._instances(each) if self._counts(values))
+        instances = (values for each in documents for values in self._counted(each))
         distinct = list({tuple(map(equality.key, values)): values for values in instances}.values())
         found: list[list[Violation]] = [[] for _ in documents]
-        size = CHUNK if len(self._unique.places) == 1 else CHUNK_COMPOUND
-        for start in range(0, len(distinct), size):
-            some = distinct[start : start + size]
+        apart = any(may_be_changed(one) for values in distinct for one in values)
+        parts = (distinct[start : start + self._together] for start in range(0, len(distinct), self._together))
+        for some in (one for each in parts for one in fitting(each)):
             if self._folding is not None:
                 await self._folding.begin(one for each in some for one in each if isinstance(one, str))
                 await self._learn(documents)
-            sought, counted = {self._key(each) for each in some}, await self._count(some)
+            sought, counted = {self._key(each) for each in some}, await self._count(some, otherwise=apart)
             for own, document, earlier in zip(found, documents, judged, strict=True):
-                own.extend(self._verdicts(document, faults(earlier), sought, counted))
+                # Spelled otherwise, a value may stand in two parts.
+                more = self._verdicts(document, faults(earlier), sought, counted)
+                own.extend(each for each in more if each not in own)
         return found
 
-    async def _count(self, values: list[_Values]) -> Counter[Hashable]:
+    async def _count(self, values: list[_Values], *, otherwise: bool = False) -> Counter[Hashable]:
         """Return how often each of these values is there."""
         counted: Counter[Hashable] = Counter()
-        batches = self._read(values, {place.steps[0]: 1 for place in self._unique.places})
+        batches = self._read(values, otherwise, {place.steps[0]: 1 for place in self._unique.places})
         while batch := await batches.next(BATCH):
             await self._learn(batch)
             for document in batch:
                 counted.update(self._key(each) for _, each in self._instances(document))
         return counted
 
-    async def _members(self, values: list[_Values]) -> AsyncIterator[list[Violation]]:
+    async def _members(self, values: list[_Values], *, otherwise: bool = False) -> AsyncIterator[list[Violation]]:
         """Yield the violations of every document that has one of these values, where another has it too."""
         if self._folding is not None:
             await self._folding.begin(one for each in values for one in each if isinstance(one, str))
         sought = {self._key(each) for each in values}
         # The groups are a moment old: what is reported is counted again.
-        counted = await self._count(values)
-        batches = self._read(values)
+        counted = await self._count(values, otherwise=otherwise)
+        batches = self._read(values, otherwise)
         while batch := await batches.next(BATCH):
             await self._learn(batch)
             judged = await self._facts.judge(batch, again=True)
@@ -153,12 +165,15 @@ class Duplicates:
             )
             await self._folding.learn(texts)
 
-    def _read(self, values: list[_Values], projection: dict[str, Any] | None = None) -> Batches:
+    def _read(self, values: list[_Values], otherwise: bool, projection: dict[str, Any] | None = None) -> Batches:  # noqa: FBT001 - of this class
+        """Return the documents that have these values, and where they may be stored otherwise, all of such types."""
         names = [_dotted(place) for place in self._unique.places]
         if len(names) == 1:
-            filter_: dict[str, Any] = {names[0]: {"$in": [each[0] for each in values]}}
+            filter_ = having(names[0], [each[0] for each in values])
         else:
             filter_ = {"$or": [{name: {"$eq": one} for name, one in zip(names, each, strict=True)} for each in values]}
+        if otherwise:
+            filter_ = {"$or": [filter_, of_types(self._unique.places)]}
         return self._sure.find(self._entry.collection, filter_, projection=projection, **self._options)
 
     def _verdicts(
@@ -184,6 +199,10 @@ class Duplicates:
             ]
             for each in itertools.product(*found):
                 yield tuple(one[0] for one in each), tuple(one[1] for one in each)
+
+    def _counted(self, document: Document) -> Iterator[_Values]:
+        """Yield the values in a document that are compared."""
+        return (values for _, values in self._instances(document) if self._counts(values))
 
     def _counts(self, values: _Values) -> bool:
         """Whether values are compared at all: null, empty and placeholders are not."""

@@ -240,11 +240,13 @@ def _since_last(
 
     if kept is None:
         raise click.UsageError("--since last needs --state FILE, which knows when the last audit was.")
-    if (last := kept.last()) is None:
+    if (last := kept.last(options)) is None:
         raise AuditError(
-            f"{kept.path} knows of no audit that saw everything; run one with --state and without --since."
+            f"{kept.path} knows of no audit that saw all that is asked for; run one with --state and without --since."
         )
-    mark = run(standing(store))  # before the changes are read: what comes between is read twice, and never missed
+    mark = run(
+        standing(store, options)
+    )  # before the changes are read: what comes between is read twice, and never missed
     return replace(options, since=run(since_last(store, registry, options, last, timestamp))), mark
 
 

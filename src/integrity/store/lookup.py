@@ -57,7 +57,7 @@ async def look_up(
     for values in pieces(wanted.values()):
         # One reply where it fits: a server's first batch is 101 documents otherwise.
         sized = {"batch_size": len(values) + 1, **options} if len(values) > FIRST_BATCH else options
-        batches = store.find(collection, _filter(field, values), projection=projection, **sized)
+        batches = store.find(collection, having(field, values), projection=projection, **sized)
         while batch := await batches.next(CHUNK):
             for document in batch:
                 value = value_at(document, steps)
@@ -83,27 +83,29 @@ def measured(value: Any) -> int:
     return len(bson.encode({"": value}, codec_options=_CODEC)) if isinstance(value, _LONG) else 0
 
 
-def pieces(values: Iterable[Any], most: int = CHUNK) -> Iterator[list[Any]]:
+def pieces(values: Iterable[Any], most: int = CHUNK, size: int = BYTES) -> Iterator[list[Any]]:
     """Yield values, no more at a time than one command holds.
 
     Args:
         values: Keys, most of which are a few bytes long.
         most: The most in one piece, however short they are.
+        size: Their bytes.
     """
     chunk: list[Any] = []
-    size = 0
+    held = 0
     for each in values:
         long = measured(each)
-        if chunk and (len(chunk) == most or size + long > BYTES):
+        if chunk and (len(chunk) == most or held + long > size):
             yield chunk
-            chunk, size = [], 0
+            chunk, held = [], 0
         chunk.append(each)
-        size += long
+        held += long
     if chunk:
         yield chunk
 
 
-def _filter(field: str, values: list[Any]) -> Document:
+def having(field: str, values: list[Any]) -> Document:
+    """Return a filter for the documents whose `field` equals one of `values`, or has it in an array."""
     plain = [each for each in values if queryable(each)]
     if len(plain) == len(values):
         return {field: {"$in": plain}}

@@ -1,0 +1,177 @@
+"""A state vouches for what was judged, by the rules that are declared now, and for nothing else."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import AfterValidator, Field
+from pymongo.database import Database
+
+from integrity.audit import Options, State, audit
+from integrity.audit.identity import identity
+from integrity.audit.marks import standing
+from integrity.declare.constraint import Ref
+from integrity.declare.model import Model
+from integrity.declare.registry import Registry
+from integrity.errors import AuditError
+from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
+from tests.audit.conftest import audited
+
+Raw = Database[dict[str, Any]]
+
+
+class Port(Model, collection="ports"):
+    id: int
+
+
+class Ship(Model, collection="ships"):
+    id: int
+    n: int = 0
+    calls: dict[str, Annotated[int, Ref(Port)]] = Field(default_factory=dict)
+
+
+class Boat(Model, collection="boats"):
+    id: int
+    port: Annotated[int, Ref(Port)]
+
+
+MODELS: list[type[Model]] = [Port, Ship, Boat]
+
+
+def test_what_was_read_without_its_references_is_read_again(database: Raw, tmp_path: Path) -> None:
+    """Their collection was missing: the documents are judged for them once it is there, and once only."""
+    database.ships.insert_one({"_id": 1, "n": "x", "calls": {"a": 99}})
+    database.boats.insert_one({"_id": 1, "port": 99})
+    store = BlockingStore(database)
+    with State(tmp_path / "state") as state:
+        assert not audited(store, MODELS, state=state).complete
+        database.create_collection("ports")
+        found = audited(store, MODELS, state=state)
+    assert found.complete
+    assert found.places == [("REF001", 1, "calls.a"), ("REF001", 1, "port"), ("SCH001", 1, "n")]
+
+
+def _even(value: int) -> int:
+    if value % 2:
+        raise ValueError
+    return value
+
+
+def _small(value: int) -> int:
+    if value > 7:
+        raise ValueError
+    return value
+
+
+def below(most: int) -> AfterValidator:
+    def check(value: int) -> int:
+        assert value < most
+        return value
+
+    return AfterValidator(check)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Annotated[int, Field(ge=0)], Annotated[int, Field(ge=100)]),
+        (Annotated[str, Field(pattern="^a$")], Annotated[str, Field(pattern="^b$")]),
+        (Annotated[str, Field(max_length=3)], Annotated[str, Field(max_length=4)]),
+        (Annotated[list[int], Field(min_length=1)], Annotated[list[int], Field(min_length=2)]),
+        (Annotated[int, AfterValidator(_even)], Annotated[int, AfterValidator(_small)]),
+        (Annotated[int, below(3)], Annotated[int, below(4)]),
+    ],
+)
+def test_an_audit_by_other_rules_is_not_gone_on_with(one: Any, other: Any, tmp_path: Path) -> None:
+    def of(annotation: Any) -> str:
+        model = type("A", (Model,), {"__annotations__": {"id": int, "v": annotation}}, collection="a")
+        return identity(Registry([model]), "shop", Options())
+
+    assert of(one) == of(one)
+    with State(tmp_path / "state") as state:
+        state.begin(of(one))
+        with pytest.raises(AuditError, match="other models"):
+            state.begin(of(other))
+
+
+PROGRAM = """
+    import enum
+    from decimal import Decimal
+    from functools import partial
+    from typing import Annotated, Any, Literal, Optional
+    from pydantic import AfterValidator, Field, field_validator
+    from integrity import Model, Policy, Unique
+    from integrity.audit import Options
+    from integrity.audit.identity import identity
+    from integrity.declare.registry import Registry
+
+    WORDS = {"a", "b", "c", "d"}
+
+    def known(value, more=frozenset({"x", "y", "z"})):
+        if value in {"p", "q", "r", "s"} or value in WORDS | more:
+            raise ValueError
+        return value
+
+    class Kind(enum.Enum):
+        ONE = "one"
+
+    class Tree(Model):
+        up: Optional["Tree"] = None
+
+    class Node(Model, collection="nodes", policy=Policy(placeholders=frozenset({"n/a", "none", "tbd"}))):
+        id: Any
+        kind: Kind = Kind.ONE
+        word: Annotated[str, AfterValidator(known), AfterValidator(partial(known, more=WORDS))]
+        code: Annotated[str, Unique()]
+        price: Annotated[Decimal, Field(gt=0)] = Decimal(1)
+        tree: Optional["Tree"] = None
+        choice: Literal["a", "b", "c"] = "a"
+        metadata: list[int] = [1]
+
+        @field_validator("id")
+        @classmethod
+        def own(cls, value):
+            return value
+
+    print(identity(Registry([Node]), "shop", Options()))
+"""
+
+
+def test_the_same_declarations_are_the_same_in_every_process(tmp_path: Path) -> None:
+    (tmp_path / "told.py").write_text(textwrap.dedent(PROGRAM))
+    told = {
+        subprocess.run(
+            [sys.executable, tmp_path / "told.py"], env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(told) == 1
+    assert re.fullmatch("[0-9a-f]{64}\n", told.pop())
+
+
+def test_an_audit_of_less_moves_the_mark_of_no_more(database: Raw, tmp_path: Path) -> None:
+    """`--since last` begins where the last audit began that looked at all that is asked for now."""
+    for name in ("ports", "ships", "boats"):
+        database.create_collection(name)
+    store, registry = BlockingStore(database), Registry(MODELS)
+    ports, some = Options(collections=("ports",)), Options(select=("EMP",), collections=("ports", "ships"))
+    with State(tmp_path / "state") as state:
+        run(audit(store, registry, ports, state=state)).close()
+        assert state.last(Options()) is None
+        assert state.last(some) is None
+        run(audit(store, registry, state=state)).close()
+        whole = state.last(Options())
+        assert whole is not None
+        assert state.last(ports) == whole
+        narrow = run(standing(store, ports))
+        state.move(narrow)
+        assert (state.last(Options()), state.last(some)) == (whole, whole)
+        emptied = Options(collections=("ports",), ignore=("SCH",))
+        assert [each and each.time for each in map(state.last, (ports, emptied))] == [narrow.time] * 2
