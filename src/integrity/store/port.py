@@ -166,6 +166,9 @@ class Store(ABC):
     #: majority once.
     patient: bool = False
 
+    #: Options of an operation that tells strings apart byte by byte, whatever the collection's default collation is.
+    exact: Mapping[str, Any] = {"collation": {"locale": "simple"}}
+
     def _like(self, other: Self) -> Self:
         """Return another store of the same client, with what this one was given."""
         other.executor, other.streams = self.executor, self.streams
