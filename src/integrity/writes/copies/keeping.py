@@ -83,8 +83,7 @@ class Keeper:
     async def write(self, store: Store, plan: RefreshPlan, session: Any) -> None:
         """Write what a plan refreshes, and nothing of what it is ordered by."""
         for each in plan.many:
-            filters = {"array_filters": list(each.array_filters)} if each.array_filters else {}
-            await store.update_many(each.collection, each.filter, each.update, session=session, **filters)
+            await store.update_many(each.collection, each.filter, each.update, session=session, **each.options(store))
         by_collection: dict[str, list[UpdateOne]] = {}
         for single in plan.singles.values():
             collection, this, edits = single.entry.collection, single.before["_id"], _edits(single)

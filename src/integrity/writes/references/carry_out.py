@@ -158,18 +158,21 @@ async def _standing(store: Store, missed: Sequence[Child], **session: Any) -> li
 
 async def _piece(store: Store, entry: Entry, children: Sequence[Child], value: Any, **session: Any) -> list[Child]:
     """Write one command, and the documents that no path goes into by themselves; return what may be missed."""
-    named = [each for each in children if all(nameable(path) for path, _ in each.spots)]
-    requests = [(child, each) for child in named for each in _requests(store, child, value)]
+    named: list[Child] = []
+    others: list[Child] = []
+    for each in children:
+        (named if all(nameable(path) for path, _ in each.spots) else others).append(each)
+    requests = [(child, request) for child in named for request in _requests(store, child, value)]
     missed: list[Child] = []
     at: Child | None = None
     try:
         if requests:
-            writes = [each for _, each in requests]
+            writes = [request for _, request in requests]
             outcome = await store.bulk_write(entry.collection, writes, ordered=True, **session)
             if outcome.matched_count < len(requests):
                 missed += named
-        for at in children:
-            if at not in named and not await _whole(store, at, value, **session):
+        for at in others:
+            if not await _whole(store, at, value, **session):
                 missed.append(at)
     except (BulkWriteError, WriteError) as error:
         failed = (error.details or {}).get("writeErrors") or [{"code": error.code, "errmsg": str(error)}]
