@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any
 
+import bson
 import pytest
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 
 import integrity
-from integrity import CopyOf, DanglingReference, Model, Ref, Revision, Unique
+from integrity import CopyOf, DanglingReference, Model, Ref, RestrictedDelete, Revision, Unique
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from integrity.writes.references.carry_out import detach
@@ -109,6 +111,26 @@ def test_an_insert_that_is_refused_is_taken_back_under_any_key(client: Client, d
     with pytest.raises(DanglingReference):
         db[Held].insert_one({"_id": 1, "by": {key: 7}})
     assert client[database_name]["held"].find_one() is None
+
+
+class Noted(Model):
+    owner: Annotated[int | None, Ref(Owner, on_delete="set_null")]
+    note: str
+
+
+class Notes(Model, collection="notes"):
+    id: int
+    by: dict[str, Noted]
+
+
+def test_what_cannot_be_written_back_refuses_the_delete(anywhere: Database[dict[str, Any]]) -> None:
+    db = integrity.Database(anywhere, models=[Owner, Notes])
+    db[Owner].insert_one({"_id": 1, "name": "n", "code": "1"})
+    stored = bson.encode({"_id": 1, "by": {"a.b": {"owner": 1, "note": "BAD"}}}).replace(b"BAD", b"B\xffD")
+    anywhere["notes"].insert_one(RawBSONDocument(stored))  # as another program may
+    with pytest.raises(RestrictedDelete, match=r"notes\.by\.\*\.owner from the document 1.*cannot be written back"):
+        db[Owner].delete_one({"_id": 1})
+    assert anywhere["owners"].find_one() == {"_id": 1, "name": "n", "code": "1"}
 
 
 class Part(Model):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from integrity.declare.extract import ABSENT, Path, value_at
-from integrity.errors import UnguardedWrite
+from integrity.errors import ENCODING_ERRORS, UnguardedWrite
 from integrity.rules.judge import dotted
 from integrity.store.port import Document, Store
 from integrity.violation import quote
@@ -65,7 +65,10 @@ async def rewrite(
     unsets = {each: "" for each in tops if each not in after}
     update = {**_operators(sets, unsets), **(counted or {})}
     named = {"$and": [{"_id": id}, *still]}
-    outcome = await store.update_one(collection, named, update, **store.exact, **session)
+    try:
+        outcome = await store.update_one(collection, named, update, **store.exact, **session)
+    except ENCODING_ERRORS:  # what another program has stored, such as a string that is no UTF-8; or it is too large
+        return False
     return bool(outcome.matched_count)
 
 

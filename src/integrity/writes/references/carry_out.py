@@ -108,7 +108,8 @@ async def detach(store: Store, children: Sequence[Child], before: Before | None 
     """
     left = await _rewritten(store, children, None, before, **session)
     if left:
-        raise unable(left[0], f"was changed by others {ATTEMPTS} times meanwhile, or cannot be written back as it is")
+        why = f"which cannot be written back as it is, or was changed {ATTEMPTS} times meanwhile; change it first."
+        raise unable(left[0], why)
 
 
 async def rename(store: Store, children: Sequence[Child], value: Any, **session: Any) -> None:
@@ -180,7 +181,8 @@ async def _piece(store: Store, entry: Entry, children: Sequence[Child], value: A
         child = at if at is not None else requests[failed[0].get("index", 0)][0]
         if value is not None or not refused:
             raise
-        raise unable(child, failed[0].get("errmsg", "")) from error
+        why = f"and the server refuses what is left of it ({failed[0].get('errmsg', '')}); change that document first, "
+        raise unable(child, f"{why}or what its index or validator says.") from error
     return missed
 
 

@@ -34,11 +34,11 @@ def refuse(plan: DeletePlan) -> None:
 
 
 def unable(child: Child, why: str) -> RestrictedDelete:
-    """Return the refusal of a delete whose ``set_null`` the server does not let happen.
+    """Return the refusal of a delete whose ``set_null`` cannot happen.
 
     Args:
         child: The document that would lose its reference.
-        why: The server's message.
+        why: The end of the sentence: why it cannot, and what to do.
     """
     found = _referrers([child])
     target = child.reference.target
@@ -47,8 +47,7 @@ def unable(child: Child, why: str) -> RestrictedDelete:
     return RestrictedDelete(
         [violation],
         f"{target.name}, collection {target.collection}: the delete would take the reference "
-        f"{found.collection}.{found.path} from the document {quote(child.id)}, and the server refuses what is left of "
-        f"it ({why}); change that document first, or what its index or validator says.",
+        f"{found.collection}.{found.path} from the document {quote(child.id)}, {why}",
         [found],
     )
 
