@@ -34,9 +34,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import bson.errors
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
+    DocumentTooLarge,
     DuplicateKeyError,
     InvalidOperation,
     OperationFailure,
@@ -49,6 +51,9 @@ from integrity.violation import Violation
 #: MongoDB's code for "Document failed validation", https://www.mongodb.com/docs/manual/reference/error-codes/
 DOCUMENT_VALIDATION_FAILURE = 121
 DUPLICATE_KEY = 11000
+
+#: What PyMongo raises while it encodes a document.
+ENCODING_ERRORS = (bson.errors.BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError)
 
 #: What of PyMongo's details tells nothing of a document.
 _TELLING = ("code", "index", "keyPattern", "nInserted", "nUpserted", "nMatched", "nModified", "nRemoved")

@@ -7,7 +7,7 @@ import pytest
 from pymongo import MongoClient
 
 import integrity
-from integrity import DanglingReference, InvalidBulkWrite, Model, Ref, RestrictedDelete, Unique
+from integrity import Allow, CopyOf, DanglingReference, InvalidBulkWrite, Model, Ref, RestrictedDelete, Unique
 
 Client = MongoClient[dict[str, Any]]
 
@@ -39,6 +39,7 @@ def test_a_document_that_the_server_refuses_is_reported_and_the_others_are_store
 
 class Word(Model, collection="words"):
     id: str
+    sense: str = "none"
 
 
 class Use(Model, collection="uses"):
@@ -53,6 +54,40 @@ def test_a_collation_makes_no_two_keys_one(client: Client, database_name: str) -
     with pytest.raises(DanglingReference):
         db[Use].insert_one({"id": 1, "word": "a"})
     db[Use].insert_one({"id": 1, "word": "A"})
+
+
+class Entry(Model):
+    word: Annotated[str, Ref(Word)]
+    sense: Annotated[str, CopyOf(Word, "sense", via="word")]
+
+
+class Page(Model, collection="pages"):
+    id: int
+    head: Annotated[str, Ref(Word)]
+    sense: Annotated[str, CopyOf(Word, "sense", via="head")]
+    entries: list[Entry]
+    also: Annotated[list[Annotated[str, Ref(Word, on_delete="set_null")]], Allow([])]
+    by: dict[str, Annotated[str | None, Ref(Word, on_delete="set_null")]]
+
+
+@pytest.mark.parametrize("limit", [1000, 0], ids=["at once", "in batches"])
+def test_a_collation_makes_no_two_owners_one(client: Client, database_name: str, limit: int) -> None:
+    raw = client[database_name]
+    raw.create_collection("pages", collation={"locale": "en", "strength": 2})
+    db = integrity.Database(raw, models=[Word, Page])
+    db._guards.copies.limit = limit
+    db[Word].insert_many([{"id": each, "sense": f"of {each}"} for each in "aAbB"])
+    entries = [{"word": "a"}, {"word": "A"}]
+    rest = {"entries": entries, "also": ["b", "B"], "by": {"x": "b", "y": "B", "x.y": "b", "y.y": "B"}}
+    db[Page].insert_many([{"_id": 1, "head": "a", **rest}, {"_id": 2, "head": "A", **rest}])
+    db[Word].update_one({"_id": "a"}, {"$set": {"sense": "NEW"}})
+    db[Word].delete_one({"_id": "b"})
+    entries = [{"word": "a", "sense": "NEW"}, {"word": "A", "sense": "of A"}]
+    rest = {"entries": entries, "also": ["B"], "by": {"x": None, "y": "B", "x.y": None, "y.y": "B"}}
+    assert list(raw["pages"].find().sort("_id")) == [
+        {"_id": 1, "head": "a", "sense": "NEW", **rest},
+        {"_id": 2, "head": "A", "sense": "of A", **rest},
+    ]
 
 
 class Spot(Model):

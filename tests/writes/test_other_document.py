@@ -1,5 +1,6 @@
 """What was looked at is what is written: no other document, no other meaning, nothing left behind."""
 
+import contextlib
 import enum
 from collections.abc import Callable
 from decimal import Decimal
@@ -11,7 +12,7 @@ from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
 from pydantic import Field, StringConstraints, model_validator
-from pymongo import MongoClient, UpdateOne
+from pymongo import MongoClient, ReplaceOne, UpdateOne
 from pymongo.collation import Collation
 from pymongo.database import Database
 
@@ -91,6 +92,21 @@ def test_an_update_with_a_collation_changes_the_document_that_it_judges(twins: A
 def test_a_delete_with_a_collation_deletes_one_document(twins: Any) -> None:
     assert twins.delete_one({"_id": "Abc"}, collation=IGNORING_CASE).deleted_count == 1
     assert twins.count_documents({}) == 1
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_replacement_keeps_the_id_that_a_collation_finds(db: Any, raw: Database[Document], *, joined: bool) -> None:
+    """As in PyMongo: the filter chooses the document, and does not name it."""
+    raw.create_collection("items", collation=IGNORING_CASE)
+    items = db[Item]
+    items.insert_one({"_id": "abc", "stock": 3})
+    with db.transaction() if joined else contextlib.nullcontext():
+        assert items.replace_one({"_id": "ABC"}, {"stock": 4}).matched_count == 1
+        assert items.find_one_and_replace({"_id": {"$eq": "Abc"}}, {"stock": 5})["stock"] == 4
+        assert items.bulk_write([ReplaceOne({"_id": "aBC"}, {"stock": 6}, upsert=True)]).modified_count == 1
+    assert [(each["_id"], each["stock"]) for each in raw["items"].find()] == [("abc", 6)]
+    with pytest.raises(integrity.ImmutableField):
+        items.replace_one({"_id": "abc"}, {"_id": "ABC", "stock": 7})
 
 
 @pytest.mark.parametrize(("field", "value"), [("label", " $stock"), ("sign", Sign.STOCK)])

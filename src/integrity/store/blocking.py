@@ -96,6 +96,8 @@ class BlockingStore(LeanStore):
         self, database: Database[Any], codec: Callable[[Any], Any] = core_codec, *, gate: Gate | OpenGate | None = None
     ) -> None:
         self.name = database.name
+        if type(database).__module__.startswith("mongomock"):
+            self.exact = {}  # it has no collations, and refuses the option
         self._gate: Gate | OpenGate = NO_GATE if gate is None else gate
         self._given = database
         self._database: Database[Any] = codec(database)

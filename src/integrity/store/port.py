@@ -195,6 +195,9 @@ class Store(ABC):
     #: majority once.
     patient: bool = False
 
+    #: Options of an operation that tells strings apart byte by byte, whatever the collection's default collation is.
+    exact: Mapping[str, Any] = {"collation": {"locale": "simple"}}
+
     @property
     def uuids(self) -> int | None:
         """The application's representation of UUIDs, one of `UuidRepresentation`; None where that is not known."""

@@ -15,13 +15,13 @@ from pymongo.errors import BulkWriteError, InvalidOperation, OperationFailure
 from pymongo.operations import DeleteMany, DeleteOne, InsertOne, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.results import BulkWriteResult, DeleteResult, InsertOneResult, UpdateResult
 
-from integrity.errors import InvalidDocument, TransactionRequired, UnguardedWrite
+from integrity.errors import ENCODING_ERRORS, InvalidDocument, TransactionRequired, UnguardedWrite
 from integrity.writes.candidate import candidates, named, offerable
 from integrity.writes.delete import delete_many, delete_one
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.insert_one import insert_one
 from integrity.writes.outcome import Outcome
-from integrity.writes.refusal import ENCODING_ERRORS, refusal, unencodable
+from integrity.writes.refusal import refusal, unencodable
 from integrity.writes.replace import Swap, refuse_operators, replace
 from integrity.writes.staging import tolerated
 from integrity.writes.transaction import joins

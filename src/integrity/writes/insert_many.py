@@ -14,6 +14,7 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import BulkWriteError
 from pymongo.results import InsertManyResult
 
+from integrity.errors import ENCODING_ERRORS
 from integrity.rules.judge import Verdict
 from integrity.store.port import CODEC, Document, Store
 from integrity.violation import Violation
@@ -24,7 +25,7 @@ from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.insert_plain import insert_plain
 from integrity.writes.outcome import Outcome
 from integrity.writes.references import Faults
-from integrity.writes.refusal import ENCODING_ERRORS, refusal, unencodable
+from integrity.writes.refusal import refusal, unencodable
 from integrity.writes.staging import tolerated
 
 if TYPE_CHECKING:

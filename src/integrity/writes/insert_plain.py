@@ -16,11 +16,12 @@ from pymongo.results import InsertManyResult
 
 from integrity.client import offload
 from integrity.client.offload import Encoded
+from integrity.errors import ENCODING_ERRORS
 from integrity.rules.judge import Verdict
 from integrity.writes.candidate import Offered, named, offerable
 from integrity.writes.guard import sendable
 from integrity.writes.outcome import Outcome
-from integrity.writes.refusal import ENCODING_ERRORS, refusal, unencodable
+from integrity.writes.refusal import refusal, unencodable
 from integrity.writes.staging import tolerated
 
 if TYPE_CHECKING:

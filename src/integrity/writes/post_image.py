@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from integrity.declare.equality import key, same
-from integrity.declare.extract import ABSENT, value_at, values_at
+from integrity.declare.extract import ABSENT, values_at
 from integrity.declare.registry import Copy
 from integrity.declare.reserved import CONDEMNED
 from integrity.declare.shape import Place
@@ -23,6 +23,7 @@ from integrity.writes.change_rights import differences, trespassed
 from integrity.writes.copies import Originals, Pair, faults, fill, originals, pairs
 from integrity.writes.references import Faults
 from integrity.writes.unique import repeated
+from integrity.writes.whole import Edit, nameable, put, updating
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
@@ -115,8 +116,9 @@ def _new(guard: Guard, change: Change, violations: Sequence[Violation]) -> Itera
             yield each
             continue
         old = {key(value) for _, value in values_at(change.before, place.steps)}
-        steps = tuple(int(part) if part.isdigit() else part for part in each.path.split("."))
-        if key(value_at(change.after, steps)) not in old:
+        # It is the document that says where a name ends: a key may have a dot in it, or be a number.
+        now = [value for path, value in values_at(change.after, place.steps) if dotted(path) == each.path]
+        if not now or any(key(value) not in old for value in now):
             yield each
 
 
@@ -141,14 +143,16 @@ async def _kept_up(
         }
         fill(guard, change.after, known, moved=moved, alone=alone)
     by_hand = derived.settle(entry, change.after, change.before) if entry.derived else []
-    update: dict[str, dict[str, Any]] = {}
+    edits: list[Edit] = []
     for place, old in zip(places, before, strict=True):
         new = dict(values_at(change.after, place.steps))
-        for path, value in new.items():
-            if path not in old or not same(old[path], value):
-                update.setdefault("$set", {})[dotted(path)] = value
-        for path in old.keys() - new.keys():
-            update.setdefault("$unset", {})[dotted(path)] = ""
-    if update:
-        await guard.store.update_one(entry.collection, {"_id": change.after["_id"]}, update, session=session)
+        edits += [(path, each) for path, each in new.items() if path not in old or not same(old[path], each)]
+        edits += [(path, ABSENT) for path in old.keys() - new.keys()]
+    if not edits:
+        return by_hand
+    this = change.after["_id"]
+    if all(nameable(path) for path, _ in edits):
+        await guard.store.update_one(entry.collection, {"_id": this}, updating(edits), session=session)
+    else:
+        await put(guard.store, entry.collection, this, edits, session)
     return by_hand

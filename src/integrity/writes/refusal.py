@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import bson.errors
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure, WriteError
 
 from integrity.declare.extract import ABSENT, value_at
@@ -13,6 +12,7 @@ from integrity.declare.registry import Entry
 from integrity.errors import (
     DOCUMENT_VALIDATION_FAILURE,
     DUPLICATE_KEY,
+    ENCODING_ERRORS,
     DanglingReference,
     DuplicateValue,
     ForeignWrite,
@@ -30,9 +30,6 @@ from integrity.rules.unique import duplicate_value
 from integrity.violation import Violation
 from integrity.writes import refused_by_server
 from integrity.writes.references.restricted import Referred
-
-#: What PyMongo raises while it encodes a document.
-ENCODING_ERRORS = (bson.errors.BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError)
 
 #: Stands in a message for a value that is not known.
 NOT_SHOWN: Any = type("NotShown", (), {"__repr__": lambda _: "a value"})()

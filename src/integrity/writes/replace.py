@@ -91,10 +91,16 @@ async def replace(guard: Guard, swap: Swap, *, bypass: object = None, session: A
     refuse_bypass(bypass)
     refuse_operators(swap.replacement)
     await guard.indexes.ensure(guard.store, guard.entry, session)
+    # By a collation the filter may find an _id that it does not spell like that, and a replacement keeps it. A
+    # transaction of the caller's would not survive the server's refusal: there it is read beforehand.
+    read = joins(session) and isinstance(_filtered(swap.filter), str | Mapping | list)
     for _ in range(ATTEMPTS):
         try:
-            outcome = await _replaced(guard, swap, session)
+            outcome = await _replaced(guard, swap, session, read=read)
         except Exception as error:
+            if not read and not joins(session) and _respelled(guard, error, swap):
+                read = True
+                continue
             ours = _ours(guard, error, swap)
             if ours is error:
                 raise
@@ -119,19 +125,26 @@ def refuse_operators(replacement: Any) -> None:
         raise ValueError("replacement can not include $ operators")  # PyMongo's words
 
 
-async def _replaced(guard: Guard, swap: Swap, session: Any) -> Any:
+def _respelled(guard: Guard, error: Exception, swap: Swap) -> bool:
+    """Whether the server refuses the ``_id`` of a replacement that had none of its own."""
+    if not isinstance(error, OperationFailure) or error.code != _IMMUTABLE_ID or isinstance(error, InvalidDocument):
+        return False
+    return _own(guard.entry, given(swap.replacement)) is ABSENT
+
+
+async def _replaced(guard: Guard, swap: Swap, session: Any, *, read: bool) -> Any:
     document = given(swap.replacement)
     if isinstance(swap.replacement, BaseModel):
         derived.strip(guard.entry, document)
     key = _id(guard.entry, document, swap.filter)
     entry = guard.entry
     careful = bool(guard.immutable or guard.foreign or entry.revision is not None or not guard.owned)
-    careful = careful or bool(entry.copies or entry.copied or entry.derived)
+    careful = careful or read or bool(entry.copies or entry.copied or entry.derived)
     stored: Document | None = None
     if careful or key is ABSENT:
         any_revision = revision.without(entry, swap.filter)
         stored = await guard.store.find_one(guard.collection, any_revision, **_choosing(swap, session))
-        if stored is not None and key is ABSENT:
+        if stored is not None and _own(entry, document) is ABSENT:
             key = stored["_id"]
     asked, has = revision.named(entry, swap.filter), _revision(guard, document)
     for each in (asked, has) if asked is not None is not has else (has if asked is None else asked,):
@@ -254,9 +267,15 @@ async def _inserted(guard: Guard, swap: Swap, document: Document, session: Any) 
 
 def _id(entry: Entry, document: Document, filter: Filter) -> Any:
     """Return the ``_id`` that the replaced document has, where the replacement or the filter says it."""
-    for name in entry.key_names:
-        if name in document:
-            return document[name]
+    own = _own(entry, document)
+    return _filtered(filter) if own is ABSENT else own
+
+
+def _own(entry: Entry, document: Document) -> Any:
+    return next((document[name] for name in entry.key_names if name in document), ABSENT)
+
+
+def _filtered(filter: Filter) -> Any:
     found = filter.get("_id", ABSENT)
     if isinstance(found, Mapping):
         return found["$eq"] if list(found) == ["$eq"] else ABSENT

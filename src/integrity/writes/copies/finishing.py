@@ -167,9 +167,8 @@ async def _batch(
         made = RefreshPlan()
         command = many(copy.via, record.key, [(copy, value)])
         if command is not None:
-            filters = {"array_filters": list(command.array_filters)} if command.array_filters else {}
-            both = {"$and": [mine, command.filter]}
-            await store.update_many(command.collection, both, command.update, session=session, **filters)
+            both, options = {"$and": [mine, command.filter]}, command.options(store)
+            await store.update_many(command.collection, both, command.update, session=session, **options)
             return []
         return await _singly(keeper, store, copy, made, (record, value), mine, session)
 

@@ -14,12 +14,12 @@ from pymongo.operations import UpdateOne
 from integrity.declare.equality import same
 from integrity.declare.extract import ABSENT, value_at, values_at
 from integrity.declare.registry import Entry
-from integrity.rules.judge import dotted
-from integrity.store.port import Document, Store
+from integrity.store.port import Store
 from integrity.writes.change import Change
 from integrity.writes.copies import finishing, recording
 from integrity.writes.copies.planning import RefreshPlan, Single, plan
 from integrity.writes.references import pins
+from integrity.writes.whole import Edit, nameable, put, updating
 
 if TYPE_CHECKING:
     from integrity.writes.references import Protocol
@@ -83,11 +83,14 @@ class Keeper:
     async def write(self, store: Store, plan: RefreshPlan, session: Any) -> None:
         """Write what a plan refreshes, and nothing of what it is ordered by."""
         for each in plan.many:
-            filters = {"array_filters": list(each.array_filters)} if each.array_filters else {}
-            await store.update_many(each.collection, each.filter, each.update, session=session, **filters)
+            await store.update_many(each.collection, each.filter, each.update, session=session, **each.options(store))
         by_collection: dict[str, list[UpdateOne]] = {}
         for single in plan.singles.values():
-            by_collection.setdefault(single.entry.collection, []).append(_update(single))
+            collection, this, edits = single.entry.collection, single.before["_id"], _edits(single)
+            if all(nameable(path) for path, _ in edits):
+                by_collection.setdefault(collection, []).append(UpdateOne({"_id": this}, updating(edits)))
+            else:
+                await put(store, collection, this, edits, session)
         for collection, requests in by_collection.items():
             await store.bulk_write(collection, requests, ordered=False, session=session)
 
@@ -125,10 +128,9 @@ class Keeper:
         await self.finish(store, [each.id for each in await recording.due(store, self.timing, BY_THE_WAY)])
 
 
-def _update(single: Single) -> UpdateOne:
-    """Return the update of one document: of the copies, and of what is derived from them."""
-    sets: Document = {}
-    unsets: Document = {}
+def _edits(single: Single) -> list[Edit]:
+    """Return what changes in one document: its copies, and what is derived from them."""
+    edits: list[Edit] = []
     entry = single.entry
     places = [*(each.place for each in entry.copies), *entry.derived]
     if entry.revision is not None:
@@ -138,12 +140,13 @@ def _update(single: Single) -> UpdateOne:
             before = value_at(single.before, path)
             # Not what is merely another object: a command beside this one may have refreshed it already.
             if before is ABSENT or (before is not value and not same(before, value)):
-                sets[dotted(path)] = value
-        for path, _ in values_at(single.before, place.steps):
-            if value_at(single.after, path) is ABSENT:
-                unsets[dotted(path)] = ""
-    update = {operator: paths for operator, paths in (("$set", sets), ("$unset", unsets)) if paths}
-    return UpdateOne({"_id": single.before["_id"]}, update)
+                edits.append((path, value))
+        edits += [
+            (path, ABSENT)
+            for path, _ in values_at(single.before, place.steps)
+            if value_at(single.after, path) is ABSENT
+        ]
+    return edits
 
 
 def _plain(session: Any) -> Any:

@@ -55,12 +55,27 @@ class Moved:
 
 @dataclass(frozen=True)
 class Many:
-    """One ``update_many``."""
+    """One ``update_many``.
+
+    Args:
+        collection: The collection's name.
+        filter: What it updates.
+        update: The update.
+        array_filters: PyMongo's.
+        text: Whether it goes by a string, which a collection's own collation may take for another one.
+    """
 
     collection: str
     filter: Document
     update: Document
     array_filters: tuple[Document, ...] = ()
+    text: bool = False
+
+    def options(self, store: Store) -> dict[str, Any]:
+        """Return PyMongo's options of it."""
+        filters = {"array_filters": list(self.array_filters)} if self.array_filters else {}
+        # By the collection's own collation it would overwrite the copies of another owner: "A" is "a" there.
+        return {**filters, **(store.exact if self.text else {})}
 
 
 @dataclass
@@ -225,7 +240,7 @@ def many(via: Reference, name: Any, values: Sequence[tuple[Copy, Any]]) -> Many 
             filters = ({f"copied.{element}": name},)
         (unsets if value is ABSENT else sets)[path] = "" if value is ABSENT else value
     update = {operator: paths for operator, paths in (("$set", sets), ("$unset", unsets)) if paths}
-    return Many(entry.collection, naming(via, [name]), update, filters)
+    return Many(entry.collection, naming(via, [name]), update, filters, isinstance(name, str))
 
 
 def _path(copy: Copy) -> tuple[str, str | None] | None:

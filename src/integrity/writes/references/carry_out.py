@@ -1,7 +1,8 @@
 """Doing what a delete plan says: references set to null, children deleted before their parents.
 
 Every command names, besides the ``_id``, what the plan was made for: the key that the child referred to, the
-deletion's flag on what was condemned. What has changed since is left alone and counted, so that the caller sees it.
+deletion's flag on what was condemned. What has changed since is left alone and counted: what would have been deleted
+is seen by the caller, a reference that has merely moved within its document is looked for again here.
 """
 
 from __future__ import annotations
@@ -10,22 +11,31 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, WriteError
 from pymongo.operations import UpdateOne
 
 from integrity.declare.equality import key
+from integrity.declare.extract import Path, value_at
 from integrity.declare.registry import Entry, Reference
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY
 from integrity.rules.judge import dotted
 from integrity.store.lookup import width
-from integrity.store.port import Store
+from integrity.store.port import Document, Store
 from integrity.writes.references.condemned import FLAG
 from integrity.writes.references.keys import fields
 from integrity.writes.references.plan import Child, DeletePlan, Doomed, naming
-from integrity.writes.references.restricted import unable
+from integrity.writes.references.plan import children as find
+from integrity.writes.references.restricted import unable, unchanged
+from integrity.writes.whole import nameable, rewrite
 
 #: Documents in one command, and bytes of their ``_id``s, which stand in it beside the keys that they refer to.
 CHUNK, _BYTES = 500, 4_000_000
+
+#: How often a reference is looked for again that was not where the plan has it.
+ATTEMPTS = 10
+
+#: Values that a collation compares, or that hold some.
+_STRINGS = (str, dict, list)
 
 #: Called before every command, so that a lease can be renewed.
 Before = Callable[[], Awaitable[None]]
@@ -57,8 +67,11 @@ async def carry_out(
         for start in range(0, len(doomed), step):
             if before is not None:
                 await before()
-            filter_ = _still(doomed[start : start + step], token if flagged else None)
-            deleted += (await store.delete_many(entry.collection, filter_, **session)).deleted_count
+            some = doomed[start : start + step]
+            # By the collection's own collation what refers to "A" by now would go with what referred to "a".
+            exact = store.exact if any(isinstance(each.value, _STRINGS) for each in some) else {}
+            filter_ = _still(some, token if flagged else None)
+            deleted += (await store.delete_many(entry.collection, filter_, **exact, **session)).deleted_count
     return deleted
 
 
@@ -90,53 +103,138 @@ async def detach(store: Store, children: Sequence[Child], before: Before | None 
     """Set references to null; take an array's elements out of it.
 
     Raises:
-        RestrictedDelete: A validator or a unique index of the server refuses it.
+        RestrictedDelete: A validator or a unique index of the server refuses it, or others change the document each
+            time.
     """
-    for entry, group in groupby(sorted(children, key=lambda each: each.reference.entry.name), _entry):
-        of = list(group)
-        for start in range(0, len(of), CHUNK):
-            if before is not None:
-                await before()
-            piece = of[start : start + CHUNK]
-            requests = [(child, each) for child in piece for each in _detached(child)]
-            try:
-                await store.bulk_write(entry.collection, [each for _, each in requests], ordered=True, **session)
-            except BulkWriteError as error:
-                failed = error.details.get("writeErrors") or [{}]
-                if failed[0].get("code") not in {DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY}:
-                    raise
-                raise unable(requests[failed[0]["index"]][0], failed[0].get("errmsg", "")) from error
+    left = await _rewritten(store, children, None, before, **session)
+    if left:
+        why = f"which cannot be written back as it is, or was changed {ATTEMPTS} times meanwhile; change it first."
+        raise unable(left[0], why)
+
+
+async def rename(store: Store, children: Sequence[Child], value: Any, **session: Any) -> None:
+    """Give references another key, the one that what they refer to has now.
+
+    Raises:
+        RestrictedUpdate: One of them cannot be given it.
+    """
+    left = await _rewritten(store, children, value, **session)
+    if left:
+        raise unchanged(left[0])
+
+
+async def _rewritten(
+    store: Store, children: Sequence[Child], value: Any, before: Before | None = None, **session: Any
+) -> list[Child]:
+    """Give references another value, or none; return those that still have the old one."""
+    left = list(children)
+    for _ in range(ATTEMPTS):
+        missed: list[Child] = []
+        for entry, group in groupby(sorted(left, key=lambda each: each.reference.entry.name), _entry):
+            of = list(group)
+            for start in range(0, len(of), CHUNK):
+                if before is not None:
+                    await before()
+                missed += await _piece(store, entry, of[start : start + CHUNK], value, **session)
+        left = await _standing(store, missed, **session)
+        if not left:
+            break
+    return left
 
 
 def _entry(child: Child) -> Entry:
     return child.reference.entry
 
 
-def _detached(child: Child) -> Iterator[UpdateOne]:
-    revision = child.reference.entry.revision
-    counted = {} if revision is None else {"$inc": {dotted(revision.steps): 1}}
-    if child.reference.place.steps[-1] == "[]":
-        arrays: dict[str, list[Any]] = {}
-        for path, value in child.spots:
-            arrays.setdefault(dotted(path[:-1]), []).append(value)
-        for array, values in arrays.items():
-            yield UpdateOne({"_id": child.id}, {"$pull": {array: {"$in": values}}, **counted})
+async def _standing(store: Store, missed: Sequence[Child], **session: Any) -> list[Child]:
+    """Return the references that were not found where they stood, and stand in the document all the same."""
+    found: list[Child] = []
+    for reference in dict.fromkeys(each.reference for each in missed):
+        of = [each for each in missed if each.reference is reference]
+        ids = {key(each.id) for each in of}
+        values = {key(value): value for each in of for _, value in each.spots}
+        found += [each for each in await find(store, reference, values.values(), **session) if key(each.id) in ids]
+    return found
+
+
+async def _piece(store: Store, entry: Entry, children: Sequence[Child], value: Any, **session: Any) -> list[Child]:
+    """Write one command, and the documents that no path goes into by themselves; return what may be missed."""
+    named: list[Child] = []
+    others: list[Child] = []
+    for each in children:
+        (named if all(nameable(path) for path, _ in each.spots) else others).append(each)
+    requests = [(child, request) for child in named for request in _requests(store, child, value)]
+    missed: list[Child] = []
+    at: Child | None = None
+    try:
+        if requests:
+            writes = [request for _, request in requests]
+            outcome = await store.bulk_write(entry.collection, writes, ordered=True, **session)
+            if outcome.matched_count < len(requests):
+                missed += named
+        for at in others:
+            if not await _whole(store, at, value, **session):
+                missed.append(at)
+    except (BulkWriteError, WriteError) as error:
+        failed = (error.details or {}).get("writeErrors") or [{"code": error.code, "errmsg": str(error)}]
+        refused = failed[0].get("code") in {DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY}
+        child = at if at is not None else requests[failed[0].get("index", 0)][0]
+        if value is not None or not refused:
+            raise
+        why = f"and the server refuses what is left of it ({failed[0].get('errmsg', '')}); change that document first, "
+        raise unable(child, f"{why}or what its index or validator says.") from error
+    return missed
+
+
+def _requests(store: Store, child: Child, value: Any) -> Iterator[UpdateOne]:
+    counted = _counted(child)
+    # By the collection's own collation "A" may be an equal of "a", and another parent.
+    exact = store.exact if any(isinstance(old, _STRINGS) for _, old in child.spots) else {}
+    if _taken_out(child, value):
+        for array, values in _arrays(child).items():
+            name = dotted(array)
+            named = {"$and": [{"_id": child.id}, {name: {"$in": values}}]}
+            yield UpdateOne(named, {"$pull": {name: {"$in": values}}, **counted}, **exact)
         return
+    for path, old in child.spots:
+        named = {"$and": [{"_id": child.id}, {dotted(path): {"$eq": old}}]}
+        yield UpdateOne(named, {"$set": {dotted(path): value}, **counted}, **exact)
+
+
+async def _whole(store: Store, child: Child, value: Any, **session: Any) -> bool:
+    """Change a document that no path goes into; return False where it is not as the plan has it."""
+
+    def change(document: Document) -> bool:
+        if _taken_out(child, value):
+            for path, values in _arrays(child).items():
+                array, gone = value_at(document, path), set(map(key, values))
+                if not isinstance(array, list) or gone.isdisjoint(map(key, array)):
+                    return False
+                array[:] = [each for each in array if key(each) not in gone]
+            return True
+        for path, old in child.spots:
+            if key(value_at(document, path)) != key(old):
+                return False
+            value_at(document, path[:-1])[path[-1]] = value
+        return True
+
+    entry = child.reference.entry
+    return await rewrite(
+        store, entry.collection, child.id, child.reference.place.steps[:1], change, _counted(child), **session
+    )
+
+
+def _counted(child: Child) -> Document:
+    revision = child.reference.entry.revision
+    return {} if revision is None else {"$inc": {dotted(revision.steps): 1}}
+
+
+def _taken_out(child: Child, value: Any) -> bool:
+    return value is None and child.reference.place.steps[-1] == "[]"
+
+
+def _arrays(child: Child) -> dict[Path, list[Any]]:
+    arrays: dict[Path, list[Any]] = {}
     for path, value in child.spots:
-        yield UpdateOne(
-            {"$and": [{"_id": child.id}, {dotted(path): {"$eq": value}}]}, {"$set": {dotted(path): None}, **counted}
-        )
-
-
-async def rename(store: Store, children: Sequence[Child], value: Any, **session: Any) -> None:
-    """Give references another key, the one that what they refer to has now."""
-    for entry, group in groupby(sorted(children, key=lambda each: each.reference.entry.name), _entry):
-        requests = []
-        revision = entry.revision
-        counted = {} if revision is None else {"$inc": {dotted(revision.steps): 1}}
-        for child in group:
-            for path, old in child.spots:
-                filter_ = {"$and": [{"_id": child.id}, {dotted(path): {"$eq": old}}]}
-                requests.append(UpdateOne(filter_, {"$set": {dotted(path): value}, **counted}))
-        for start in range(0, len(requests), CHUNK):
-            await store.bulk_write(entry.collection, requests[start : start + CHUNK], ordered=True, **session)
+        arrays.setdefault(path[:-1], []).append(value)
+    return arrays

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from integrity.declare.extract import values_at
 from integrity.declare.registry import Reference
 from integrity.rules.judge import dotted
+from integrity.store.lookup import pieces
 from integrity.store.port import Document, Store
 from integrity.writes.references.durable import durable
 from integrity.writes.references.existence import look
 from integrity.writes.references.keys import Key, named, protected
 from integrity.writes.references.work import Faults, Storing, Work
+from integrity.writes.whole import nameable
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
@@ -107,8 +109,7 @@ async def take_back(guard: Guard, documents: Sequence[Document]) -> None:
     """Delete documents that were inserted and not acknowledged."""
     majority = durable(guard.store)
     conditions = [_mine(guard, each) for each in documents]
-    for start in range(0, len(conditions), 500):
-        piece = conditions[start : start + 500]
+    for piece in pieces(conditions, 500):
         await majority.delete_many(guard.collection, piece[0] if len(piece) == 1 else {"$or": piece})
 
 
@@ -123,7 +124,7 @@ def _mine(guard: Guard, document: Document) -> dict[str, Any]:
 
 def _named(reference: Reference, document: Document) -> list[dict[str, Any]]:
     return [
-        {dotted(path): {"$eq": value}}
+        {dotted(path): {"$eq": value}} if nameable(path) else {str(path[0]): {"$eq": document[str(path[0])]}}
         for path, value in values_at(document, reference.place.steps)
         if value is not None
     ]

@@ -258,7 +258,8 @@ async def _remove(protocol: Protocol, store: Store, found: list[Child], strays: 
                 await detach(durable(store), [child])
             else:
                 still = {"$and": [{"_id": child.id}, naming(child.reference, [value for _, value in child.spots])]}
-                await delete(protocol, store, Wish(entry, still, many=True))
+                # By the collection's own collation a child of another parent may match: "A" is "a" there.
+                await delete(protocol, store, Wish(entry, still, many=True, options=store.exact))
         except RestrictedDelete:
             done.kept.append((entry.collection, child.id))
             clean = False

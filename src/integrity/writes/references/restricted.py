@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from integrity.declare.registry import Reference
-from integrity.errors import Referrers, RestrictedDelete, explain
+from integrity.errors import Referrers, RestrictedDelete, RestrictedUpdate, explain
 from integrity.rules.reference import restricted_delete, restricted_update
 from integrity.rules.rule import At
 from integrity.violation import Violation, quote
@@ -34,11 +34,11 @@ def refuse(plan: DeletePlan) -> None:
 
 
 def unable(child: Child, why: str) -> RestrictedDelete:
-    """Return the refusal of a delete whose ``set_null`` the server does not let happen.
+    """Return the refusal of a delete whose ``set_null`` cannot happen.
 
     Args:
         child: The document that would lose its reference.
-        why: The server's message.
+        why: The end of the sentence: why it cannot, and what to do.
     """
     found = _referrers([child])
     target = child.reference.target
@@ -47,9 +47,25 @@ def unable(child: Child, why: str) -> RestrictedDelete:
     return RestrictedDelete(
         [violation],
         f"{target.name}, collection {target.collection}: the delete would take the reference "
-        f"{found.collection}.{found.path} from the document {quote(child.id)}, and the server refuses what is left of "
-        f"it ({why}); change that document first, or what its index or validator says.",
+        f"{found.collection}.{found.path} from the document {quote(child.id)}, {why}",
         [found],
+    )
+
+
+def unchanged(child: Child) -> RestrictedUpdate:
+    """Return the refusal of a change of a key that a document which refers to it cannot be given.
+
+    Args:
+        child: The document.
+    """
+    target, name = child.reference.target.collection, child.reference.field
+    refused = refused_change(target, None, name, [child])
+    return RestrictedUpdate(
+        [refused],
+        f"{target}: the change of {name} would change the reference {child.reference.entry.collection}."
+        f"{child.reference.path} of the document {quote(child.id)}, which cannot be written back as it is; change that "
+        "document first.",
+        [refused.referrers] if refused.referrers is not None else [],
     )
 
 
