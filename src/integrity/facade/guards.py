@@ -9,11 +9,13 @@ from types import ModuleType
 from typing import Any
 
 from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.write_concern import WriteConcern
 
+from integrity.client.pool import UNCONFIRMED
 from integrity.declare.model import Model
 from integrity.declare.policy import Policy
 from integrity.declare.registry import Models, Registry
-from integrity.errors import DeclarationError, IntegrityError
+from integrity.errors import DeclarationError, IntegrityError, PoolSettingError
 from integrity.facade.binding import Binding
 from integrity.rules.judge import Judge
 from integrity.store.port import Store
@@ -42,6 +44,7 @@ class Guards:
     ) -> None:
         if unique not in {"apply", "require", "trust"}:
             raise ValueError(f'unique={unique!r}; choose "apply", "require" or "trust".')
+        refuse_unconfirmed(store.write_concern)
         self.given = store
         self.store = store.current()
         self.registry = registry(models, policy)
@@ -66,6 +69,16 @@ class Guards:
         if judge is None:
             judge = self._judges[model] = Judge(entry)
         return Guard(self.store, self.registry, entry, judge, actor, self.references, self.indexes, self.copies)
+
+
+def refuse_unconfirmed(concern: object) -> None:
+    """Refuse a write concern by which the server confirms nothing.
+
+    Raises:
+        PoolSettingError: It is one.
+    """
+    if isinstance(concern, WriteConcern) and not concern.acknowledged:
+        raise PoolSettingError(f"write_concern={concern!r}: {UNCONFIRMED}")
 
 
 def registry(models: Given, policy: Policy | None) -> Registry:

@@ -25,6 +25,7 @@ from pymongo.results import (
     InsertOneResult,
     UpdateResult,
 )
+from pymongo.write_concern import WriteConcern
 
 from integrity.client.streams import Streams
 
@@ -174,6 +175,11 @@ class Store(ABC):
     @abstractmethod
     def with_options(self, **options: Any) -> Self:
         """Return the same database with PyMongo's options (``read_preference``, ``write_concern``, ...)."""
+
+    @property
+    def write_concern(self) -> WriteConcern:
+        """What the application says of how its writes are confirmed."""
+        return WriteConcern()
 
     def current(self) -> Self:
         """Return the same database as its primary has it, whatever the application reads with.
