@@ -29,6 +29,12 @@ class LeanStore(Store):
         found = getattr(self._given, "write_concern", None)
         return found if isinstance(found, WriteConcern) else WriteConcern()
 
+    @property
+    def limit(self) -> float | None:
+        """The client's ``timeoutMS``, in seconds."""
+        found = getattr(getattr(self._given.client, "options", None), "timeout", None)
+        return float(found) if isinstance(found, int | float) and found else None  # mongomock has none
+
     async def one(self, collection: str, filter: Filter, projection: Mapping[str, Any], session: Any) -> Any:
         """Run ``find`` for one document."""
         database = self._database

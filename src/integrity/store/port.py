@@ -6,11 +6,15 @@ suspension is one round trip, which is what the pool's gate counts and what a te
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any, Literal, Protocol, Self, TypeVar
 
+import pymongo
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion, TypeEncoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
@@ -119,6 +123,21 @@ def model_codec(database: Any) -> Any:
         return database.with_options(codec_options=core.with_options(tz_aware=options.tz_aware, tzinfo=options.tzinfo))
     except (NotImplementedError, AttributeError):  # mongomock, as above
         return database
+
+
+@contextmanager
+def in_any_case(seconds: float = 1.0) -> Iterator[None]:
+    """Give what a ``with`` block sends a time of its own where the caller's deadline is over, or nearly."""
+    left = _csot.remaining()
+    if left is None or left >= seconds:
+        yield
+        return
+    timeout, deadline = _csot.TIMEOUT.set(seconds), _csot.DEADLINE.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _csot.TIMEOUT.reset(timeout)
+        _csot.DEADLINE.reset(deadline)
 
 
 class Batches(Protocol):
@@ -275,6 +294,26 @@ class Store(ABC):
     def hurried(self) -> bool:
         """Whether the caller has set a time for what it does, by ``pymongo.timeout()``."""
         return bool(_csot.get_timeout() is not None)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the caller's deadline, by ``pymongo.timeout()``: infinite where there is none."""
+        found = _csot.remaining()
+        return math.inf if found is None else float(found)
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds that the client gives an operation, by ``timeoutMS``; None where it gives as long as it takes."""
+        return None
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Put all that is done in a ``with`` block under one deadline: the client's, unless the caller has set one."""
+        if self.hurried or self.limit is None:
+            yield
+        else:
+            with pymongo.timeout(self.limit):
+                yield
 
     async def apart(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the outcome of what goes on to its end, also where the caller is cancelled."""

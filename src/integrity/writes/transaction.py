@@ -15,7 +15,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from integrity.errors import TransactionRequired
+from integrity.errors import TransactionRequired, UnguardedWrite
 from integrity.store.port import Store
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ TRANSIENT, UNKNOWN_COMMIT = "TransientTransactionError", "UnknownTransactionComm
 
 #: "Transaction numbers are only allowed on a replica set member or mongos": IllegalOperation.
 _NO_TRANSACTIONS = 20
+#: SnapshotUnavailable, which passes by itself, except where the collection is capped.
+_NO_SNAPSHOT = 246
 #: MaxTimeMSExpired: a commit that ran out of its own time is not tried again.
 _TIME_IS_UP = 50
 
@@ -60,6 +62,7 @@ async def transact(
 
     Raises:
         TransactionRequired: The server has no transactions.
+        UnguardedWrite: It reads a capped collection.
     """
     own = None
     if session is None:
@@ -68,7 +71,8 @@ async def transact(
         except (ConfigurationError, NotImplementedError) as error:  # mongomock has no sessions
             raise required(why) from error
     try:
-        return await _repeat(store, body, session, why, {**OPTIONS, **options})
+        with store.in_time():
+            return await _repeat(store, body, session, why, {**OPTIONS, **options})
     finally:
         if own is not None:
             await store.end_session(own)
@@ -87,7 +91,12 @@ async def _repeat(
                 await store.abort(session)
             if isinstance(error, OperationFailure) and error.code == _NO_TRANSACTIONS:
                 raise required(why) from error
-            if not _labelled(error, TRANSIENT) or time.monotonic() >= deadline:
+            if isinstance(error, OperationFailure) and error.code == _NO_SNAPSHOT and "capped" in str(error):
+                raise UnguardedWrite(
+                    f"{why or 'This'} needs a transaction, and MongoDB's transactions cannot read a capped collection; "
+                    "make it one without a limit."
+                ) from error
+            if not _labelled(error, TRANSIENT) or _late(store, deadline):
                 raise
         else:
             if not session.in_transaction:  # the body ended it
@@ -95,7 +104,7 @@ async def _repeat(
             if await commit(store, session, deadline):
                 return outcome
         attempt += 1
-        await store.sleep(random.random() * min(0.005 * 1.5**attempt, 0.5))  # noqa: S311 - jitter is no cryptography
+        await _pause(store, attempt)
 
 
 async def commit(store: Store, session: Any, deadline: float, *, again: bool = True) -> bool:
@@ -110,17 +119,30 @@ async def commit(store: Store, session: Any, deadline: float, *, again: bool = T
     Returns:
         Whether it is committed; False where the whole transaction is to be run again.
     """
+    attempt = 0
     while True:
         try:
             await store.commit(session)
         except PyMongoError as error:
-            late = time.monotonic() >= deadline
+            late = _late(store, deadline)
             if _labelled(error, UNKNOWN_COMMIT) and not late and getattr(error, "code", None) != _TIME_IS_UP:
+                attempt += 1
+                await _pause(store, attempt)
                 continue
             if _labelled(error, TRANSIENT) and again and not late:
                 return False
             raise
         return True
+
+
+def _late(store: Store, deadline: float) -> bool:
+    return time.monotonic() >= deadline or store.left <= 0
+
+
+async def _pause(store: Store, attempt: int) -> None:
+    """Wait before an attempt: longer each time, and never past the caller's deadline."""
+    pause = random.random() * min(0.005 * 1.5 ** min(attempt, 20), 0.5)  # noqa: S311 - jitter is no cryptography
+    await store.sleep(max(0.0, min(pause, store.left)))
 
 
 def _labelled(error: BaseException, label: str) -> bool:
