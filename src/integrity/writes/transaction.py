@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteConcernError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -31,6 +31,8 @@ _NO_TRANSACTIONS = 20
 _NO_SNAPSHOT = 246
 #: MaxTimeMSExpired: a commit that ran out of its own time is not tried again.
 _TIME_IS_UP = 50
+
+_COMMITTED = "_integrity_committed"
 
 #: What is read is one snapshot, and what is committed stays.
 OPTIONS = {
@@ -101,8 +103,12 @@ async def _repeat(
         else:
             if not session.in_transaction:  # the body ended it
                 return outcome
-            if await commit(store, session, deadline):
-                return outcome
+            try:
+                if await commit(store, session, deadline):
+                    return outcome
+            except WriteConcernError as error:  # it is committed, and too few members have said so
+                setattr(error, _COMMITTED, outcome)
+                raise
         attempt += 1
         await _pause(store, attempt)
 
@@ -133,6 +139,11 @@ async def commit(store: Store, session: Any, deadline: float, *, again: bool = T
                 return False
             raise
         return True
+
+
+def committed(error: WriteConcernError) -> Any:
+    """Return what a transaction's body returned, from the error that says who has not confirmed the commit; or None."""
+    return getattr(error, _COMMITTED, None)
 
 
 def _late(store: Store, deadline: float) -> bool:
