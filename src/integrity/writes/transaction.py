@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteConcernError, WTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -34,12 +34,23 @@ _TIME_IS_UP = 50
 
 _COMMITTED = "_integrity_committed"
 
-#: What is read is one snapshot, and what is committed stays.
-OPTIONS = {
+#: What is read is one snapshot; what is committed stays, see `majority`.
+_OPTIONS = {
     "read_concern": ReadConcern("snapshot"),
-    "write_concern": WriteConcern("majority"),
     "read_preference": ReadPreference.PRIMARY,
 }
+
+
+def majority(store: Store) -> WriteConcern:
+    """Return a majority's write concern, with what the application says of how long it waits, and for the journal."""
+    said = store.write_concern.document
+    # Not j=False: what a majority has only in memory may be lost.
+    return WriteConcern("majority", wtimeout=said.get("wtimeout"), j=said.get("j") or None)
+
+
+def settings(store: Store, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a transaction: the caller's, and the usual ones for the rest."""
+    return {**_OPTIONS, "write_concern": majority(store), **options}
 
 
 def joins(session: Any) -> bool:
@@ -74,7 +85,7 @@ async def transact(
             raise required(why) from error
     try:
         with store.in_time():
-            return await _repeat(store, body, session, why, {**OPTIONS, **options})
+            return await _repeat(store, body, session, why, settings(store, options))
     finally:
         if own is not None:
             await store.end_session(own)
@@ -104,7 +115,7 @@ async def _repeat(
             if not session.in_transaction:  # the body ended it
                 return outcome
             try:
-                if await commit(store, session, deadline):
+                if await commit(store, session, deadline, options["write_concern"]):
                     return outcome
             except WriteConcernError as error:  # it is committed, and too few members have said so
                 setattr(error, _COMMITTED, outcome)
@@ -113,24 +124,28 @@ async def _repeat(
         await _pause(store, attempt)
 
 
-async def commit(store: Store, session: Any, deadline: float, *, again: bool = True) -> bool:
+async def commit(
+    store: Store, session: Any, deadline: float, concern: WriteConcern | None, *, again: bool = True
+) -> bool:
     """Commit, again where it is not known whether it was.
 
     Args:
         store: The database.
         session: The session.
         deadline: When to give up, by the monotonic clock.
+        concern: The transaction's write concern: where it has a ``wtimeout``, a commit waits no longer.
         again: Whether the caller can run the whole transaction again.
 
     Returns:
         Whether it is committed; False where the whole transaction is to be run again.
     """
+    limited = concern is not None and "wtimeout" in concern.document
     attempt = 0
     while True:
         try:
             await store.commit(session)
         except PyMongoError as error:
-            late = _late(store, deadline)
+            late = _late(store, deadline) or (limited and isinstance(error, WTimeoutError))
             if _labelled(error, UNKNOWN_COMMIT) and not late and getattr(error, "code", None) != _TIME_IS_UP:
                 attempt += 1
                 await _pause(store, attempt)
