@@ -67,6 +67,19 @@ async def test_a_transaction_of_a_task_ends_at_the_deadline(uri: str, client: Cl
             assert time.monotonic() - start < 2
 
 
+def test_the_callers_own_body_may_take_longer_than_an_operation(uri: str, database_name: str) -> None:
+    with Client(uri, timeoutMS=1000) as own:
+        db = integrity.Database(own[database_name], models=[City, Shop])
+
+        def body(_: Any) -> None:
+            db[City].insert_one({"id": 1})
+            time.sleep(1.1)
+            db[Shop].insert_one({"id": 1, "city": 1})
+
+        db.with_transaction(body)
+        assert db[Shop].count_documents({}) == 1
+
+
 def test_a_parent_in_a_capped_collection_is_refused_at_once(client: Client, database_name: str) -> None:
     client[database_name].create_collection("cities", capped=True, size=100_000)
     db = integrity.Database(client[database_name], models=[City, Shop])

@@ -178,6 +178,6 @@ async def repeated(
             deferred.end(session)
             guards.binding.bind(None)
 
-    outcome = await transact(guards.store, bound, **options)
+    outcome = await transact(guards.store, bound, timed=False, **options)
     await guards.copies.committed(guards.store, sessions[0])
     return outcome

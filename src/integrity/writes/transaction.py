@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteConcernError, WTimeoutError
@@ -59,7 +60,13 @@ def joins(session: Any) -> bool:
 
 
 async def transact(
-    store: Store, body: Callable[[Any], Awaitable[T]], session: Any = None, *, why: str = "", **options: Any
+    store: Store,
+    body: Callable[[Any], Awaitable[T]],
+    session: Any = None,
+    *,
+    why: str = "",
+    timed: bool = True,
+    **options: Any,
 ) -> T:
     """Run `body` in a transaction of its own and commit it.
 
@@ -71,6 +78,7 @@ async def transact(
         body: Is given the session.
         session: A session without a transaction to do it in; None for a new one.
         why: What cannot be done without a transaction, for the error's text.
+        timed: Whether the client's ``timeoutMS`` is for all of it; as for PyMongo, not where the body is the caller's.
         options: PyMongo's options of ``start_transaction``.
 
     Raises:
@@ -84,7 +92,7 @@ async def transact(
         except (ConfigurationError, NotImplementedError) as error:  # mongomock has no sessions
             raise required(why) from error
     try:
-        with store.in_time():
+        with store.in_time() if timed else nullcontext():
             return await _repeat(store, body, session, why, settings(store, options))
     finally:
         if own is not None:
