@@ -11,6 +11,7 @@ from pymongo.write_concern import WriteConcern
 
 import integrity
 from integrity import DeclarationError, IntegrityError, Model
+from integrity.errors import PoolSettingError
 from tests.writes import shop
 from tests.writes.shop import CUSTOMER, MODELS, Customer, Order, Product
 
@@ -95,9 +96,17 @@ def test_what_is_not_among_the_models_is_refused(uri: str) -> None:
 
 def test_with_options_is_pymongos(uri: str, database_name: str) -> None:
     with integrity.connect(uri, database=database_name, models=MODELS) as db:
-        careless = db[Customer].with_options(write_concern=WriteConcern(w=0))
-        assert not careless.insert_one(dict(CUSTOMER)).acknowledged
         assert db[Customer].with_options(write_concern=WriteConcern(w=1)).unsafe_raw.write_concern.document == {"w": 1}
+
+
+@pytest.mark.parametrize("driver", [MongoClient, AsyncMongoClient, AsyncIOMotorClient])
+def test_what_nobody_confirms_is_refused(driver: Any, uri: str, database_name: str) -> None:
+    wrap = integrity.Database if driver is MongoClient else integrity.aio.Database
+    careless, careful = (driver(uri, w=each, connect=False)[database_name] for each in (0, 1))
+    with pytest.raises(PoolSettingError, match="nobody confirms cannot be guarded"):
+        wrap(careless, models=MODELS)
+    with pytest.raises(PoolSettingError, match="nobody confirms cannot be guarded"):
+        wrap(careful, models=MODELS)[Customer].with_options(write_concern=WriteConcern(w=0))
 
 
 def test_mongomock_serves_quick_unit_tests() -> None:

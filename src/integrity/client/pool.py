@@ -20,6 +20,9 @@ SHORTEST_IDLE = 2.0
 #: The server keeps no more of an application's name, and PyMongo refuses a longer one.
 LONGEST_NAME = 128
 
+#: Why ``w=0`` is refused, wherever it is said.
+UNCONFIRMED = "a write that nobody confirms cannot be guarded; say 'majority', a number of members from 1, or a tag."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
@@ -168,10 +171,7 @@ def _words(pool: Pool) -> Iterator[str]:
         yield f"Pool(read_concern={pool.read_concern!r}) is none of {', '.join(READ_CONCERNS)}."
     concern = pool.write_concern
     if not (isinstance(concern, str) and concern) and not (_whole(concern) and concern != 0):
-        yield (
-            f"Pool(write_concern={concern!r}): a write that nobody confirms cannot be guarded; "
-            "say 'majority', a number of members from 1, or a tag."
-        )
+        yield f"Pool(write_concern={concern!r}): {UNCONFIRMED}"
     elif isinstance(concern, int) and concern < 0:
         yield f"Pool(write_concern={concern!r}): say a number of members from 1."
     if not isinstance(pool.application_name, str) or len(pool.application_name.encode()) > LONGEST_NAME:

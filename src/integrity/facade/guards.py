@@ -10,11 +10,13 @@ from typing import Any
 
 from bson.binary import UuidRepresentation
 from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.write_concern import WriteConcern
 
+from integrity.client.pool import UNCONFIRMED
 from integrity.declare.model import Model
 from integrity.declare.policy import Policy
 from integrity.declare.registry import Models, Registry
-from integrity.errors import DeclarationError, IntegrityError
+from integrity.errors import DeclarationError, IntegrityError, PoolSettingError
 from integrity.facade.binding import Binding
 from integrity.rules.judge import Judge
 from integrity.store.port import Store
@@ -43,6 +45,7 @@ class Guards:
     ) -> None:
         if unique not in {"apply", "require", "trust"}:
             raise ValueError(f'unique={unique!r}; choose "apply", "require" or "trust".')
+        refuse_unconfirmed(store.write_concern)
         self.given = store
         self.store = store.current()
         self.registry = registry(models, policy)
@@ -90,6 +93,16 @@ def _refuse_legacy(store: Store, models: Registry) -> None:
                     f"{entry.name}.{place.path} is a UUID, stored as binary subtype 4; this client reads and looks for "
                     "UUIDs by a legacy representation, and would not find it: set uuidRepresentation=standard."
                 )
+
+
+def refuse_unconfirmed(concern: object) -> None:
+    """Refuse a write concern by which the server confirms nothing.
+
+    Raises:
+        PoolSettingError: It is one.
+    """
+    if isinstance(concern, WriteConcern) and not concern.acknowledged:
+        raise PoolSettingError(f"write_concern={concern!r}: {UNCONFIRMED}")
 
 
 def registry(models: Given, policy: Policy | None) -> Registry:

@@ -11,6 +11,7 @@ from integrity.declare.model import Model
 from integrity.errors import UnguardedWrite
 from integrity.facade.binding import Binding
 from integrity.facade.filters import by, check, usual
+from integrity.facade.guards import refuse_unconfirmed
 from integrity.facade.instance import instance
 from integrity.store.port import Document, Store
 from integrity.writes.guard import Guard
@@ -57,6 +58,7 @@ class Handle(Generic[M]):
         return self._guard.actor
 
     def _with(self, options: dict[str, Any]) -> Self:
+        refuse_unconfirmed(options.get("write_concern"))
         store = self._given.with_options(**options)
         return type(self)(
             self.model, self._guard.over(store.current()), store, self._raw.with_options(**options), self._binding

@@ -14,7 +14,7 @@ from integrity.errors import IndexRequired
 from integrity.facade.guards import Guards
 from integrity.store.run import run
 from integrity.writes.references import deferred
-from integrity.writes.transaction import LIMIT, OPTIONS, commit, required, transact
+from integrity.writes.transaction import LIMIT, commit, required, settings, transact
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class _Open:
     def __init__(self, guards: Guards, options: dict[str, Any], session: Any = None) -> None:
         self._guards = guards
         self._deferred = bool(options.pop("deferred", False))
-        self._options = {**OPTIONS, **options}
+        self._options = settings(guards.store, options)
         self._session = session
         self._before: Any = None
 
@@ -101,7 +101,7 @@ class _Open:
                     await store.abort(session)
                 else:
                     await settled(self._guards, session)
-                    await commit(store, session, time.monotonic() + LIMIT, again=False)
+                    await commit(store, session, time.monotonic() + LIMIT, self._options["write_concern"], again=False)
                     await self._guards.copies.committed(store, session)
         finally:
             self._guards.copies.aborted(session)
@@ -178,6 +178,6 @@ async def repeated(
             deferred.end(session)
             guards.binding.bind(None)
 
-    outcome = await transact(guards.store, bound, **options)
+    outcome = await transact(guards.store, bound, timed=False, **options)
     await guards.copies.committed(guards.store, sessions[0])
     return outcome

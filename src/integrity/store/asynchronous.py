@@ -21,6 +21,7 @@ from integrity.store.port import (
     U,
     Waiter,
     core_codec,
+    in_any_case,
     model_codec,
     raw_codec,
     reader_codec,
@@ -178,11 +179,12 @@ class AsyncStore(LeanStore):
         if not session.in_transaction:
             await end()
             return
-        try:
-            async with self._gate.urgent():
-                await end()
-        except PoolTimeout:
-            await end()  # without a permit; the driver's own limit still holds
+        with in_any_case():
+            try:
+                async with self._gate.urgent():
+                    await end()
+            except PoolTimeout:
+                await end()  # without a permit; the driver's own limit still holds
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

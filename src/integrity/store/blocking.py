@@ -25,6 +25,7 @@ from integrity.store.port import (
     U,
     Waiter,
     core_codec,
+    in_any_case,
     model_codec,
     raw_codec,
     reader_codec,
@@ -194,11 +195,12 @@ class BlockingStore(LeanStore):
         if not session.in_transaction:
             end()
             return
-        try:
-            with self._gate.urgent():
-                end()
-        except PoolTimeout:
-            end()  # without a permit; the driver's own limit still holds
+        with in_any_case():
+            try:
+                with self._gate.urgent():
+                    end()
+            except PoolTimeout:
+                end()  # without a permit; the driver's own limit still holds
 
     def waiter(self) -> Waiter:
         return BlockingWaiter()

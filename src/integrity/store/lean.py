@@ -10,6 +10,7 @@ from typing import Any
 
 from bson.errors import InvalidBSON
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
+from pymongo.write_concern import WriteConcern
 
 from integrity.store.port import Document, Filter, Store
 
@@ -19,6 +20,20 @@ class LeanStore(Store):
 
     #: The driver's database, with the codec options to read with.
     _database: Any
+    #: The same as the application has given it.
+    _given: Any
+
+    @property
+    def write_concern(self) -> WriteConcern:
+        """The application's own; mongomock has none."""
+        found = getattr(self._given, "write_concern", None)
+        return found if isinstance(found, WriteConcern) else WriteConcern()
+
+    @property
+    def limit(self) -> float | None:
+        """The client's ``timeoutMS``, in seconds."""
+        found = getattr(getattr(self._given.client, "options", None), "timeout", None)
+        return float(found) if isinstance(found, int | float) and found else None  # mongomock has none
 
     async def one(self, collection: str, filter: Filter, projection: Mapping[str, Any], session: Any) -> Any:
         """Run ``find`` for one document."""

@@ -6,12 +6,16 @@ suspension is one round trip, which is what the pool's gate counts and what a te
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping, MutableMapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 import bson
+import pymongo
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion, TypeEncoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
@@ -26,6 +30,7 @@ from pymongo.results import (
     InsertOneResult,
     UpdateResult,
 )
+from pymongo.write_concern import WriteConcern
 
 from integrity.client.streams import Streams
 
@@ -149,6 +154,21 @@ def model_codec(database: Any) -> Any:
         return database
 
 
+@contextmanager
+def in_any_case(seconds: float = 1.0) -> Iterator[None]:
+    """Give what a ``with`` block sends a time of its own where the caller's deadline is over, or nearly."""
+    left = _csot.remaining()
+    if left is None or left >= seconds:
+        yield
+        return
+    timeout, deadline = _csot.TIMEOUT.set(seconds), _csot.DEADLINE.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _csot.TIMEOUT.reset(timeout)
+        _csot.DEADLINE.reset(deadline)
+
+
 class Batches(Protocol):
     """The documents of a cursor, a batch at a time."""
 
@@ -212,6 +232,11 @@ class Store(ABC):
     @abstractmethod
     def with_options(self, **options: Any) -> Self:
         """Return the same database with PyMongo's options (``read_preference``, ``write_concern``, ...)."""
+
+    @property
+    def write_concern(self) -> WriteConcern:
+        """What the application says of how its writes are confirmed."""
+        return WriteConcern()
 
     def current(self) -> Self:
         """Return the same database as its primary has it, whatever the application reads with.
@@ -307,6 +332,26 @@ class Store(ABC):
     def hurried(self) -> bool:
         """Whether the caller has set a time for what it does, by ``pymongo.timeout()``."""
         return bool(_csot.get_timeout() is not None)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the caller's deadline, by ``pymongo.timeout()``: infinite where there is none."""
+        found = _csot.remaining()
+        return math.inf if found is None else float(found)
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds that the client gives an operation, by ``timeoutMS``; None where it gives as long as it takes."""
+        return None
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Put all that is done in a ``with`` block under one deadline: the client's, unless the caller has set one."""
+        if self.hurried or self.limit is None:
+            yield
+        else:
+            with pymongo.timeout(self.limit):
+                yield
 
     async def apart(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the outcome of what goes on to its end, also where the caller is cancelled."""

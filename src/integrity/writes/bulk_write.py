@@ -11,20 +11,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import BulkWriteError, InvalidOperation, OperationFailure
+from pymongo.errors import (
+    BulkWriteError,
+    DuplicateKeyError,
+    InvalidOperation,
+    OperationFailure,
+    WriteConcernError,
+    WriteError,
+)
 from pymongo.operations import DeleteMany, DeleteOne, InsertOne, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.results import BulkWriteResult, DeleteResult, InsertOneResult, UpdateResult
 
-from integrity.errors import ENCODING_ERRORS, InvalidDocument, TransactionRequired, UnguardedWrite
+from integrity.errors import DUPLICATE_KEY, ENCODING_ERRORS, InvalidDocument, TransactionRequired, UnguardedWrite
 from integrity.writes.candidate import candidates, named, offerable
-from integrity.writes.delete import delete_many, delete_one
+from integrity.writes.delete import delete_many, delete_one, refuse_trespass
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.insert_one import insert_one
 from integrity.writes.outcome import Outcome
+from integrity.writes.references import Deleted
 from integrity.writes.refusal import refusal, unencodable
 from integrity.writes.replace import Swap, refuse_operators, replace
 from integrity.writes.staging import tolerated
-from integrity.writes.transaction import joins
+from integrity.writes.transaction import committed, joins
 from integrity.writes.update import Wish, alone, planned, update
 from integrity.writes.update_plan import OPERATORS, plan_update
 
@@ -150,6 +158,9 @@ class _Bulk:
             plan = await planned(guard, wish, self.session)
             if not alone(guard, wish, plan):
                 return _updating(request, plan.update)
+        if isinstance(request, DeleteOne | DeleteMany) and not guard.references.guards(guard):
+            refuse_trespass(guard)
+            return request
         return None
 
     async def flush(self) -> None:
@@ -182,11 +193,27 @@ class _Bulk:
         except OperationFailure as error:
             if joins(self.session):
                 raise
+            if isinstance(error, WriteConcernError) and self._unconfirmed(index, error, request):
+                return
             self.outcome.errors.append({
                 "index": index, "code": error.code, "errmsg": str(error), "op": _operation(request)
             })  # fmt: skip
         else:
             self._count(index, result)
+
+    def _unconfirmed(self, index: int, error: WriteConcernError, request: Request) -> bool:
+        """Count what is done, and what too few members have confirmed: PyMongo goes on.
+
+        Returns:
+            False where it is not known to be done: where there are references, what is not confirmed may be what the
+            library wrote before.
+        """
+        result, guard = committed(error), self.guard
+        if result is None and (guard.entry.references or guard.references.guards(guard)):
+            return False
+        self.outcome.concern.append(dict(error.details or {"code": error.code, "errmsg": str(error)}))
+        self._count(index, InsertOneResult(None, acknowledged=True) if isinstance(request, InsertOne) else result)
+        return True
 
     async def _done(self, request: Request) -> Any:
         guard, session, comment = self.guard, self.session, self.options.get("comment")
@@ -199,12 +226,39 @@ class _Bulk:
             return await delete_one(guard, request._filter, session=session, **chosen)
         if isinstance(request, DeleteMany):
             return await delete_many(guard, request._filter, session=session, **chosen)
-        return await replace(guard, _swap(guard, request, chosen), session=session)
+        return await replace(guard, self._swap(request, chosen), session=session)
+
+    def _swap(self, request: ReplaceOne[Any], chosen: dict[str, Any]) -> Swap:
+        guard = self.guard
+        if request._sort is not None:
+            chosen = {**chosen, "sort": request._sort}
+
+        async def act(filter: Any, document: Any, session: Any, *, upsert: bool) -> Any:
+            if joins(session) or guard.store.write_concern.is_server_default:
+                options = {**chosen, **sendable(session, upsert=upsert or None)}
+                return await guard.store.replace_one(guard.collection, filter, document, **options)
+            # A bulk of one: where its write concern is not met, the error of a single operation has no counts.
+            one = ReplaceOne(filter, document, upsert, request._collation, request._hint, sort=request._sort)
+            options = sendable(session, **self.options)
+            try:
+                done = await guard.store.bulk_write(guard.collection, [one], **options)
+            except BulkWriteError as error:
+                for failed in error.details["writeErrors"]:
+                    kind = DuplicateKeyError if failed["code"] == DUPLICATE_KEY else WriteError
+                    raise kind(failed["errmsg"], failed["code"], failed) from error
+                self.outcome.concern += error.details["writeConcernErrors"]
+                done = BulkWriteResult(dict(error.details), acknowledged=True)
+            counts = {"n": done.matched_count + done.upserted_count, "nModified": done.modified_count}
+            return UpdateResult({**counts, **_upserted(done)}, acknowledged=True)
+
+        return Swap(request._filter, request._doc, act, bool(request._upsert), chosen)
 
     def _count(self, index: int, result: Any) -> None:
         counts = self.outcome.counts
         if isinstance(result, InsertOneResult):
             counts["nInserted"] += 1
+        elif isinstance(result, Deleted):
+            counts["nRemoved"] += result.count
         elif isinstance(result, DeleteResult):
             counts["nRemoved"] += result.deleted_count
         elif isinstance(result, UpdateResult):
@@ -239,15 +293,9 @@ def _updating(request: UpdateOne | UpdateMany, update: Any) -> UpdateOne | Updat
     return UpdateOne(request._filter, update, request._upsert, sort=request._sort, **options)
 
 
-def _swap(guard: Guard, request: ReplaceOne[Any], chosen: dict[str, Any]) -> Swap:
-    if request._sort is not None:
-        chosen = {**chosen, "sort": request._sort}
-
-    async def act(filter: Any, document: Any, session: Any, *, upsert: bool) -> Any:
-        options = {**chosen, **sendable(session, upsert=upsert or None)}
-        return await guard.store.replace_one(guard.collection, filter, document, **options)
-
-    return Swap(request._filter, request._doc, act, bool(request._upsert), chosen)
+def _upserted(done: BulkWriteResult) -> dict[str, Any]:
+    """Return what a bulk of one has inserted, as a single operation's answer has it."""
+    return {"upserted": each["_id"] for each in done.bulk_api_result["upserted"]}  # noqa: B035 - one at most
 
 
 def _operation(request: Request) -> Any:

@@ -36,7 +36,7 @@ async def delete_one(
         RestrictedDelete: Others refer to it.
         ForeignWrite: The actor does not own the model.
     """
-    _refuse_trespass(guard)
+    refuse_trespass(guard)
 
     async def act(session: Any) -> DeleteResult:
         return await guard.store.delete_one(guard.collection, filter, **sendable(session, **options))
@@ -69,7 +69,7 @@ async def delete_many(
         RestrictedDelete: Others refer to one of them.
         ForeignWrite: The actor does not own the model.
     """
-    _refuse_trespass(guard)
+    refuse_trespass(guard)
 
     async def act(session: Any) -> DeleteResult:
         return await guard.store.delete_many(guard.collection, filter, **sendable(session, **options))
@@ -96,7 +96,7 @@ async def find_one_and_delete(
         RestrictedDelete: Others refer to it.
         ForeignWrite: The actor does not own the model.
     """
-    _refuse_trespass(guard)
+    refuse_trespass(guard)
     options = commanded(options)
     store = guard.store.for_models() if as_model else guard.store.for_results()
 
@@ -126,7 +126,7 @@ def _choosing(options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _refuse_trespass(guard: Guard) -> None:
+def refuse_trespass(guard: Guard) -> None:
     """Refuse to delete what another actor owns.
 
     Raises:

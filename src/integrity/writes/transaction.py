@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
-from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteConcernError, WTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from integrity.errors import TransactionRequired
+from integrity.errors import TransactionRequired, UnguardedWrite
 from integrity.store.port import Store
 
 T = TypeVar("T")
@@ -27,15 +28,30 @@ TRANSIENT, UNKNOWN_COMMIT = "TransientTransactionError", "UnknownTransactionComm
 
 #: "Transaction numbers are only allowed on a replica set member or mongos": IllegalOperation.
 _NO_TRANSACTIONS = 20
+#: SnapshotUnavailable, which passes by itself, except where the collection is capped.
+_NO_SNAPSHOT = 246
 #: MaxTimeMSExpired: a commit that ran out of its own time is not tried again.
 _TIME_IS_UP = 50
 
-#: What is read is one snapshot, and what is committed stays.
-OPTIONS = {
+_COMMITTED = "_integrity_committed"
+
+#: What is read is one snapshot; what is committed stays, see `majority`.
+_OPTIONS = {
     "read_concern": ReadConcern("snapshot"),
-    "write_concern": WriteConcern("majority"),
     "read_preference": ReadPreference.PRIMARY,
 }
+
+
+def majority(store: Store) -> WriteConcern:
+    """Return a majority's write concern, with what the application says of how long it waits, and for the journal."""
+    said = store.write_concern.document
+    # Not j=False: what a majority has only in memory may be lost.
+    return WriteConcern("majority", wtimeout=said.get("wtimeout"), j=said.get("j") or None)
+
+
+def settings(store: Store, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a transaction: the caller's, and the usual ones for the rest."""
+    return {**_OPTIONS, "write_concern": majority(store), **options}
 
 
 def joins(session: Any) -> bool:
@@ -44,7 +60,13 @@ def joins(session: Any) -> bool:
 
 
 async def transact(
-    store: Store, body: Callable[[Any], Awaitable[T]], session: Any = None, *, why: str = "", **options: Any
+    store: Store,
+    body: Callable[[Any], Awaitable[T]],
+    session: Any = None,
+    *,
+    why: str = "",
+    timed: bool = True,
+    **options: Any,
 ) -> T:
     """Run `body` in a transaction of its own and commit it.
 
@@ -56,10 +78,12 @@ async def transact(
         body: Is given the session.
         session: A session without a transaction to do it in; None for a new one.
         why: What cannot be done without a transaction, for the error's text.
+        timed: Whether the client's ``timeoutMS`` is for all of it; as for PyMongo, not where the body is the caller's.
         options: PyMongo's options of ``start_transaction``.
 
     Raises:
         TransactionRequired: The server has no transactions.
+        UnguardedWrite: It reads a capped collection.
     """
     own = None
     if session is None:
@@ -68,7 +92,8 @@ async def transact(
         except (ConfigurationError, NotImplementedError) as error:  # mongomock has no sessions
             raise required(why) from error
     try:
-        return await _repeat(store, body, session, why, {**OPTIONS, **options})
+        with store.in_time() if timed else nullcontext():
+            return await _repeat(store, body, session, why, settings(store, options))
     finally:
         if own is not None:
             await store.end_session(own)
@@ -87,40 +112,71 @@ async def _repeat(
                 await store.abort(session)
             if isinstance(error, OperationFailure) and error.code == _NO_TRANSACTIONS:
                 raise required(why) from error
-            if not _labelled(error, TRANSIENT) or time.monotonic() >= deadline:
+            if isinstance(error, OperationFailure) and error.code == _NO_SNAPSHOT and "capped" in str(error):
+                raise UnguardedWrite(
+                    f"{why or 'This'} needs a transaction, and MongoDB's transactions cannot read a capped collection; "
+                    "make it one without a limit."
+                ) from error
+            if not _labelled(error, TRANSIENT) or _late(store, deadline):
                 raise
         else:
             if not session.in_transaction:  # the body ended it
                 return outcome
-            if await commit(store, session, deadline):
-                return outcome
+            try:
+                if await commit(store, session, deadline, options["write_concern"]):
+                    return outcome
+            except WriteConcernError as error:  # it is committed, and too few members have said so
+                setattr(error, _COMMITTED, outcome)
+                raise
         attempt += 1
-        await store.sleep(random.random() * min(0.005 * 1.5**attempt, 0.5))  # noqa: S311 - jitter is no cryptography
+        await _pause(store, attempt)
 
 
-async def commit(store: Store, session: Any, deadline: float, *, again: bool = True) -> bool:
+async def commit(
+    store: Store, session: Any, deadline: float, concern: WriteConcern | None, *, again: bool = True
+) -> bool:
     """Commit, again where it is not known whether it was.
 
     Args:
         store: The database.
         session: The session.
         deadline: When to give up, by the monotonic clock.
+        concern: The transaction's write concern: where it has a ``wtimeout``, a commit waits no longer.
         again: Whether the caller can run the whole transaction again.
 
     Returns:
         Whether it is committed; False where the whole transaction is to be run again.
     """
+    limited = concern is not None and "wtimeout" in concern.document
+    attempt = 0
     while True:
         try:
             await store.commit(session)
         except PyMongoError as error:
-            late = time.monotonic() >= deadline
+            late = _late(store, deadline) or (limited and isinstance(error, WTimeoutError))
             if _labelled(error, UNKNOWN_COMMIT) and not late and getattr(error, "code", None) != _TIME_IS_UP:
+                attempt += 1
+                await _pause(store, attempt)
                 continue
             if _labelled(error, TRANSIENT) and again and not late:
                 return False
             raise
         return True
+
+
+def committed(error: WriteConcernError) -> Any:
+    """Return what a transaction's body returned, from the error that says who has not confirmed the commit; or None."""
+    return getattr(error, _COMMITTED, None)
+
+
+def _late(store: Store, deadline: float) -> bool:
+    return time.monotonic() >= deadline or store.left <= 0
+
+
+async def _pause(store: Store, attempt: int) -> None:
+    """Wait before an attempt: longer each time, and never past the caller's deadline."""
+    pause = random.random() * min(0.005 * 1.5 ** min(attempt, 20), 0.5)  # noqa: S311 - jitter is no cryptography
+    await store.sleep(max(0.0, min(pause, store.left)))
 
 
 def _labelled(error: BaseException, label: str) -> bool:

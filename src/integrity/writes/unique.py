@@ -22,6 +22,7 @@ from integrity.rules.rule import At
 from integrity.rules.unique import duplicate_value
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
+from integrity.writes.references.durable import durable
 from integrity.writes.staging import Staging
 
 #: What is done about a unique index that is not there, at the first write of a collection: ``"apply"`` creates it,
@@ -75,7 +76,8 @@ class Indexes:
             raise IndexRequired(f"{missing}, which a transaction cannot create; call db.apply() before it.")
         keys, options = index.arguments()
         try:
-            await store.call(index.collection, "create_index", keys, **options)
+            # Confirmed whatever the application asks for: "ready" is said of it to every handle.
+            await durable(store).call(index.collection, "create_index", keys, **options)
         except OperationFailure as error:
             reason = str((error.details or {}).get("errmsg") or error).rstrip(".")
             raise IndexRequired(

@@ -76,7 +76,8 @@ async def write(store: Store, rests: Sequence[tuple[Copy, Key]], timing: Timing,
 
 async def renew(store: Store, record: Record, timing: Timing) -> None:
     """Say that somebody is at it, for another lease."""
-    await store.update_one(COLLECTION, {"_id": record.id}, {"$set": {"until": timing.until(timing.lease)}})
+    update = {"$set": {"until": timing.until(timing.lease)}}
+    await durable(store).update_one(COLLECTION, {"_id": record.id}, update)
 
 
 async def forget(store: Store, record: Record) -> bool:

@@ -269,7 +269,7 @@ async def beside(store: Store, names: Sequence[str], session: Any = None) -> dic
 
 async def create(store: Store) -> None:
     """Create the index by which a key's records are found."""
-    await store.call(COLLECTION, "create_index", INDEXED)
+    await durable(store).call(COLLECTION, "create_index", INDEXED)
 
 
 def expired(until: dt.datetime | None, timing: Timing) -> bool:

@@ -111,8 +111,15 @@ class Wish:
         return without(found, FLAG)  # type: ignore[no-any-return]  # a document, or None
 
 
-async def delete(protocol: Protocol, store: Store, wish: Wish) -> Deleted:
+async def delete(protocol: Protocol, store: Store, wish: Wish, session: Any = None) -> Deleted:
     """Delete what matches, with what its references say; outside of any transaction of the user's.
+
+    Args:
+        protocol: The protocol.
+        store: The database.
+        wish: What is to be deleted.
+        session: The caller's session, without a transaction; or None. What chooses the documents, the transaction and
+            the last look are its operations, so that it learns when they were; what is the library's own is not.
 
     Raises:
         RestrictedDelete: Something refers to it that says ``restrict``; nothing was changed.
@@ -123,15 +130,20 @@ async def delete(protocol: Protocol, store: Store, wish: Wish) -> Deleted:
     until = timing.monotonic() + timing.patience
     await protocol.prepare(store)
     await protocol.recover_lazily(store)
+    own = {} if session is None else {"session": session}
+    if session is not None:
+        # Deletes nothing: a session that cannot delete (ended, another client's, a snapshot) is refused by the driver,
+        # or by the server, before anything is condemned.
+        await durable(store).delete_one(wish.entry.collection, {"_id": {"$in": []}}, **own)
     attempt = 0
     while True:
-        plan = await wish.chosen(store)
+        plan = await wish.chosen(store, **own)
         if not plan.roots:
             return Deleted(0)
         refuse(plan)
         condemnation = Condemnation(timing.token(), wish.entry.collection, timing, timing.token())
         try:
-            return await _once(protocol, store, wish, plan, condemnation)
+            return await _once(protocol, store, wish, plan, condemnation, session)
         except (Busy, Fenced, _Slipped) as signal:
             if timing.monotonic() > until:
                 raise BeingDeleted(
@@ -144,7 +156,9 @@ async def delete(protocol: Protocol, store: Store, wish: Wish) -> Deleted:
         await store.sleep(timing.pause(attempt))
 
 
-async def _once(protocol: Protocol, store: Store, wish: Wish, plan: DeletePlan, condemnation: Condemnation) -> Deleted:
+async def _once(
+    protocol: Protocol, store: Store, wish: Wish, plan: DeletePlan, condemnation: Condemnation, session: Any
+) -> Deleted:
     decided = False
     try:
         # Before the look: from here on, a writer that is not seen by the look sees this.
@@ -152,7 +166,7 @@ async def _once(protocol: Protocol, store: Store, wish: Wish, plan: DeletePlan, 
         if await protocol.transactional(store):
             while plan.fits(protocol.limit):
                 try:
-                    return await _in_transaction(protocol, store, wish, plan, condemnation)
+                    return await _in_transaction(protocol, store, wish, plan, condemnation, session)
                 except _Grown as grown:
                     plan = grown.plan
                     await condemnation.extend(store, protocol.notices, *plan.condemned())
@@ -167,7 +181,7 @@ async def _once(protocol: Protocol, store: Store, wish: Wish, plan: DeletePlan, 
         # The decision: from here on it is finished, by this process or by another.
         await condemnation.renew(store, ACTING)
         decided = True
-        count = await in_batches(store, condemnation, plan, wish.progress)
+        count = await in_batches(store, condemnation, plan, wish.progress, session)
         return Deleted(count, fetched, plan)
     except PyMongoError as error:
         # Whether the transaction was committed is not known; its record is, and recovery reads it.
@@ -183,7 +197,7 @@ async def _once(protocol: Protocol, store: Store, wish: Wish, plan: DeletePlan, 
 
 
 async def _in_transaction(
-    protocol: Protocol, store: Store, wish: Wish, chosen: DeletePlan, condemnation: Condemnation
+    protocol: Protocol, store: Store, wish: Wish, chosen: DeletePlan, condemnation: Condemnation, own: Any
 ) -> Deleted:
     async def body(session: Any) -> Deleted:
         # Writes to every pin of what is deleted: a writer that pinned one of them and is not seen by the look below
@@ -207,7 +221,7 @@ async def _in_transaction(
         await condemnation.renew(store, GONE, session)
         return Deleted(len(plan.roots), fetched, plan)
 
-    return await transact(store, body)
+    return await transact(store, body, own)
 
 
 async def _settled(
@@ -235,7 +249,7 @@ async def _settled(
 
 
 async def in_batches(
-    store: Store, condemnation: Condemnation, plan: DeletePlan, progress: Progress | None = None
+    store: Store, condemnation: Condemnation, plan: DeletePlan, progress: Progress | None = None, session: Any = None
 ) -> int:
     """Carry a decided plan out, a batch at a time, and remember it; return how many of the roots are gone.
 
@@ -272,8 +286,9 @@ async def in_batches(
             break
     await _ended(store, condemnation)
     alive = 0
+    own = {} if session is None else {"session": session}
     for piece in pieces(roots.values(), TOGETHER):
-        alive += await store.count_documents(plan.entry.collection, {"_id": {"$in": piece}})
+        alive += await store.count_documents(plan.entry.collection, {"_id": {"$in": piece}}, **own)
     if progress is not None:
         progress(total, total)
     return len(roots) - alive

@@ -23,6 +23,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from integrity.errors import DUPLICATE_KEY
 from integrity.store.port import Document, Store
+from integrity.writes.references.durable import durable
 from integrity.writes.references.keys import Key
 from integrity.writes.references.notices import COLLECTION as PROTOCOL
 
@@ -55,7 +56,7 @@ async def create(store: Store) -> None:
     if await store.estimated_document_count(COLLECTION) >= SIZE:
         return
     try:
-        await store.insert_one(PROTOCOL, {"_id": "pins"})
+        await durable(store).insert_one(PROTOCOL, {"_id": "pins"})
     except DuplicateKeyError:
         # Somebody is at it: many at once would only hold each other up. Unless that one has died.
         for _ in range(PATIENCE):
@@ -64,7 +65,7 @@ async def create(store: Store) -> None:
                 return
     documents: list[Document] = [{"_id": number, "n": 0} for number in range(SIZE)]
     try:
-        await store.insert_many(COLLECTION, documents, ordered=False)
+        await durable(store).insert_many(COLLECTION, documents, ordered=False)
     except BulkWriteError as error:
         if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
             raise  # anything but "it is there already"

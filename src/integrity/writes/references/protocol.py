@@ -324,7 +324,7 @@ class Protocol:
         if joins(session):
             await self.prepare(guard.store)
             return await inside.delete(self, guard.store, wish, session)
-        return await delete(self, guard.store, wish)
+        return await delete(self, guard.store, wish, session)
 
     async def rekeyed(
         self, guard: Guard, changes: Sequence[Change], session: Any, *, look: bool = False

@@ -1,0 +1,97 @@
+"""The application's write concern: what is the library's own is confirmed by a majority, whatever it says."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import WriteConcernError, WTimeoutError
+from pymongo.write_concern import WriteConcern
+
+import integrity
+from integrity import DuplicateValue, Model, Ref, Unique
+from integrity.embedded import Mongod
+from integrity.store.blocking import BlockingStore
+from integrity.writes.transaction import majority
+
+Client = MongoClient[dict[str, Any]]
+
+
+class City(Model, collection="cities"):
+    id: int
+    code: Annotated[str | None, Unique()] = None
+
+
+class Shop(Model, collection="shops"):
+    id: int
+    city: Annotated[int, Ref(City)]
+
+
+def test_what_the_library_keeps_needs_no_more_than_a_majority(uri: str, client: Client, database_name: str) -> None:
+    with Client(uri, w=2, wtimeoutMS=500) as two:  # there is one member
+        raw = two[database_name]
+        db = integrity.Database(raw, models=[City, Shop])
+        with pytest.raises(WriteConcernError, match="Not enough"):  # PyMongo's own words of the insert itself
+            db[City].insert_one({"id": 1, "code": "a"})
+        assert "integrity_unique_code" in raw["cities"].index_information()
+        with pytest.raises(DuplicateValue):
+            db[City].insert_one({"id": 2, "code": "a"})
+        assert db[Shop].insert_one({"id": 1, "city": 1}).acknowledged
+        client[database_name]["shops"].delete_many({})
+        assert db[City].delete_one({"_id": 1}).deleted_count == 1
+
+
+@contextmanager
+def alone(client: Client) -> Iterator[None]:
+    """Keep both secondaries from hearing of what is written."""
+    with ExitStack() as stack:
+        for address in client.secondaries:
+            member = stack.enter_context(Client(address[0], address[1], directConnection=True))
+            stop = {"configureFailPoint": "rsSyncApplyStop"}
+            member.admin.command({**stop, "mode": "alwaysOn"})
+            stack.callback(member.admin.command, {**stop, "mode": "off"})
+        yield
+
+
+@pytest.mark.parametrize("mode", ["pinned", "optimistic"])
+def test_a_write_waits_as_long_as_the_application_says(replica: Mongod, database_name: str, mode: str) -> None:
+    with Client(replica.uri, w="majority", wtimeoutMS=2000) as limited, Client(replica.uri, w=3) as client:
+        try:
+            patient, db = (
+                integrity.Database(each[database_name], models=[City, Shop], references=mode)
+                for each in (client, limited)
+            )
+            patient.apply()
+            patient[City].insert_one({"id": 1})
+            patient[Shop].insert_one({"id": 0, "city": 1})
+            db[Shop].insert_one({"id": 1, "city": 1})
+            client[database_name]["beginning"].insert_one({})  # every member has heard of all that
+            with alone(client):
+                start = time.monotonic()
+                with pytest.raises(WTimeoutError):
+                    db[Shop].insert_one({"id": 2, "city": 1})
+                with pytest.raises(WTimeoutError), db.transaction():
+                    db[Shop].insert_one({"id": 3, "city": 1})
+                assert time.monotonic() - start < 15
+            assert db[Shop].count_documents({}) == 4  # stored, as PyMongo's is
+        finally:
+            client.drop_database(database_name)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({}, {}),
+        ({"w": 1, "j": True}, {"j": True}),
+        ({"w": 1, "j": False}, {}),
+        ({"w": "majority", "wtimeout": 5}, {"wtimeout": 5}),
+        ({"w": 3, "wtimeout": 5, "j": True}, {"wtimeout": 5, "j": True}),
+    ],
+)
+def test_a_majority_is_waited_for_as_the_application_says(
+    client: Client, said: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    store = BlockingStore(client.get_database("any", write_concern=WriteConcern(**said)))
+    assert majority(store).document == {"w": "majority", **kept}
