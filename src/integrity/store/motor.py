@@ -49,8 +49,10 @@ class MotorStore(AsyncStore):
         return AsyncBatches(self._of(collection).aggregate(pipeline, **options), self._through)
 
     async def collections(self) -> list[Document]:
-        cursor = await self._through(self._database.list_collections)
-        return [dict(each) for each in await self._through(lambda: cursor.to_list(None))]
+        async def listed() -> list[Document]:
+            return [dict(each) async for each in await self._database.list_collections()]
+
+        return await self._through(listed)  # type: ignore[no-any-return]  # Motor is untyped
 
     async def start_session(self, **options: Any) -> Any:
         return await self._database.client.start_session(**options)
