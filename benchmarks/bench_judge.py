@@ -18,7 +18,7 @@ from pydantic import Field
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.rules.judge import Judge
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
 

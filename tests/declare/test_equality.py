@@ -16,7 +16,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from integrity.declare.equality import equal, key, same
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
 ID = ObjectId("0123456789abcdef01234567")

@@ -30,7 +30,7 @@ from typing_extensions import TypeAliasType, TypedDict
 from integrity.declare import codec
 from integrity.declare.model import Model
 from integrity.errors import DeclarationError
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 from tests.declare.models import of_field
 
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)

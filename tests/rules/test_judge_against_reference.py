@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from integrity.declare.registry import Registry
 from integrity.rules.judge import Judge
 from integrity.rules.walk import Walk
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 from tests.rules.generated import DOCUMENTS, spoiled
 from tests.rules.reference import Document
 

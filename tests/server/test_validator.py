@@ -17,7 +17,7 @@ from integrity.declare.registry import Registry
 from integrity.declare.reserved import CONDEMNED
 from integrity.rules.judge import Judge
 from integrity.server.validator import validator
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 from tests.server.declarations import FIELDS, NASTY, cases, declared
 
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)

@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from integrity.declare.equality import same
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 from integrity.writes.update_plan import plan_update
 from tests.writes.declarations import Document, clean, declarations, updates
 

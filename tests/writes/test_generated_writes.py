@@ -19,7 +19,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 import integrity
 from integrity.declare.equality import same
 from integrity.errors import IntegrityError
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 from integrity.writes.update_plan import plan_update
 from tests.writes.declarations import Declared, Document, anything, clean, declarations, updates
 from tests.writes.handles import opened

@@ -16,8 +16,9 @@ from bson.codec_options import CodecOptions
 
 from integrity.declare.equality import key
 from integrity.declare.shape import Node, Place
+from integrity.store.codecs import CODEC
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.port import Document, Store
 
 #: The types whose values the driver may read otherwise than they are stored.
 READ = ("object", "array", "dbPointer", "javascriptWithScope")

@@ -10,7 +10,8 @@ import bson
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 
-from integrity.store.port import CODEC, Batches, Document
+from integrity.store.codecs import CODEC
+from integrity.store.port import Batches, Document
 
 #: Values listed at once, and so many in one ``$in``.
 KEYS = 10_000

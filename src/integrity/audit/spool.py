@@ -9,8 +9,8 @@ from typing import Any
 import bson
 from bson.codec_options import CodecOptions
 
+from integrity.store.codecs import CODEC
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC
 from integrity.violation import Violation
 
 _IN_MEMORY = 1 << 20  # bytes; about 3,000 violations

@@ -26,8 +26,8 @@ from integrity.audit.partition import Partition
 from integrity.audit.spool import packed, unpacked
 from integrity.audit.task import Task
 from integrity.errors import AuditError
+from integrity.store.codecs import CODEC
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC
 from integrity.violation import Violation
 
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)

@@ -27,7 +27,7 @@ from integrity.declare.model import Model
 from integrity.declare.policy import Policy
 from integrity.declare.registry import Registry
 from integrity.rules.judge import Judge, Verdict
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 
 #: From how many documents on the way to another process is worth it.
 FEW = 100

@@ -20,7 +20,8 @@ from integrity.declare.extract import ABSENT, value_at
 from integrity.declare.registry import Entry, UniqueKey
 from integrity.repair.choice import Choice
 from integrity.rules.remedy import KEEP_NEWEST
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.codecs import CODEC
+from integrity.store.port import Document, Store
 from integrity.violation import Violation
 
 _CODEC: CodecOptions[Document] = CodecOptions(**CODEC)

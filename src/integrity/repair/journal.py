@@ -34,8 +34,9 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from integrity.errors import RepairError
+from integrity.store.codecs import CODEC, raw_document
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store, raw_document
+from integrity.store.port import Document, Store
 from integrity.writes.references.durable import durable
 
 try:

@@ -20,8 +20,9 @@ from integrity.declare.registry import Entry, Registry
 from integrity.errors import IntegrityError, InvalidDocument, RepairError
 from integrity.repair.swap import NO_WAY_BACK, as_it_is, encoded, refused, writes_back
 from integrity.rules.judge import Judge
+from integrity.store.codecs import CODEC, raw_document
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store, raw_document
+from integrity.store.port import Document, Store
 from integrity.violation import Violation, extended_json
 from integrity.writes.guard import EVERYBODY, Guard
 from integrity.writes.insert_one import insert_one

@@ -13,8 +13,8 @@ from integrity.audit.spool import packed, unpacked
 from integrity.declare.registry import Copy, Entry
 from integrity.rules.ownership import stale_copy
 from integrity.rules.unique import duplicate_value
+from integrity.store.codecs import CODEC
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC
 from integrity.violation import Violation
 
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)

@@ -29,8 +29,9 @@ from integrity.declare.extract import ABSENT, value_at
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.repair.decide import Decision, persists, shown, worse, would_break
 from integrity.rules.remedy import FROM_OWNER
+from integrity.store.codecs import CODEC, raw_document
 from integrity.store.forgiving import decoded
-from integrity.store.port import CODEC, Document, Store, raw_document
+from integrity.store.port import Document, Store
 from integrity.violation import Violation
 from integrity.writes.change import Change
 from integrity.writes.guard import Guard

@@ -18,8 +18,9 @@ from integrity.errors import IntegrityError, RepairError
 from integrity.repair.journal import Entry, Journal
 from integrity.repair.swap import as_it_is, refused
 from integrity.rules.judge import Judge
+from integrity.store.codecs import raw_document
 from integrity.store.forgiving import decoded
-from integrity.store.port import Store, raw_document
+from integrity.store.port import Store
 from integrity.writes.change import Change
 from integrity.writes.guard import EVERYBODY, Guard
 from integrity.writes.references import protocol

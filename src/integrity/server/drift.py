@@ -21,7 +21,7 @@ from integrity.server import side
 from integrity.server.actual import Actual, Collection
 from integrity.server.indexes import Index, indexes
 from integrity.server.validator import validator
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 from integrity.violation import Violation
 
 How = Literal["missing", "different", "extra"]

@@ -11,22 +11,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.errors import PoolTimeout
+from integrity.store.codecs import core_codec, model_codec, raw_codec, reader_codec, result_codec
+from integrity.store.deadline import in_any_case
 from integrity.store.forgiving import READS, again, forgive, forgives, writes
 from integrity.store.lean import LeanStore
-from integrity.store.port import (
-    Batches,
-    Document,
-    Filter,
-    T,
-    U,
-    Waiter,
-    core_codec,
-    in_any_case,
-    model_codec,
-    raw_codec,
-    reader_codec,
-    result_codec,
-)
+from integrity.store.port import Batches, Document, Filter, T, U, Waiter
 
 #: Runs an operation with a permit of the gate.
 Through = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]

@@ -15,22 +15,11 @@ from pymongo.database import Database
 
 from integrity.client.gate import NO_GATE, Gate, OpenGate
 from integrity.errors import PoolTimeout
+from integrity.store.codecs import core_codec, model_codec, raw_codec, reader_codec, result_codec
+from integrity.store.deadline import in_any_case
 from integrity.store.forgiving import READS, again, forgive, forgives, writes
 from integrity.store.lean import LeanStore
-from integrity.store.port import (
-    Batches,
-    Document,
-    Filter,
-    T,
-    U,
-    Waiter,
-    core_codec,
-    in_any_case,
-    model_codec,
-    raw_codec,
-    reader_codec,
-    result_codec,
-)
+from integrity.store.port import Batches, Document, Filter, T, U, Waiter
 from integrity.store.run import run
 
 #: Seconds in which a thread begins to send.

@@ -18,7 +18,8 @@ from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
-from integrity.store.port import CODEC, Document, reader_codec
+from integrity.store.codecs import CODEC, reader_codec
+from integrity.store.port import Document
 
 _UUID_BYTES = 16
 _NO_TYPES = TypeRegistry()

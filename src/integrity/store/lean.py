@@ -30,6 +30,11 @@ class LeanStore(Store):
         return found if isinstance(found, WriteConcern) else WriteConcern()
 
     @property
+    def uuids(self) -> int | None:
+        """The application's own; mongomock's is what PyMongo's is."""
+        return getattr(getattr(self._given, "codec_options", None), "uuid_representation", None)
+
+    @property
     def limit(self) -> float | None:
         """The client's ``timeoutMS``, in seconds."""
         found = getattr(getattr(self._given.client, "options", None), "timeout", None)

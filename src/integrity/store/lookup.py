@@ -13,7 +13,8 @@ from bson.codec_options import CodecOptions
 
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, value_at
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.codecs import CODEC
+from integrity.store.port import Document, Store
 
 #: Keys in one ``$in``: as many as keep a reply in few batches.
 CHUNK = 5000

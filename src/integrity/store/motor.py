@@ -15,8 +15,9 @@ from typing import Any
 
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.store.asynchronous import AsyncBatches, AsyncStore
+from integrity.store.codecs import core_codec
 from integrity.store.forgiving import forgives
-from integrity.store.port import Batches, Document, Filter, core_codec
+from integrity.store.port import Batches, Document, Filter
 
 
 class MotorStore(AsyncStore):

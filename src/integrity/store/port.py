@@ -6,20 +6,13 @@ suspension is one round trip, which is what the pool's gate counts and what a te
 
 from __future__ import annotations
 
-import math
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol, Self, TypeVar
 
-import bson
 import pymongo
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions, DatetimeConversion, TypeEncoder, TypeRegistry
-from bson.raw_bson import RawBSONDocument
-from pymongo import _csot  # the deadline of `with pymongo.timeout(...)`; there is no public word for it
 from pymongo.errors import WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
@@ -33,6 +26,7 @@ from pymongo.results import (
 from pymongo.write_concern import WriteConcern
 
 from integrity.client.streams import Streams
+from integrity.store import deadline
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -40,133 +34,6 @@ U = TypeVar("U")
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
 Topology = Literal["standalone", "replica set", "sharded"]
-
-#: How the core reads and writes, whatever the application's own options are: UUIDs as subtype 4, plain dicts,
-#: and dates beyond Python's years as DatetimeMS and not as an error.
-CODEC: Mapping[str, Any] = {
-    "document_class": dict,
-    "tz_aware": False,
-    "tzinfo": None,
-    "uuid_representation": UuidRepresentation.STANDARD,
-    "datetime_conversion": DatetimeConversion.DATETIME_AUTO,
-    "unicode_decode_error_handler": "surrogateescape",
-}
-
-
-class _Encoder(TypeEncoder):
-    """The half of an application's codec that encodes."""
-
-    def __init__(self, codec: TypeEncoder) -> None:
-        self._codec = codec
-
-    @property
-    def python_type(self) -> Any:
-        return self._codec.python_type
-
-    def transform_python(self, value: Any) -> Any:
-        return self._codec.transform_python(value)
-
-
-def _of_core(options: Any) -> Any:
-    """Return codec options of the core: filters are encoded as the application's, what is read is what BSON has."""
-    known = options.type_registry
-    if known.codecs:
-        encoders = [_Encoder(each) for each in known.codecs if isinstance(each, TypeEncoder)]
-        options = options.with_options(type_registry=TypeRegistry(encoders, known.fallback_encoder))
-    return options.with_options(**CODEC)
-
-
-def core_codec(database: Any) -> Any:
-    """Return a driver's database with the core's codec options.
-
-    mongomock refuses UUIDs by representation; it keeps its own options and stores them as it does.
-    """
-    try:
-        return database.with_options(codec_options=_of_core(database.codec_options))
-    except (NotImplementedError, AttributeError):
-        return database
-
-
-def reader_codec(database: Any) -> Any:
-    """Return a driver's database with the application's own codec options.
-
-    UUIDs that it leaves unspecified are read as the core writes them, by subtype 4.
-    """
-    options = database.codec_options
-    if options.uuid_representation != UuidRepresentation.UNSPECIFIED:
-        return database
-    try:
-        return database.with_options(
-            codec_options=options.with_options(uuid_representation=UuidRepresentation.STANDARD)
-        )
-    except (NotImplementedError, AttributeError):  # mongomock, as above
-        return database
-
-
-def result_codec(database: Any) -> Any:
-    """Return a driver's database that decodes as the application and writes as the core: for ``find_one_and_*``."""
-    standard = {"uuid_representation": UuidRepresentation.STANDARD}
-    try:
-        return database.with_options(codec_options=database.codec_options.with_options(**standard))
-    except (NotImplementedError, AttributeError):  # mongomock, as above
-        return database
-
-
-def raw_codec(database: Any) -> Any:
-    """Return a driver's database that reads and writes documents as the bytes that are stored."""
-    # With what encodes an application's own types: a filter means the same as outside of this.
-    return database.with_options(
-        codec_options=_of_core(database.codec_options).with_options(document_class=RawBSONDocument)
-    )
-
-
-#: Of a document of bytes: nothing that may be stored is an error to look at, a binary that is called a UUID neither.
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(
-    **{**CODEC, "document_class": RawBSONDocument, "uuid_representation": UuidRepresentation.UNSPECIFIED}
-)
-
-
-def raw_document(data: bytes) -> RawBSONDocument:
-    """Return a document that is written as these bytes.
-
-    The driver decodes it all the same, to see that it is not empty, and its own codec refuses some of what is stored.
-    """
-    return RawBSONDocument(data, _RAW)
-
-
-def without(document: Any, name: str) -> Any:
-    """Return a document that an application is given, of its own class, without a field of the library's."""
-    if isinstance(document, MutableMapping):
-        document.pop(name, None)
-    elif isinstance(document, RawBSONDocument) and name in document:
-        kept = {each: value for each, value in raw_document(bytes(document.raw)).items() if each != name}
-        return RawBSONDocument(bson.encode(kept, codec_options=_RAW))
-    return document
-
-
-def model_codec(database: Any) -> Any:
-    """Return a driver's database that decodes what models are made of: as the core, dates as the application."""
-    options = database.codec_options
-    try:
-        core = _of_core(options)
-        return database.with_options(codec_options=core.with_options(tz_aware=options.tz_aware, tzinfo=options.tzinfo))
-    except (NotImplementedError, AttributeError):  # mongomock, as above
-        return database
-
-
-@contextmanager
-def in_any_case(seconds: float = 1.0) -> Iterator[None]:
-    """Give what a ``with`` block sends a time of its own where the caller's deadline is over, or nearly."""
-    left = _csot.remaining()
-    if left is None or left >= seconds:
-        yield
-        return
-    timeout, deadline = _csot.TIMEOUT.set(seconds), _csot.DEADLINE.set(time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        _csot.TIMEOUT.reset(timeout)
-        _csot.DEADLINE.reset(deadline)
 
 
 class Batches(Protocol):
@@ -221,8 +88,7 @@ class Store(ABC):
     @property
     def uuids(self) -> int | None:
         """The application's representation of UUIDs, one of `UuidRepresentation`; None where that is not known."""
-        options = getattr(getattr(self, "_given", None), "codec_options", None)
-        return getattr(options, "uuid_representation", None)
+        return None
 
     def _like(self, other: Self) -> Self:
         """Return another store of the same client, with what this one was given."""
@@ -331,13 +197,12 @@ class Store(ABC):
     @property
     def hurried(self) -> bool:
         """Whether the caller has set a time for what it does, by ``pymongo.timeout()``."""
-        return bool(_csot.get_timeout() is not None)
+        return deadline.is_set()
 
     @property
     def left(self) -> float:
         """Seconds until the caller's deadline, by ``pymongo.timeout()``: infinite where there is none."""
-        found = _csot.remaining()
-        return math.inf if found is None else float(found)
+        return deadline.left()
 
     @property
     def limit(self) -> float | None:

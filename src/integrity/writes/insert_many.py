@@ -16,7 +16,8 @@ from pymongo.results import InsertManyResult
 
 from integrity.errors import ENCODING_ERRORS
 from integrity.rules.judge import Verdict
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.codecs import CODEC
+from integrity.store.port import Document, Store
 from integrity.violation import Violation
 from integrity.writes.batch import Batch
 from integrity.writes.candidate import Offered, candidates, named, settled

@@ -17,8 +17,9 @@ from pymongo.errors import PyMongoError
 from integrity.declare.equality import key
 from integrity.declare.registry import Entry
 from integrity.errors import BeingDeleted, RestrictedDelete, TransactionRequired, UnguardedWrite
+from integrity.store.codecs import without
 from integrity.store.lookup import pieces
-from integrity.store.port import Document, Filter, Store, without
+from integrity.store.port import Document, Filter, Store
 from integrity.writes.references import pins
 from integrity.writes.references.carry_out import carry_out
 from integrity.writes.references.condemned import ACTING, FLAG, GONE, Busy, Condemnation, Fenced

@@ -19,7 +19,8 @@ from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure, PyM
 from pymongo.results import InsertOneResult
 
 from integrity.errors import PoolTimeout
-from integrity.store.port import CODEC, Document, Store
+from integrity.store.codecs import CODEC
+from integrity.store.port import Document, Store
 from integrity.writes.references import pins
 from integrity.writes.references.durable import durable
 from integrity.writes.references.existence import Sight, look

@@ -110,9 +110,10 @@ class Protocol:
             BeingDeleted: What they refer to is being deleted, and that was not decided in time.
             TransactionRequired: A reference would change, and the server has no transactions.
         """
-        keys = named(guard.entry, documents)
         if work is not None and joins(session):
-            documents, keys = await _complete(guard, work)
+            await work.complete()
+            documents = work.documents
+        keys = named(guard.entry, documents)
         if joins(session):
             return await self._joined(guard, documents, keys, act, session, ordered=ordered)
         if not keys:
@@ -123,7 +124,8 @@ class Protocol:
         if work is not None and not copies and await self._optimistic(guard.store, keys.values()):
             await self._revocable(guard)
             # A majority is waited for once, and what they name is looked at once.
-            _, keys = await _complete(guard, work)
+            await work.complete()
+            keys = named(guard.entry, work.documents)
             return await insert(self, guard, act, work, keys, session, ordered=ordered)
         if self.mode != "pinned" and work is None and not await self.transactional(guard.store):
             raise TransactionRequired(
@@ -226,9 +228,8 @@ class Protocol:
         pinned: set[Hashable] = set()
         while True:
             documents = work.documents
-            named_here = named(guard.entry, documents)
             # One transaction: what it has looked at, or pinned, it need not look at or pin once more.
-            keys = {at: each for at, each in named_here.items() if at not in pinned}
+            keys = {at: each for at, each in named(guard.entry, documents).items() if at not in pinned}
             sight = await self._pin(guard, documents, keys, session, column, ordered=ordered, seen=seen)
             pinned.update(keys)
             outcome = await act(sight.faults, session)
@@ -367,11 +368,6 @@ class _Condemned(Exception):
     def __init__(self, flags: Mapping[int, Document]) -> None:
         super().__init__(flags)
         self.flags = flags
-
-
-async def _complete(guard: Guard, work: Work) -> tuple[Sequence[Document], dict[Hashable, Key]]:
-    await work.complete()
-    return work.documents, named(guard.entry, work.documents)
 
 
 def _being_deleted(guard: Guard, timing: Timing, flags: Mapping[int, Document]) -> BeingDeleted:

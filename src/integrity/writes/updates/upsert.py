@@ -20,7 +20,7 @@ from integrity.declare.bson_type import ALIASES, INT_MAX, INT_MIN
 from integrity.declare.codec import encode
 from integrity.declare.equality import equal
 from integrity.errors import UnguardedWrite
-from integrity.store.port import CODEC
+from integrity.store.codecs import CODEC
 from integrity.violation import Violation
 from integrity.writes.updates.arrays import several
 from integrity.writes.updates.draft import Draft
