@@ -14,6 +14,7 @@ from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from integrity.writes.references.carry_out import detach
 from integrity.writes.references.plan import Child
+from integrity.writes.whole import rewrite
 
 Client = MongoClient[dict[str, Any]]
 #: None of them can be a step of a path.
@@ -151,3 +152,18 @@ def test_a_reference_that_has_moved_since_it_was_planned_is_found_again(client: 
     planned = Child(entry.references[0], 1, ((("parts", 0, "owner"), 1),))
     run(detach(BlockingStore(raw), [planned]))
     assert raw["listed"].find_one() == {"_id": 1, "parts": [{"owner": 2}, {"owner": None}]}
+
+
+def test_what_another_writer_changed_meanwhile_is_not_written_over(client: Client, database_name: str) -> None:
+    """A whole field is written back only where it is as it was read: also where there is no transaction."""
+    kept = client[database_name].kept
+    kept.insert_one({"_id": 1, "m": {"a.b": 1, "c": 1}})
+
+    def change(document: dict[str, Any]) -> bool:
+        kept.update_one({"_id": 1}, {"$set": {"m.c": 2}})  # somebody else, between the read and the write
+        document["m"]["a.b"] = None
+        return True
+
+    store = BlockingStore(client[database_name])
+    assert not run(rewrite(store, "kept", 1, ["m"], change))
+    assert kept.find_one() == {"_id": 1, "m": {"a.b": 1, "c": 2}}
