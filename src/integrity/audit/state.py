@@ -225,11 +225,3 @@ class State:
     def _meta(self, name: str) -> str | None:
         row = self._file.execute("select value from meta where name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
-
-
-def _written(mark: Mark) -> str:
-    return json_util.dumps(asdict(mark))
-
-
-def _read(text: str) -> Mark:
-    return Mark(**json_util.loads(text))

@@ -7,7 +7,6 @@ the pattern lets through must be let through by the policy too; it may refuse mo
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
 from integrity.declare.policy import Policy
@@ -43,12 +42,6 @@ _AGREED = re.compile(
 
 #: Possessive and repeated repetitions, and the groups that begin with more than a colon.
 _UNLIKE = re.compile(r"[+*?}][+*{]|[*+?}]\?\?|\(\?[^:]")
-
-
-def invisible(character: str) -> bool:
-    """Whether a string that begins with `character` is left to Python."""
-    marked = unicodedata.category(character) in {"Mn", "Me", "Mc", "Cn"}
-    return marked or any(low <= ord(character) <= high for low, high in _INVISIBLE)
 
 
 def valid(policy: Policy, allowed: frozenset[str] = frozenset()) -> str | None:

@@ -236,10 +236,6 @@ def _alike(first: Any, second: Any) -> bool:
     return kinds[0] is kinds[1]
 
 
-#: A callable of a `Forbid`.
-ForbidCheck = Callable[[Any], bool]
-
-
 def _one_of(marker: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
         listed = ", ".join(repr(each) for each in choices)

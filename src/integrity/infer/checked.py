@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable
 
 from integrity.declare.registry import Registry
 from integrity.errors import IntegrityError
@@ -59,6 +58,3 @@ def _without_references(found: Found) -> None:
     for each in found.links:
         found.notes.setdefault((each.collection, each.steps), []).append(f"found in {each.target}.{each.field}")
     found.links = []
-
-
-_Lighten = Callable[[Found], None]

@@ -8,9 +8,6 @@ from collections.abc import Iterable
 
 from integrity.rules.rule import Rule
 
-#: The sections of every page, in this order.
-SECTIONS = ("What it finds", "Why it matters", "Example", "On a write", "In an audit", "Repair")
-
 #: A terminal's, less the scroll bar.
 WIDTH = 78
 

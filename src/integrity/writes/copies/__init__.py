@@ -8,7 +8,6 @@
     planning    what a change of owners does to their copies: a value
     keeping     doing it, in the owner's transaction, and recording what is too much for one
     finishing   the recorded rest, in batches: by the writer, by ``integrity sync``, by whoever comes next
-    truth       what a stored copy should hold: for the repair
 
 See docs/explanation/who-owns-a-fact.md.
 """
@@ -18,19 +17,16 @@ from __future__ import annotations
 from integrity.writes.copies.filling import Originals, Pair, current, faults, fill, originals, pairs
 from integrity.writes.copies.finishing import Synced, sync
 from integrity.writes.copies.keeping import Keeper
-from integrity.writes.copies.truth import Truth, truths
 
 __all__ = [
     "Keeper",
     "Originals",
     "Pair",
     "Synced",
-    "Truth",
     "current",
     "faults",
     "fill",
     "originals",
     "pairs",
     "sync",
-    "truths",
 ]
