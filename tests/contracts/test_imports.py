@@ -62,7 +62,7 @@ def below(package: str, name: str) -> bool:
 def test_only_the_store_the_client_and_the_embedded_server_speak_to_mongodb(module: Path) -> None:
     if part(module) in SPEAKS_TO_MONGODB:
         return
-    known = WORDS_OF_PYMONGO | (TAKEN_BY_FACADES if part(module) in {"database", "aio"} else set())
+    known = WORDS_OF_PYMONGO | (TAKEN_BY_FACADES if part(module) in {"database", "aio", "testing"} else set())
     spoken = {name for name in imports(module) if below("pymongo", name) and name not in known}
     assert not spoken
 

@@ -23,6 +23,7 @@ NAMES = {
     "integrity.adopt": "Advance Row enforce status",
     "integrity.embedded": "Member Mongod MongodFailed MongodNotFound",
     "integrity.infer": "SAMPLE infer",
+    "integrity.testing": "documents memory",
     "integrity.errors": """
         AuditError BeingDeleted DanglingReference DeclarationError DuplicateValue EnforcementError ForeignWrite
         ImmutableField IndexRequired IntegrityError InvalidBulkWrite InvalidDocument PoolSettingError PoolTimeout

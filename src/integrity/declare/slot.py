@@ -7,6 +7,7 @@ whole document would at that place.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -164,6 +165,18 @@ def root(entry: Entry) -> Slot:
     schema = entry.model.__pydantic_core_schema__
     node = Node(objects=(entry.document,))
     return Slot(entry, (), node, schema, entry.policy, None, {})
+
+
+def slot_at(entry: Entry, steps: Iterable[str]) -> Slot:
+    """Return the slot of a declared place, by its steps."""
+    slot = root(entry)
+    for step in steps:
+        if step == "[]":
+            slot = slot.element(slot.node.arrays[0])
+        else:
+            holders = [each for each in slot.node.objects if step in each.fields or each.mapping]
+            slot = slot.child(step, holders[0])
+    return slot
 
 
 @dataclass(frozen=True)

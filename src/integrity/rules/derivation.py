@@ -14,7 +14,7 @@ from integrity.declare.equality import same
 from integrity.declare.extract import ABSENT, Path, value_at, values_at
 from integrity.declare.registry import Entry
 from integrity.declare.shape import Place
-from integrity.declare.slot import VALUE, Slot, root
+from integrity.declare.slot import VALUE, slot_at
 from integrity.rules.judge import Judge, dotted
 from integrity.rules.ownership import wrong_derivation
 from integrity.rules.rule import At
@@ -130,19 +130,8 @@ def _judge(entry: Entry, place: Place) -> Judge:
     known: dict[tuple[str, ...], Judge] = entry.__dict__.setdefault("_derived_judges", {})
     found = known.get(place.steps)
     if found is None:
-        found = known[place.steps] = Judge(_slot(entry, place).judged)
+        found = known[place.steps] = Judge(slot_at(entry, place.steps).judged)
     return found
-
-
-def _slot(entry: Entry, place: Place) -> Slot:
-    slot = root(entry)
-    for step in place.steps:
-        if step == "[]":
-            slot = slot.element(slot.node.arrays[0])
-        else:
-            holders = [each for each in slot.node.objects if step in each.fields or each.mapping]
-            slot = slot.child(step, holders[0])
-    return slot
 
 
 def _without(entry: Entry, document: Document) -> Document:
