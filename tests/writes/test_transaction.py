@@ -1,6 +1,7 @@
 """The caller's own transactions: guarded writes join them, see them, and roll back with them."""
 
 import asyncio
+import contextvars
 import threading
 from typing import Any
 
@@ -154,6 +155,27 @@ async def test_each_task_has_its_own_transaction(uri: str, database_name: str, r
 
         await asyncio.gather(*(one(each, fail=each % 2 == 0) for each in range(1, 7)), return_exceptions=True)
     assert sorted(raw["nodes"].distinct("_id")) == [0, 1, 3, 5]
+
+
+async def test_a_task_that_outlives_the_block_it_was_started_in_is_told_how(
+    uri: str, database_name: str, raw: Raw
+) -> None:
+    async with opened("async", uri, database_name, models=MODELS) as db:
+        over = asyncio.Event()
+
+        async def later(number: int) -> None:
+            await over.wait()
+            await db[Node].insert_one({"_id": number})
+
+        async with db.transaction():
+            inside = asyncio.create_task(later(1))
+            apart = asyncio.create_task(later(2), context=contextvars.Context())
+            await asyncio.sleep(0)
+        over.set()
+        with pytest.raises(InvalidOperation, match="a context of its own"):
+            await inside
+        await apart
+    assert raw["nodes"].distinct("_id") == [2]
 
 
 async def test_a_duplicate_in_a_transaction_is_ours(db: Handle, raw: Raw) -> None:
