@@ -122,7 +122,9 @@ async def recover(
                      if new > old]  # fmt: skip
             progress(f"{token}: {words[0] if words else 'left'}")
     if limit is None:
-        done.waiting = len(await store.distinct(COLLECTION, "op"))
+        # Counted there, and not by `distinct`, which the Stable API does not have.
+        batches = await store.aggregate(COLLECTION, [{"$group": {"_id": "$op"}}, {"$count": "waiting"}])
+        done.waiting = sum(each["waiting"] for each in await batches.next())
     return done
 
 
