@@ -10,10 +10,13 @@ from pydantic import Field
 from pymongo.database import Database
 
 from integrity.audit import Options
+from integrity.audit.marks import since_last, standing
 from integrity.audit.since import parsed
 from integrity.declare.constraint import CopyOf, Ref, Unique
 from integrity.declare.model import Model
+from integrity.declare.registry import Registry
 from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
 from tests.audit.conftest import Audit, audited
 
 Raw = Database[dict[str, Any]]
@@ -88,6 +91,18 @@ def test_what_is_new_is_read_again_by_the_id_that_is_stored(database: Raw) -> No
     database.parts.insert_many([{"_id": {"a": 2}, "n": 1}])
     found = audited(BlockingStore(database), [Part], Options(since=parsed("0")))
     assert found.places == sorted([("SCH001", each, "n") for each in READ], key=repr)
+
+
+def test_what_a_change_stream_tells_of_is_read_by_the_id_that_is_stored(database: Raw) -> None:
+    """And all that may refer to it."""
+    stored, registry = BlockingStore(database), Registry([Part, Use])
+    database.create_collection("parts")
+    database.uses.insert_one({"_id": 1, "part": 5})
+    mark = run(standing(stored, Options()))
+    store(database, "parts", *(document(named(b"_id", each), named(b"n", element("bad"))) for each in STORED))
+    since = run(since_last(stored, registry, Options(), mark))
+    found = audited(stored, [Part, Use], Options(since=since))
+    assert found.places == sorted([("REF001", 1, "part"), *(("SCH001", each, "n") for each in READ)], key=repr)
 
 
 def test_a_reference_to_what_is_read_otherwise_dangles(check: Audit, database: Raw) -> None:

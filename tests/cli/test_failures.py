@@ -272,3 +272,28 @@ def test_an_option_of_several_words_may_stand_in_the_environment(
     monkeypatch.setenv("INTEGRITY_AUDIT_COLLECTION", "customers")
     monkeypatch.setenv("INTEGRITY_AUDIT_OUTPUT", "nonsense")
     assert "--output nonsense: write FORMAT=FILE" in command("audit", models, "--uri", at).err
+
+
+def test_a_uri_in_the_place_of_another_argument_shows_no_password(command: Command) -> None:
+    for arguments in (("audit", NOWHERE), ("infer", NOWHERE), ("check", "mongodb+srv://ada:secret@shop.test/x")):
+        found = command(*arguments)
+        assert found.status == 2
+        assert "secret" not in found.err
+
+
+def test_a_filter_of_extended_json_that_names_no_value(command: Command, models: Path) -> None:
+    assert "FILTER is not JSON" in refused(command("plan-delete", models, "Order", '{"_id": {"$oid": "x"}}'))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_output_that_nobody_takes(tmp_path: Path) -> None:
+    """A full disk, and streams that were closed before the command began."""
+
+    def rule(redirected: str) -> subprocess.CompletedProcess[str]:
+        line = f"{sys.executable} -m integrity rule EMP001 {redirected}"
+        return subprocess.run(line, shell=True, capture_output=True, text=True, check=False, cwd=tmp_path)  # noqa: S602
+
+    full = rule("> /dev/full")
+    assert (full.returncode, full.stderr) == (2, "integrity: the output cannot be written: No space left on device.\n")
+    assert rule(">&-").returncode == 0
+    assert rule("2>&-").stdout.startswith("EMP001")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from pymongo.read_concern import ReadConcern
 
 from integrity.client import Pool, open_async_client, open_client
 from integrity.client.processes import CLIENTS
+from integrity.writes.references.pins import COLUMNS, Columns
 
 SMALL = Pool(size=2, max_overflow=1, application_name="processes")
 
@@ -134,6 +136,18 @@ def test_a_child_that_was_forked_while_all_permits_were_taken_starts_with_all_of
     with open_client(uri, SMALL) as opened, opened.gate.permit(), opened.gate.permit(), opened.gate.permit():
         assert in_child(lambda: [opened.stats().in_use, opened.stats().requests, opened.streams.open]) == [0, 0, 0]
         assert opened.stats().in_use == 3
+
+
+def test_a_child_that_was_forked_while_a_thread_took_a_pin_column_takes_one_of_its_own() -> None:
+    columns = Columns()
+    with columns._lock:  # as another thread of the parent would hold it
+
+        def child() -> int:
+            signal.alarm(10)  # it would wait for a thread that is not there
+            with columns.one() as column:
+                return column
+
+        assert in_child(child) in range(COLUMNS)
 
 
 @pytest.mark.filterwarnings("ignore:MongoClient opened before fork:UserWarning")  # the driver's, and it is right

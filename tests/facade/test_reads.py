@@ -57,6 +57,8 @@ def test_a_cursor_is_pymongos(items: integrity.Collection[Item], raw: Raw) -> No
         assert cursor.rewind().next()["_id"] == 0
     assert not cursor.alive
     assert sorted(items.find({"_id": {"$lt": 2}}).distinct("text")) == ["t0", "t1"]
+    bounds = items.find().hint("_id_").min([("_id", 3)]).max([("_id", 5)])
+    assert [each["_id"] for each in bounds] == [3, 4]
     assert items.find().where("this._id == 7").to_list() == [{"_id": 7, "text": "t7"}]
 
 

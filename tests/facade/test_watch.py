@@ -1,6 +1,7 @@
 """Change streams of a guarded collection: PyMongo's events, within the pool's budget."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -34,6 +35,23 @@ def test_a_stream_is_counted_as_long_as_it_is_open(uri: str, database_name: str)
         assert db.pool.stats().streams == 0, "one that could not be opened takes no place"
         with db[Part].watch(resume_after=token) as again:
             assert again.try_next() is None
+
+
+def test_a_stream_that_is_forgotten_gives_its_place_back(uri: str, database_name: str) -> None:
+    with integrity.connect(uri, models=[Part], database=database_name, pool=BUDGET) as db:
+        assert db.pool is not None
+        stream = db[Part].watch(max_await_time_ms=100)
+        assert db.pool.stats().streams == 1
+        del stream
+        gc.collect()
+        assert db.pool.stats().streams == 0
+
+
+def test_a_stream_that_is_opened_in_a_transaction_leaves_it_alone(uri: str, database_name: str) -> None:
+    with integrity.connect(uri, models=[Part], database=database_name, pool=BUDGET) as db:
+        with db.transaction(), db[Part].watch(max_await_time_ms=100):
+            db[Part].insert_one(dict(PART))
+        assert db[Part].count_documents({}) == 1
 
 
 def test_none_is_budgeted_unless_the_pool_says_so(uri: str, database_name: str) -> None:

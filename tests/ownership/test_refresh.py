@@ -94,6 +94,39 @@ async def test_a_refused_change_in_a_transaction_that_goes_on_leaves_all_as_it_w
     assert raw["loans"].find_one({"_id": 2}, {"title": 1}) == {"_id": 2, "title": "Zwei"}
 
 
+async def test_what_copies_an_owner_before_it_is_there_is_refreshed_when_a_deferred_transaction_ends(
+    db: Handle, raw: Raw
+) -> None:
+    await stocked(db)
+    db.db._guards.copies.limit = 2
+    async with db.transaction(deferred=True):
+        await db[Loan].insert_one({"_id": 7, "book_id": 7, "title": "by hand"})
+        await db[Loan].insert_many(
+            [{"_id": 8, "items": [{"book_id": 7, "title": "by hand"}]}, {"_id": 9, "book_id": 7}]
+        )
+        await db[Book].insert_one({"_id": 7, "title": "Seven", "author_id": 7})
+        await db[Author].insert_one({"_id": 7, "name": "Eve"})
+        await db[Book].delete_one({"_id": 2})
+        await db[Book].insert_one({"_id": 2, "title": "Second", "author_id": 2})
+    new = [raw["loans"].find_one({"_id": each}, {"_id": 0, "title": 1, "author": 1}) for each in (7, 9)]
+    assert new == [{"title": "Seven", "author": "Eve"}] * 2
+    assert raw["loans"].distinct("items.title", {"_id": {"$in": [1, 8]}}) == ["One", "Second", "Seven"]
+    assert raw["integrity.refreshes"].count_documents({}) == 0
+
+
+async def test_a_deferred_transaction_whose_owner_does_not_fit_its_copies_is_aborted(db: Handle, raw: Raw) -> None:
+    await stocked(db)
+
+    async def write() -> None:
+        async with db.transaction(deferred=True):
+            await db[Award].insert_one({"_id": 7, "handle": "eve", "winner": "by hand", "born": 1})
+            await db[Author].insert_one({"_id": 7, "name": "Eve", "handle": "eve"})
+
+    with pytest.raises(InvalidDocument, match="OWN006"):
+        await write()
+    assert raw["awards"].count_documents({}) == raw["authors"].count_documents({"_id": 1})
+
+
 async def test_a_copy_that_a_write_leaves_alone_is_not_its_fault(db: Handle, raw: Raw) -> None:
     await stocked(db)
     raw["books"].update_one({"_id": 1}, {"$set": {"author": "stale"}})

@@ -14,6 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
 from pydantic import Field
 from pymongo import MongoClient
+from pymongo.server_api import ServerApi
 
 import integrity
 import integrity.aio
@@ -119,3 +120,24 @@ def test_what_is_declared_is_applied_over_motor(uri: str, database_name: str) ->
             client.close()
 
     assert asyncio.run(apply())
+
+
+@pytest.mark.parametrize("references", ["pinned", "optimistic"])
+def test_a_client_of_the_stable_api_alone_lacks_nothing(uri: str, database_name: str, references: Any) -> None:
+    api = ServerApi("1", strict=True, deprecation_errors=True)
+    with Client(uri, server_api=api) as client:
+        db = integrity.Database(client[database_name], models=[Good, Part], references=references)
+        db.apply()
+        db[Good].insert_many([{"_id": each} for each in (1, 2)])
+        db[Part].insert_many([{"_id": each, "good": 1 + each % 2} for each in range(4)])
+        db[Good].update_one({"_id": 1}, {"$inc": {"left": -1}})
+        db[Part].find_one_and_update({"_id": 0}, {"$set": {"good": 2}})
+        with pytest.raises(IntegrityError):
+            db[Good].delete_one({"_id": 1})
+        with db.transaction(deferred=True):
+            db[Part].insert_one({"_id": 9, "good": 3})
+            db[Good].insert_one({"_id": 3})
+        assert db[Part].delete_many({"good": 1}).deleted_count == 1
+        assert db[Good].delete_one({"_id": 1}).deleted_count == 1
+        assert db.recover().kept == []
+        db.sync()

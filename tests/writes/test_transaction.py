@@ -1,13 +1,18 @@
 """The caller's own transactions: guarded writes join them, see them, and roll back with them."""
 
 import asyncio
+import contextvars
+import threading
 from typing import Any
 
+import pymongo
 import pytest
 from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import InvalidOperation
+from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 import integrity
 from integrity import IntegrityError, InvalidDocument, TransactionRequired
@@ -29,6 +34,15 @@ async def test_what_is_written_in_the_block_is_seen_there_and_committed_at_its_e
         assert await db[Node].piped([{"$count": "n"}]) == [{"n": 3}]
         assert raw["nodes"].count_documents({}) == 0
     assert raw["nodes"].count_documents({}) == 3
+
+
+async def test_the_first_write_to_a_database_may_be_a_transaction(db: Handle, raw: Raw) -> None:
+    assert raw.list_collection_names() == []
+    async with db.transaction():
+        await db[Span].insert_one({"_id": 1, "low": 1, "high": 5})  # begins it, and needs nothing of the library's
+        await db[Node].insert_one({"_id": 1})
+        await db[Node].insert_one({"_id": 2, "parent": 1})
+    assert raw["nodes"].count_documents({}) == 2
 
 
 async def test_an_exception_rolls_everything_back(db: Handle, raw: Raw) -> None:
@@ -143,6 +157,27 @@ async def test_each_task_has_its_own_transaction(uri: str, database_name: str, r
     assert sorted(raw["nodes"].distinct("_id")) == [0, 1, 3, 5]
 
 
+async def test_a_task_that_outlives_the_block_it_was_started_in_is_told_how(
+    uri: str, database_name: str, raw: Raw
+) -> None:
+    async with opened("async", uri, database_name, models=MODELS) as db:
+        over = asyncio.Event()
+
+        async def later(number: int) -> None:
+            await over.wait()
+            await db[Node].insert_one({"_id": number})
+
+        async with db.transaction():
+            inside = asyncio.create_task(later(1))
+            apart = asyncio.create_task(later(2), context=contextvars.Context())
+            await asyncio.sleep(0)
+        over.set()
+        with pytest.raises(InvalidOperation, match="a context of its own"):
+            await inside
+        await apart
+    assert raw["nodes"].distinct("_id") == [2]
+
+
 async def test_a_duplicate_in_a_transaction_is_ours(db: Handle, raw: Raw) -> None:
     await db[Customer].insert_one(dict(CUSTOMER))
     with pytest.raises(IntegrityError, match="UNQ001"):
@@ -182,3 +217,42 @@ def test_what_is_put_back_has_its_own_bytes(
         with pytest.raises(InvalidDocument):
             update({"_id": 1}, {"$inc": {"low": 50}})
     assert stored(client[database_name])["spans"] == [original.raw]
+
+
+async def test_what_a_cancelled_task_of_motors_still_sends_does_not_overtake_its_abort(
+    uri: str, database_name: str, raw: Raw
+) -> None:
+    raw.create_collection("nodes")
+
+    class Late(CommandListener):
+        """Holds an insert back, in its thread."""
+
+        def __init__(self) -> None:
+            self.sending, self.go = threading.Event(), threading.Event()
+
+        def started(self, event: CommandStartedEvent) -> None:
+            if event.command_name == "insert" and event.command["insert"] == "nodes":
+                self.sending.set()
+                self.go.wait(10)
+
+        def succeeded(self, _: object) -> None: ...
+        def failed(self, _: object) -> None: ...
+
+    late = Late()
+    motor: Any = AsyncIOMotorClient(uri, event_listeners=[late])
+    db = integrity.aio.Database(motor[database_name], models=MODELS)
+
+    async def write() -> None:
+        async with db.transaction():
+            await db[Node].insert_one({"_id": 1})
+
+    task = asyncio.create_task(write())
+    await asyncio.to_thread(late.sending.wait, 10)
+    task.cancel()
+    await asyncio.wait([task], timeout=0.3)  # the abort waits for the insert
+    late.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    motor.close()
+    with pymongo.timeout(5):  # a transaction that is left open would hold it up for a minute
+        raw["nodes"].insert_one({"_id": 1})

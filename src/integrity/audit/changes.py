@@ -3,25 +3,32 @@
 The stream is read by plain commands up to the moment at which reading began, and its cursor is closed: an audit leaves
 nothing behind. A resume token holds its event's time, so that an empty reply is told from the end.
 
+Events are read as bytes: an ``_id`` that the driver would write otherwise is asked for by its bytes.
+
 Source: https://www.mongodb.com/docs/manual/changeStreams/#resume-a-change-stream
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from typing import Any
 
 from bson import Int64, Timestamp
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
+from integrity.audit.changed import faithful, may_be_changed
 from integrity.audit.since import SinceLast
 from integrity.declare.equality import key
 from integrity.errors import AuditError
 from integrity.store.failure import reason
+from integrity.store.forgiving import decoded
 from integrity.store.port import Document, Store
 
+_RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 _BATCH = 1000
 _WAIT_MS = 500
 _WRITTEN = frozenset({"insert", "update", "replace"})
@@ -55,25 +62,24 @@ async def since(store: Store, earlier: Document, collections: Iterable[str]) -> 
     names = frozenset(collections)
     wanted = {"$or": [{"ns.coll": {"$in": sorted(names)}}, {"to.coll": {"$in": sorted(names)}},
                       {"operationType": {"$in": ["dropDatabase", "invalidate"]}}]}  # fmt: skip
-    written: dict[str, dict[Any, Any]] = {}
-    deleted: dict[str, dict[Any, Any]] = {}
+    told = _Told()
     cursor = 0
     try:
         # A new stream begins one tick beyond the last operation: that one is as far as there is anything to read. An
         # idle server would come to the next tick with its next no-op, ten seconds later.
         now = _before(_time(await token(store)))
         command = _opened({"resumeAfter": earlier}, _BATCH, wanted)
-        reply = (await store.command(command))["cursor"]
+        reply = (await store.command(command, codec_options=_RAW))["cursor"]
         cursor, events = reply["id"], reply["firstBatch"]
         while True:
             for each in events:
-                _tell(each, written, deleted)
+                told.event(each)
             last = _time(reply.get("postBatchResumeToken"))
             if not cursor or (not events and (now is None or last is None or last >= now)):
                 break
             more = {"getMore": Int64(cursor), "collection": "$cmd.aggregate", "batchSize": _BATCH,
                     "maxTimeMS": _WAIT_MS}  # fmt: skip
-            reply = (await store.command(more))["cursor"]
+            reply = (await store.command(more, codec_options=_RAW))["cursor"]
             cursor, events = reply["id"], reply["nextBatch"]
     except OperationFailure as error:
         raise AuditError(
@@ -83,8 +89,9 @@ async def since(store: Store, earlier: Document, collections: Iterable[str]) -> 
         await _close(store, cursor)
     return SinceLast(
         _DESCRIBED,
-        {name: tuple(ids.values()) for name, ids in written.items()},
-        {name: tuple(ids.values()) for name, ids in deleted.items()},
+        {name: tuple(ids.values()) for name, ids in told.written.items()},
+        {name: tuple(ids.values()) for name, ids in told.deleted.items()},
+        {name: tuple(keys) for name, keys in told.changed.items()},
     )
 
 
@@ -95,19 +102,31 @@ def _opened(how: Document, size: int, wanted: Document | None = None) -> Documen
     return {"aggregate": 1, "pipeline": stages, "cursor": {"batchSize": size}}
 
 
-def _tell(event: Document, written: dict[str, dict[Any, Any]], deleted: dict[str, dict[Any, Any]]) -> None:
-    kind, name = event["operationType"], event.get("ns", {}).get("coll", "")
-    if kind in _WRITTEN or kind == "delete":
-        identity = event["documentKey"]["_id"]
-        at = key(identity)
-        here, there = (deleted, written) if kind == "delete" else (written, deleted)
-        here.setdefault(name, {})[at] = identity
-        there.get(name, {}).pop(at, None)
-    elif kind in {"drop", "rename", "dropDatabase", "invalidate"}:
-        raise AuditError(
-            f"Since the last audit there was a {kind} of {name or 'the database'}, and what it held is not known any "
-            "more; run a whole audit."
-        )
+class _Told:
+    """What events tell, by collection: ids by their keys, and those that become something else as they are stored."""
+
+    def __init__(self) -> None:
+        self.written: dict[str, dict[Hashable, Any]] = {}
+        self.deleted: dict[str, dict[Hashable, Any]] = {}
+        self.changed: dict[str, list[Document]] = {}
+
+    def event(self, stored: Any) -> None:
+        event = decoded(stored)
+        kind, name = event["operationType"], event.get("ns", {}).get("coll", "")
+        if kind in _WRITTEN or kind == "delete":
+            identity, same = event["documentKey"]["_id"], stored["documentKey"]
+            if may_be_changed(identity) and not faithful(same, event["documentKey"]):
+                self.changed.setdefault(name, []).append(same)
+                return
+            at = key(identity)
+            here, there = (self.deleted, self.written) if kind == "delete" else (self.written, self.deleted)
+            here.setdefault(name, {})[at] = identity
+            there.get(name, {}).pop(at, None)
+        elif kind in {"drop", "rename", "dropDatabase", "invalidate"}:
+            raise AuditError(
+                f"Since the last audit there was a {kind} of {name or 'the database'}, and what it held is not known "
+                "any more; run a whole audit."
+            )
 
 
 def _time(found: Document | None) -> Timestamp | None:

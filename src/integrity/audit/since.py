@@ -23,6 +23,8 @@ Clause = dict[str, Any]
 
 #: Ids in one ``$in``: some 2 MB of strings.
 _TOGETHER = 10_000
+#: Ids that are asked for one by one, in one query.
+_ONE_BY_ONE = 100
 _JSON = json_util.JSONOptions(
     json_mode=json_util.JSONMode.RELAXED, tz_aware=False, uuid_representation=UuidRepresentation.STANDARD
 )
@@ -93,10 +95,12 @@ class SinceLast(Since):
     Args:
         written: The ids of the documents that were written, by collection.
         deleted: The ids of those that were deleted, by collection.
+        changed: Queries for those of either kind whose ids the driver would write otherwise, by collection.
     """
 
     written: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     deleted: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    changed: Mapping[str, tuple[Clause, ...]] = field(default_factory=dict)
 
     def filters(self, entry: Entry) -> Iterator[Clause]:
         """Yield the filters.
@@ -105,15 +109,19 @@ class SinceLast(Since):
             AuditError: What refers to the changes cannot be asked for.
         """
         yield from _within("_id", self.written.get(entry.collection, ()))
+        changed = self.changed.get(entry.collection, ())
+        for start in range(0, len(changed), _ONE_BY_ONE):
+            yield {"$or": list(changed[start : start + _ONE_BY_ONE])}
         copied = {id(each.via) for each in entry.copies}
         for each in entry.references:
             target = each.target.collection
             gone = self.deleted.get(target, ())
             # Without its pre-image, a deleted or changed document's other fields are not known any more.
             touched = (*gone, *self.written.get(target, ())) if id(each) in copied or each.field != "_id" else gone
-            if not touched:
+            odd = target in self.changed
+            if not touched and not odd:
                 continue
-            if each.field != "_id" or "*" in each.place.steps:
+            if odd or each.field != "_id" or "*" in each.place.steps:
                 yield _everything(each)
             else:
                 yield from _within(".".join(step for step in each.place.steps if step != "[]"), touched)

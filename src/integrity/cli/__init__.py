@@ -6,8 +6,11 @@ was seen. 130: Ctrl-C. What was found goes to stdout, everything else to stderr;
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +38,8 @@ from integrity.cli.sync import sync
 from integrity.cli.undo import undo
 
 INTERRUPTED = 130
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's callback
@@ -83,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the command's name; None for the process's own.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this, as by `>&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # What a database holds can be written in every locale.
@@ -91,11 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("pymongo").addHandler(logging.NullHandler())
     try:
         status = integrity.main(arguments, prog_name="integrity", standalone_mode=False)
+        sys.stdout.flush()  # here, and not when Python ends, where the error would be nobody's
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
     except click.UsageError as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(_veiled(shown.getvalue()), err=True, nl=False)
         return error.exit_code
     except Failure as error:
         _say(error.message)
@@ -106,12 +117,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("INTEGRITY_TRACEBACK"):
             raise
-        _say(told(error))
+        _say(_unwritten(error) or told(error))
         return Failure.exit_code
     return status if isinstance(status, int) else 0
 
 
+def _unwritten(error: Exception) -> str:
+    """Return the sentence for output that nobody takes, or nothing for another error."""
+    if isinstance(error, BrokenPipeError):
+        return "the reader of the output went away before its end."
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return f"the output cannot be written: {error.strerror}."
+    return ""
+
+
+def _veiled(text: str) -> str:
+    """Return text without what may be a password: a URI that was given in another argument's place."""
+    return re.sub(r"(mongodb(?:\+srv)?:/+)\S*@", r"\1***@", text, flags=re.IGNORECASE)
+
+
 def _say(sentence: str) -> None:
     # A model's exception or a server's last words may hold what a terminal would obey.
-    shown = "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in sentence)
+    shown = "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in _veiled(sentence))
     click.echo(f"integrity: {shown}", err=True)

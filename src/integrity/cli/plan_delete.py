@@ -40,6 +40,7 @@ def plan_delete(
     FILTER is MongoDB extended JSON, such as '{"_id": 507}' or '{"country": "IS"}'. Nothing is written.
     """
     from bson import json_util
+    from bson.errors import BSONError
     from pymongo.errors import PyMongoError
 
     from integrity.cli import models as declared
@@ -55,7 +56,7 @@ def plan_delete(
         raise Failure(str(error)) from error
     try:
         asked = json_util.loads(filter_text)
-    except (ValueError, TypeError) as error:
+    except (BSONError, ValueError, TypeError, ArithmeticError, LookupError) as error:
         raise Failure(f"FILTER is not JSON ({error}); write '{{\"_id\": 507}}'.") from error
     if not isinstance(asked, dict):
         raise Failure("FILTER is no JSON object; write '{\"_id\": 507}'.")

@@ -38,7 +38,7 @@ class OpenAsyncGate:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def acquire(self) -> None:
+    async def acquire(self, *, first: bool = False) -> None:
         """Take a permit that `release` gives back."""
 
     def release(self) -> None:

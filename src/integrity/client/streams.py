@@ -22,7 +22,7 @@ class Streams:
 
     def reset(self) -> None:
         """Forget those that are open: in a forked child they are the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may let one leave while this thread counts
         self.open = 0
 
     def enter(self) -> None:

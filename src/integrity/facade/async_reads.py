@@ -179,7 +179,7 @@ class AsyncReads(Handle[M]):
 
         Args:
             pipeline: Stages that choose and shape the events.
-            session: PyMongo's session.
+            session: PyMongo's session; a stream is never part of the transaction that is open.
             options: PyMongo's options of ``watch``: ``full_document``, ``resume_after``, ``max_await_time_ms``, ...
 
         Raises:
@@ -189,7 +189,7 @@ class AsyncReads(Handle[M]):
         if streams is not None:
             streams.enter()
         try:
-            opening = self._raw.watch(pipeline, **sendable(self._in(session), **options))
+            opening = self._raw.watch(pipeline, **sendable(session, **options))
             return AsyncChangeStream(await opening if isawaitable(opening) else opening, streams)  # Motor's opens later
         except BaseException:
             if streams is not None:

@@ -71,7 +71,10 @@ class Handle(Generic[M]):
         bound = self._binding.session()
         if bound is not None and not bound.in_transaction:
             # Else the operation would be on its own, and stay when the block is rolled back.
-            raise InvalidOperation("The transaction of this block has ended; leave the block, or pass session=...")
+            raise InvalidOperation(
+                "The transaction of this block has ended; leave the block, or pass session=... A task that is started "
+                "in a block and outlives it needs a context of its own: context=contextvars.Context()."
+            )
         return bound
 
     def _asked(self, filter: Any) -> Any:

@@ -71,11 +71,11 @@ class Query:
 
     def max(self, spec: Any) -> Self:
         """End before this key of the hinted index."""
-        return self._set(max=spec)
+        return self._set(max=_bound(spec))
 
     def min(self, spec: Any) -> Self:
         """Begin at this key of the hinted index."""
-        return self._set(min=spec)
+        return self._set(min=_bound(spec))
 
     def allow_disk_use(self, allow_disk_use: bool) -> Self:  # noqa: FBT001 - PyMongo's
         """Let the server sort on disk."""
@@ -87,3 +87,8 @@ class Query:
             raise InvalidOperation("cannot set options after executing query")
         self._filter = {**(self._filter or {}), "$where": code}
         return self
+
+
+def _bound(spec: Any) -> Any:
+    """Return a key of an index as the server takes it: PyMongo's cursor makes a document of pairs, not its ``find``."""
+    return dict(spec) if isinstance(spec, list | tuple) else spec

@@ -179,7 +179,7 @@ class Reads(Handle[M]):
 
         Args:
             pipeline: Stages that choose and shape the events.
-            session: PyMongo's session.
+            session: PyMongo's session; a stream is never part of the transaction that is open.
             options: PyMongo's options of ``watch``: ``full_document``, ``resume_after``, ``max_await_time_ms``, ...
 
         Raises:
@@ -189,7 +189,7 @@ class Reads(Handle[M]):
         if streams is not None:
             streams.enter()
         try:
-            return ChangeStream(self._raw.watch(pipeline, **sendable(self._in(session), **options)), streams)
+            return ChangeStream(self._raw.watch(pipeline, **sendable(session, **options)), streams)
         except BaseException:
             if streams is not None:
                 streams.leave()

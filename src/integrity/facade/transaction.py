@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,6 +14,8 @@ from integrity.errors import IndexRequired
 from integrity.facade.guards import Guards
 from integrity.store.run import run
 from integrity.writes.references import deferred
+from integrity.writes.references.keys import Key
+from integrity.writes.refusal import refusal
 from integrity.writes.transaction import LIMIT, commit, required, settings, transact
 
 T = TypeVar("T")
@@ -30,6 +32,10 @@ async def _prepare(guards: Guards) -> None:
         raise InvalidOperation("A transaction is open here already, and MongoDB has none inside of another.")
     if not await guards.references.transactional(guards.store):
         raise required("This block")
+    if any(entry.references or entry.copies for entry in guards.registry):
+        # What is created meanwhile, a transaction's snapshot cannot read.
+        with suppress(OperationFailure):
+            await guards.references.prepare(guards.store)
     for entry in guards.registry:
         # MongoDB creates no index in a transaction on a collection that holds documents. Where one is missing, and
         # cannot be created, the write that needs it says so; this transaction may be about something else.
@@ -38,21 +44,29 @@ async def _prepare(guards: Guards) -> None:
 
 
 async def settled(guards: Guards, session: Any) -> None:
-    """Look at the references that a transaction has put off.
+    """Look at the references that a transaction has put off, and refresh the copies that had no owner to follow.
 
     Raises:
         DanglingReference: One dangles; the transaction is aborted.
+        InvalidDocument: A copy cannot hold what its owner holds; the transaction is aborted.
     """
     later = deferred.of(session)
     if later is None:
         return
     try:
         await later.settle(guards.references, guards.store, session)
+        await _caught_up(guards, later.awaited, session)
         deferred.release(session)
     except BaseException:
         if session.in_transaction:
             await guards.store.abort(session)
         raise
+
+
+async def _caught_up(guards: Guards, owners: Sequence[Key], session: Any) -> None:
+    refused = await guards.copies.catch_up(guards.store, owners, session)
+    if refused:
+        raise refusal(refused)
 
 
 class _Open:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from weakref import finalize
 
 from integrity.client.streams import Streams
 
@@ -16,7 +17,10 @@ class _Counted:
 
     def __init__(self, stream: Any, streams: Streams | None) -> None:
         self._stream = stream
-        self._streams = streams
+        # Also of one that is forgotten without being closed: its cursor, and the connection with it, goes too.
+        self._place = None if streams is None else finalize(self, streams.leave)
+        if self._place is not None:
+            self._place.atexit = False
 
     @property
     def alive(self) -> bool:
@@ -30,9 +34,8 @@ class _Counted:
 
     def _leave(self) -> None:
         """Give the place back, once."""
-        streams, self._streams = self._streams, None
-        if streams is not None:
-            streams.leave()
+        if self._place is not None:
+            self._place()
 
 
 class ChangeStream(_Counted):

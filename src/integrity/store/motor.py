@@ -4,7 +4,8 @@ Motor's operations are awaited like PyMongo's asynchronous ones, with these diff
 awaited, ``start_transaction``, ``aggregate`` and ``list_collections`` are not.
 
 An operation of Motor runs on in its thread, and keeps its connection, when the task that awaits it is cancelled: so
-its permit outlives the task.
+its permit outlives the task, and what the task does about it - it aborts its transaction, it takes back what it has
+written - waits for the operation to end. Otherwise it would be overtaken, and written after it was undone.
 """
 
 from __future__ import annotations
@@ -12,12 +13,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.store.asynchronous import AsyncBatches, AsyncStore
 from integrity.store.codecs import core_codec
 from integrity.store.forgiving import forgives
 from integrity.store.port import Batches, Document, Filter
+
+#: What runs on of each task that was cancelled.
+_RUNNING_ON: WeakKeyDictionary[asyncio.Task[Any], asyncio.Future[Any]] = WeakKeyDictionary()
+
+
+async def _ended() -> None:
+    """Wait for what runs on of this task."""
+    task = asyncio.current_task()
+    if task is not None and (running := _RUNNING_ON.get(task)) is not None:
+        await asyncio.wait([running])
+        _RUNNING_ON.pop(task, None)
 
 
 class MotorStore(AsyncStore):
@@ -61,8 +74,19 @@ class MotorStore(AsyncStore):
     async def begin(self, session: Any, **options: Any) -> None:
         session.start_transaction(**options)
 
+    async def commit(self, session: Any) -> None:
+        await self._shielded(session.commit_transaction, first=True)
+
+    async def _ending(self, session: Any, end: Callable[[], Awaitable[None]]) -> None:
+        await _ended()
+        await super()._ending(session, end)
+
     async def _through(self, operation: Callable[[], Awaitable[Any]]) -> Any:
-        await self._gate.acquire()
+        return await self._shielded(operation)
+
+    async def _shielded(self, operation: Callable[[], Awaitable[Any]], *, first: bool = False) -> Any:
+        await _ended()
+        await self._gate.acquire(first=first)
         try:
             future = asyncio.ensure_future(operation())
         except BaseException:
@@ -70,7 +94,13 @@ class MotorStore(AsyncStore):
             raise
         # The thread has the connection until it is done, whatever becomes of this task.
         future.add_done_callback(self._done)
-        return await asyncio.shield(future)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not future.done():
+                _RUNNING_ON[task] = future
+            raise
 
     def _done(self, future: asyncio.Future[Any]) -> None:
         self._gate.release()

@@ -14,11 +14,14 @@ from pymongo.operations import UpdateOne
 from integrity.declare.equality import same
 from integrity.declare.extract import ABSENT, value_at, values_at
 from integrity.declare.registry import Entry
+from integrity.store.lookup import look_up
 from integrity.store.port import Store
+from integrity.violation import Violation
 from integrity.writes.change import Change
 from integrity.writes.copies import finishing, recording
 from integrity.writes.copies.planning import RefreshPlan, Single, plan
 from integrity.writes.references import pins
+from integrity.writes.references.keys import Key, by_field
 from integrity.writes.whole import Edit, nameable, put, updating
 
 if TYPE_CHECKING:
@@ -93,6 +96,31 @@ class Keeper:
                 await put(store, collection, this, edits, session)
         for collection, requests in by_collection.items():
             await store.bulk_write(collection, requests, ordered=False, session=session)
+
+    async def catch_up(self, store: Store, keys: Sequence[Key], session: Any) -> list[Violation]:
+        """Refresh the copies of owners that were not there while something copied them; in their transaction.
+
+        Args:
+            store: The database.
+            keys: What names the owners; those that are still not there are passed over.
+            session: The session of the transaction.
+
+        Returns:
+            Why it cannot be committed.
+        """
+        found: list[Violation] = []
+        for (collection, field), of in by_field(keys).items():
+            entry = self.registry.by_collection(collection)
+            if entry is None or not entry.copied:
+                continue
+            also = [each.field for each in entry.copied]
+            owners = await look_up(store, collection, field, [each.value for each in of], also, session=session)
+            # Before there is nothing: all that they say is new to their copies.
+            made = await self.plan(store, entry, [Change({}, each) for each in owners.values()], session)
+            found += made.violations
+            if not found:
+                self.later(session, await self.carry_out(store, made, session))
+        return found
 
     async def finish(self, store: Store, names: Sequence[str]) -> None:
         """Finish what a write of this process has recorded, after its transaction has been committed.

@@ -1,4 +1,7 @@
-"""Deferred checks: references that may dangle inside a transaction, and may not when it commits."""
+"""Deferred checks: references that may dangle inside a transaction, and may not when it commits.
+
+What copies an owner that is not there yet, or not there again, cannot be compared with it: it is refreshed then.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from integrity.store.lookup import look_up
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
 from integrity.writes.references import pins
-from integrity.writes.references.keys import Key, named, protected
+from integrity.writes.references.keys import Key, by_field, named, protected
 from integrity.writes.references.plan import children
 
 if TYPE_CHECKING:
@@ -31,14 +34,26 @@ class Deferred:
     def __init__(self) -> None:
         self._named: dict[Hashable, Key] = {}
         self._gone: dict[Hashable, Key] = {}
+        self._awaited: dict[Hashable, Key] = {}
 
-    def note(self, guard: Guard, documents: Sequence[Document]) -> None:
-        """Remember what documents refer to."""
-        self._named.update(named(guard.entry, documents))
+    async def note(self, guard: Guard, documents: Sequence[Document], session: Any) -> None:
+        """Remember what documents refer to, and which of it they copy although it is not there."""
+        keys = named(guard.entry, documents)
+        self._named.update(keys)
+        copied = {(each.via.target.collection, each.via.field) for each in guard.entry.copies}
+        for collection, field in copied:
+            of = [each for each in keys.values() if (each.collection, each.field) == (collection, field)]
+            existing = await look_up(guard.store, collection, field, [each.value for each in of], session=session)
+            self._awaited.update((each.at, each) for each in of if key(each.value) not in existing)
 
     def deleted(self, keys: Iterable[Key]) -> None:
         """Remember keys that nothing may refer to at the end."""
         self._gone.update((each.at, each) for each in keys)
+
+    @property
+    def awaited(self) -> list[Key]:
+        """The keys of owners that were not there while something copied them."""
+        return list({**self._awaited, **self._gone}.values())
 
     async def settle(self, protocol: Protocol, store: Store, session: Any) -> None:
         """Look whether everything that is referred to is there; in the transaction, before its commit.
@@ -54,11 +69,8 @@ class Deferred:
         if self._named:
             with protocol.columns.one() as column:
                 await pins.touch(store, self._named.values(), column, session)
-        fields: dict[tuple[str, str], list[Key]] = {}
-        for each in {**self._named, **self._gone}.values():
-            fields.setdefault((each.collection, each.field), []).append(each)
         found: list[Violation] = []
-        for (collection, field), keys in fields.items():
+        for (collection, field), keys in by_field({**self._named, **self._gone}.values()).items():
             values = [each.value for each in keys]
             existing = await look_up(store, collection, field, values, session=session)
             missing = [each for each in values if key(each) not in existing]

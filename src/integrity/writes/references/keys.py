@@ -55,6 +55,14 @@ def protected(reference: Reference) -> bool:
     return ref.on_delete != "no_action" or (reference.field != "_id" and ref.on_update != "no_action")
 
 
+def by_field(keys: Iterable[Key]) -> dict[tuple[str, str], list[Key]]:
+    """Return keys by what one look-up asks: a collection and a field of it."""
+    found: dict[tuple[str, str], list[Key]] = {}
+    for each in keys:
+        found.setdefault((each.collection, each.field), []).append(each)
+    return found
+
+
 def named(entry: Entry, documents: Sequence[Document]) -> dict[Hashable, Key]:
     """Return the distinct keys that documents name, by references that are protected or that copies follow."""
     found: dict[Hashable, Key] = {}

@@ -13,6 +13,7 @@ Source: https://www.mongodb.com/docs/manual/core/transactions-production-conside
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Iterable, Iterator
@@ -108,12 +109,18 @@ class Columns:
 
     def __init__(self, pick: random.Random | None = None) -> None:
         self._pick = pick or random.SystemRandom()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._free = list(range(COLUMNS))
         self._lock = threading.Lock()
 
     @contextmanager
     def one(self) -> Iterator[int]:
         """Hold a column for the time of a ``with`` block."""
+        if self._process != os.getpid():  # a fork: another thread of the parent may have held the lock
+            self._begin()
         with self._lock:
             # Taken from anywhere: processes would otherwise all begin with the same one.
             taken = self._free.pop(self._pick.randrange(len(self._free))) if self._free else None

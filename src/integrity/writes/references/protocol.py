@@ -273,7 +273,7 @@ class Protocol:
         await self.prepare(guard.store)
         later = deferred.of(session)
         if later is not None:
-            later.note(guard, documents)
+            await later.note(guard, documents, session)
             return await act([()] * len(documents), session)
         try:
             with self.columns.one() as column:

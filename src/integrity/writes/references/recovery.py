@@ -122,7 +122,11 @@ async def recover(
                      if new > old]  # fmt: skip
             progress(f"{token}: {words[0] if words else 'left'}")
     if limit is None:
-        done.waiting = len(await store.distinct(COLLECTION, "op"))
+        # Read, and not asked for by `distinct`: the Stable API has none.
+        batches, waiting = store.find(COLLECTION, {}, projection={"op": 1}), set[Any]()
+        while batch := await batches.next():
+            waiting.update(each["op"] for each in batch)
+        done.waiting = len(waiting)
     return done
 
 
