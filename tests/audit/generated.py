@@ -186,7 +186,7 @@ def model(name: str, spec: Nested, **class_line: Any) -> type[Model]:
         has = Field(alias=stored) if required else Field(default_factory=dict, alias=stored, validate_default=False)
         fields[f"field{index}"] = (annotation(each), has)
     if class_line:
-        fields["id"] = (Any, None)
+        fields["id"] = (Any, Field(default_factory=ObjectId))
     base = type("Base", (Model,), {"model_config": {"extra": "allow" if spec.open else "forbid"}})
     create: Any = create_model  # typed for fields that are known
     return create(name, __base__=base, __cls_kwargs__=class_line, **fields)  # type: ignore[no-any-return]  # as said

@@ -297,7 +297,7 @@ def to_date_ms(value: Any) -> Any:
     if isinstance(value, DatetimeMS):
         return value
     if isinstance(value, dt.datetime):
-        return DatetimeMS(value)
+        return DatetimeMS(encodable(value))
     raise type_error("must be a date")
 
 
@@ -315,6 +315,16 @@ def stored_date(value: Any) -> dt.date:
     if value.time() != dt.time():
         raise range_error("must be a day without a time of day")
     return value.date()
+
+
+def offered_date(value: Any) -> Any:
+    """Return what is offered for a day: the day for the midnight as which it is stored."""
+    if isinstance(value, DatetimeMS):
+        value = offered_datetime(value)
+    if isinstance(value, dt.datetime):
+        midnight = naive_datetime(encodable(value))
+        return midnight.date() if midnight.time() == dt.time() else value
+    return value
 
 
 def stored_datetime(value: Any) -> dt.datetime:

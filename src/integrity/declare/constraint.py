@@ -7,14 +7,17 @@ also inside lists and unions.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from integrity.declare import codec
+from integrity.declare.equality import token
 from integrity.errors import DeclarationError
 
 #: The key under which a core schema's metadata lists the markers of its node.
@@ -29,7 +32,12 @@ class Marker:
 
     __slots__ = ()
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler | None = None) -> CoreSchema:
+        if handler is None:  # called on the class, which pydantic takes for a type
+            raise DeclarationError(
+                "A marker was written without its parentheses, or in place of a type; write "
+                "Annotated[str, Unique()], and so the other markers."
+            )
         schema = handler(source)
         if schema["type"] == "definition-ref":
             # A reference may be replaced by what it refers to, and its metadata lost with it; a chain of one
@@ -186,18 +194,17 @@ class Allow(Marker):
     """
 
     values: tuple[Any, ...] = field(default=(), hash=False)
+    # Compared too: `typing` takes two annotations that are equal for one, and True is equal to 1.
+    _tokens: frozenset[Hashable] = field(init=False, repr=False, hash=False)
 
     def __init__(self, *values: Any) -> None:
         if not values:
             raise DeclarationError('Allow(): name at least one value, such as Allow("").')
-        _assign(self, values=values)
+        _assign(self, values=values, _tokens=_tokens(values))
 
     def admits(self, value: Any) -> bool:
         """Whether `value` is one of the allowed ones, of the same type."""
-        return any(
-            _alike(each, value) and (each == value or (each != each and value != value))  # noqa: PLR0124 - NaN
-            for each in self.values
-        )
+        return token(value) in self._tokens
 
 
 @dataclass(frozen=True)
@@ -210,11 +217,13 @@ class Forbid(Marker):
     """
 
     values: tuple[Any, ...] = field(default=(), hash=False)
+    # Compared too: `typing` takes two annotations that are equal for one, and True is equal to 1.
+    _tokens: frozenset[Hashable] = field(init=False, repr=False, hash=False)
 
     def __init__(self, *values: Any) -> None:
         if not values:
             raise DeclarationError('Forbid(): name at least one value, pattern or callable, such as Forbid("x").')
-        _assign(self, values=values)
+        _assign(self, values=values, _tokens=_tokens(values))
 
     def reason(self, value: Any) -> str | None:
         """Why `value` is forbidden, or None when it is not."""
@@ -222,18 +231,21 @@ class Forbid(Marker):
             if isinstance(each, re.Pattern):
                 if isinstance(value, str) and each.search(value):
                     return f"matches the forbidden pattern {each.pattern!r}"
-            elif callable(each) and not isinstance(each, type):
-                if each(value):
-                    return f"is forbidden by {getattr(each, '__name__', repr(each))}"
-            elif _alike(each, value) and each == value:
-                return "is a forbidden value"
-        return None
+            elif callable(each) and not isinstance(each, type) and each(value):
+                return f"is forbidden by {getattr(each, '__name__', repr(each))}"
+        return "is a forbidden value" if self._tokens and token(value) in self._tokens else None
 
 
-def _alike(first: Any, second: Any) -> bool:
-    """Whether two values are of one type; a stored long is read as a class of its own, and is an integer."""
-    kinds = [int if isinstance(each, int) and not isinstance(each, bool) else type(each) for each in (first, second)]
-    return kinds[0] is kinds[1]
+def _tokens(values: tuple[Any, ...]) -> frozenset[Hashable]:
+    """Return what tells the values that are named one by one, as they are stored: an enum's member is its value."""
+    named = [
+        each for each in values if not isinstance(each, re.Pattern) and (isinstance(each, type) or not callable(each))
+    ]
+    found = set()
+    for each in named:
+        with contextlib.suppress(PydanticCustomError):  # what BSON has no type for is never stored
+            found.add(token(codec.encode(each)))
+    return frozenset(found)
 
 
 def _one_of(marker: str, name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ Source: https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import math
 import re
 import uuid
@@ -17,6 +18,8 @@ from typing import Any
 
 from bson import Binary, Code, DBRef, Decimal128, ObjectId, Regex
 from bson.datetime_ms import DatetimeMS
+
+from integrity.declare import bson_type
 
 _PLAIN = frozenset({str, ObjectId, int})
 
@@ -40,7 +43,10 @@ def key(value: Any) -> Hashable:  # noqa: C901, PLR0911, PLR0912 - one branch a 
     if isinstance(value, list | tuple):
         return ("array", tuple(map(key, value)))
     if isinstance(value, dt.datetime):
-        return ("date", DatetimeMS(value)._value)  # noqa: SLF001 - the milliseconds that BSON stores
+        try:
+            return ("date", DatetimeMS(value)._value)  # noqa: SLF001 - the milliseconds that BSON stores
+        except OverflowError:  # offered, in the first or last hours of all years: it cannot be stored
+            return ("date", value)
     if isinstance(value, DatetimeMS):
         return ("date", int(value))
     if isinstance(value, uuid.UUID):
@@ -63,6 +69,14 @@ def key(value: Any) -> Hashable:  # noqa: C901, PLR0911, PLR0912 - one branch a 
 def equal(first: Any, second: Any) -> bool:
     """Whether MongoDB calls two values equal."""
     return key(first) == key(second)
+
+
+def token(value: Any) -> Hashable:
+    """Return a hashable that is equal for two values that are equal and of one type, where int and long are one."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    found = bson_type.alias(value)
+    return ("int" if found == "long" else found, key(value))
 
 
 def same(first: Any, second: Any) -> bool:

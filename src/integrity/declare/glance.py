@@ -42,7 +42,12 @@ def of_string(schema: Any, policy: Policy, markers: Iterable[Marker], config: An
     strict = {"strict": True} if stored else {}
     own = [
         core_schema.str_schema(
-            pattern=each, regex_engine="rust-regex", strip_whitespace=False, strict=True if stored else None
+            pattern=each,
+            regex_engine="rust-regex",
+            strip_whitespace=False,
+            to_lower=False,
+            to_upper=False,
+            strict=True if stored else None,
         )
         for each in _patterns(policy, frozenset(_allowed(markers, str)))
     ]

@@ -14,14 +14,15 @@ from typing import Any
 from bson import Decimal128, ObjectId
 from pydantic_core import core_schema
 
-from integrity.declare import bson_type, codec
+from integrity.declare import codec
 from integrity.declare.bson_type import INT_MAX, INT_MIN
 from integrity.declare.coercion import after, before, of_class
-from integrity.declare.equality import equal
+from integrity.declare.equality import token
 from integrity.declare.schema import Mode
 
 _STRICT = frozenset({"int", "str", "bool", "float", "uuid"})
 _BOUNDS = ("le", "lt", "ge", "gt")
+_MS, _LAST = dt.timedelta(milliseconds=1), dt.datetime.max  # noqa: DTZ901 - given the zone of what it is compared with
 
 
 class Leaf:
@@ -42,7 +43,7 @@ class Leaf:
         if kind == "decimal":
             return self._decimal(schema)
         if kind == "date":
-            return after(codec.encode, schema) if self.write else before(codec.stored_date, schema)
+            return after(codec.encode, _date(schema)) if self.write else before(codec.stored_date, schema)
         if kind in {"literal", "enum"}:
             return self._choice(schema)
         if kind == "is-instance":
@@ -65,15 +66,17 @@ class Leaf:
             function = codec.COERCIONS.get(schema["cls"])
             return schema if function is None else of_class(schema, function)
         if self.write:
-            return {"int": self._int, "bytes": self.bson}.get(kind, lambda _: None)(schema)
+            how = {"int": self._int, "bytes": self.bson, "date": _date, "enum": _enum}
+            return how.get(kind, lambda _: None)(schema)
         if lax:
-            return before(codec.stored_bytes, schema) if kind == "bytes" else None
+            how = {"bytes": _bytes, "date": _date, "enum": _enum}
+            return how.get(kind, lambda _: None)(schema)
         if kind in _STRICT or kind == "decimal":
             return {**schema, "strict": True}
         if kind in {"bytes", "date"}:
             return self.bson(schema)
         if kind in {"literal", "enum"}:
-            return before(_exactly(list(_values(schema))), schema)
+            return before(_exactly(list(_values(schema))), _enum(schema) if kind == "enum" else schema)
         return None
 
     def is_instance(self, schema: Any) -> Any:
@@ -95,6 +98,7 @@ class Leaf:
         if schema.get("now_op") is not None and schema.get("now_utc_offset") is None:
             made["now_utc_offset"] = 0
         if self.write:
+            _cut(made)
             return after(codec.encodable, before(codec.offered_datetime, made))
         made["strict"] = strict
         zone = schema.get("tz_constraint")
@@ -115,7 +119,30 @@ class Leaf:
             return _one_of(values)
         members = schema["type"] == "enum" or any(type(each) not in {str, int, bool, type(None)} for each in
                                                   schema["expected"])  # fmt: skip
+        if schema["type"] == "enum":
+            schema = _enum(schema)
         return after(codec.encode, schema) if members else schema
+
+
+def _bytes(schema: Any) -> Any:
+    return before(codec.stored_bytes, schema)
+
+
+def _date(schema: Any) -> Any:
+    """Return a schema that takes a day as it is stored, which a strict one does not."""
+    return before(codec.offered_date, schema)
+
+
+def _enum(schema: Any) -> Any:
+    """Return a schema that takes a member's value, as which it is stored; a strict one takes members only."""
+    if all(type(each.value) is str for each in schema["members"]):
+        return {**schema, "strict": False}
+    members = {token(codec.encode(each)): each for each in schema["members"]}
+
+    def member(value: Any) -> Any:
+        return value if isinstance(value, schema["cls"]) else members.get(token(value), value)
+
+    return before(member, schema)
 
 
 def _values(schema: Any) -> Iterable[Any]:
@@ -133,26 +160,32 @@ def _one_of(values: list[Any]) -> Any:
 
 
 def _exactly(values: list[Any]) -> Callable[[Any], Any]:
-    kinds = [(_kind(each), each) for each in values]
+    known = {token(each) for each in values}
     shown = ", ".join(map(repr, values))
 
     def check(value: Any) -> Any:
-        encoded = codec.encode(value)
-        kind = _kind(encoded)
-        if any(kind == each and equal(encoded, known) for each, known in kinds):
+        if token(codec.encode(value)) in known:
             return value
         raise codec.choice_error(f"must be one of {shown}")
 
     return check
 
 
-def _kind(value: Any) -> str:
-    found = bson_type.alias(value)
-    return "int" if found == "long" else found
-
-
 def _aware(bound: dt.datetime) -> dt.datetime:
     return bound if bound.tzinfo is not None else bound.replace(tzinfo=dt.UTC)
+
+
+def _cut(schema: Any) -> None:
+    """Move lower bounds to the millisecond, to which a stored date is cut: it is above them then too."""
+    for name, step in (("gt", _MS), ("ge", dt.timedelta())):
+        if (bound := schema.get(name)) is None:
+            continue
+        part = dt.timedelta(microseconds=bound.microsecond % 1000)
+        up = step or (_MS if part else step)
+        if bound - part <= _LAST.replace(tzinfo=bound.tzinfo) - up:
+            del schema[name]
+            least = bound - part + up
+            schema["ge"] = max(least, schema["ge"]) if "ge" in schema else least
 
 
 def _in_zone(seconds: int) -> Callable[[Any], Any]:

@@ -102,8 +102,19 @@ def _revision(entry: Entry) -> None:
 
 def _key(entry: Entry) -> None:
     # https://www.mongodb.com/docs/manual/core/document/#the-_id-field
-    types = entry.document.fields["_id"].node.types if "_id" in entry.document.fields else frozenset()
-    for kind in sorted(types & {"array", "regex"}):
+    field = entry.document.fields.get("_id")
+    if field is None:
+        stored = next((each.name for each in entry.document.fields.values() if each.attribute == "id"), "id")
+        raise DeclarationError(
+            f"{entry.name}.id is stored as {stored!r}, and a document's key is stored as '_id'; take its alias away, "
+            "or give the field another name."
+        )
+    if field.default is not None and field.default.get("default", ...) is None:
+        raise DeclarationError(
+            f"{entry.name}.{field.attribute} has the default None, which would be stored as the _id, of one document "
+            "only; declare id: ObjectId, which is generated where none is given, or take the default away."
+        )
+    for kind in sorted(field.node.types & {"array", "regex"}):
         raise DeclarationError(
             f"{entry.name}.id is declared as {bson_type.NAMES[kind]}, which MongoDB refuses as an _id; declare another "
             "type."

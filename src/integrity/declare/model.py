@@ -108,9 +108,20 @@ class Model(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        if cls.__integrity__.collection is not None:
+            _keep_id(cls)
         schema = handler(source)
         coerce(handler.resolve_ref_schema(schema), document=cls.__integrity__.collection is not None)
         return schema
+
+
+def _keep_id(cls: Any) -> None:
+    """Keep an alias generator from naming the ``id`` of a document, which is stored as ``_id``."""
+    field = cls.__pydantic_fields__.get("id")
+    generated = cls.model_config.get("alias_generator") is not None
+    if field is not None and generated and field.alias_priority != 2:  # noqa: PLR2004 - an alias of the user's
+        field.alias = field.validation_alias = field.serialization_alias = "_id"
+        field.alias_priority = 2
 
 
 def _collection(cls: type, name: object) -> str:

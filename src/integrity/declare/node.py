@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from integrity.declare import bson_type
 from integrity.declare.constraint import Allow, Forbid, Marker
-from integrity.declare.equality import equal
+from integrity.declare.equality import token
 from integrity.declare.policy import Policy
 
 M = TypeVar("M", bound=Marker)
@@ -136,7 +136,7 @@ class Node:
 
     def admits(self, value: Any) -> bool:
         """Whether the declaration names `value` itself (``Allow``, ``Literal``, an enum's member)."""
-        if self.literals and any(map(_same_kind(value), self.literals)):
+        if self.literals and token(value) in set(map(token, self.literals)):
             return True
         return any(each.admits(value) for each in self.markers if isinstance(each, Allow))
 
@@ -155,16 +155,6 @@ class Node:
                 return None  # it was not written for this type, which is a fault of its own
             return f"its Forbid(...) could not judge: {type(error).__name__}: {error}", str(error)
         return None if reason is None else (reason, "")
-
-
-def _same_kind(value: Any) -> Any:
-    kind = _kind(value)
-    return lambda each: _kind(each) == kind and equal(each, value)
-
-
-def _kind(value: Any) -> str:
-    found = bson_type.alias(value)
-    return "int" if found == "long" else found
 
 
 def union(options: list[Node]) -> Node:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from integrity.declare import codec
+from integrity.declare import codec, function
 from integrity.declare.coercion import Schema, after, before
 from integrity.declare.leaf import Leaf
 from integrity.declare.schema import coerces
@@ -65,11 +65,11 @@ class Opaque:
             return made
         made = {name: each if name in _OPAQUE else self._below(each) for name, each in schema.items()}
         if kind in {"model", "typed-dict", "dataclass"}:
-            config = dict(made.get("config") or {})
-            # Pydantic's default for a plain model is to drop unknown fields, which would lose data in silence.
-            if config.get("extra_fields_behavior") != "allow":
-                config["extra_fields_behavior"] = "forbid"
-            made |= {"config": config, "strict": False}
+            return _object(made)
+        if kind.startswith("function-"):
+            made["function"] = {**schema["function"], "function": function.refusing(schema["function"]["function"])}
+        elif kind == "tagged-union":
+            made["discriminator"] = function.telling(schema["discriminator"])
         elif kind == "union":
             made["choices"] = list(branches(made["choices"]))
         elif not (self.leaf.write or self.lax) and kind in {"list", "dict"}:
@@ -90,6 +90,17 @@ class Opaque:
         if isinstance(value.get("type"), str) and value["type"] not in {"no-info", "with-info"}:
             return self.schema(value)
         return {name: each if name in _OPAQUE else self._below(each) for name, each in value.items()}
+
+
+def _object(made: Any) -> Any:
+    config = dict(made.get("config") or {})
+    # Pydantic's default for a plain model is to drop unknown fields, which would lose data in silence.
+    if config.get("extra_fields_behavior") != "allow":
+        config["extra_fields_behavior"] = "forbid"
+    # A document has the names that are stored, whatever the model reads elsewhere.
+    config |= {"validate_by_alias": True, "loc_by_alias": True}
+    made |= {"config": config, "strict": False}
+    return function.made(made) if made.get("custom_init") or made.get("post_init") else made
 
 
 def branches(choices: Any) -> Iterator[tuple[Any, str]]:

@@ -278,13 +278,17 @@ class _Reader:
         return Node(objects=(self._object(schema["schema"], schema["cls"], schema.get("config") or {}),))
 
     def _dataclass(self, schema: Any) -> None:
-        if hasattr(schema["cls"], "__pydantic_fields__"):
-            return
+        knows_aliases = hasattr(schema["cls"], "__pydantic_fields__")
         fields = schema["schema"]
         while "fields" not in fields:
             fields = fields["schema"]
         for name, each in core.named_fields(fields["fields"]):
-            if each.get("serialization_alias") or each.get("validation_alias"):
+            if each.get("init") is False or each.get("init_only"):
+                raise DeclarationError(
+                    f"{schema['cls'].__name__}.{name}: a field with init=False, or an InitVar, is given or kept and "
+                    "not both, so that what is stored could not be read again; declare a plain field, or a model."
+                )
+            if not knows_aliases and (each.get("serialization_alias") or each.get("validation_alias")):
                 raise DeclarationError(
                     f"{schema['cls'].__name__}.{name}: an alias is only known to a dataclass of pydantic; "
                     "decorate it with pydantic.dataclasses.dataclass, or declare a model."

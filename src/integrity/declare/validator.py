@@ -21,7 +21,7 @@ from typing import Any
 from bson import Decimal128
 from pydantic_core import SchemaValidator, core_schema
 
-from integrity.declare import codec, glance
+from integrity.declare import codec, function, glance
 from integrity.declare.coercion import Schema, after, before, coerce
 from integrity.declare.constraint import Allow, Marker
 from integrity.declare.leaf import Leaf
@@ -116,7 +116,8 @@ class _Transform:
                 cls, config = schema["cls"], schema.get("config") or {}
             schema = schema["schema"]
         fields = {name: {**each, "schema": _bare(each["schema"])} for name, each in schema["fields"].items()}
-        body = self._typed_dict({**schema, "fields": fields}, cls, config, ())
+        # One field by itself is a typed dict, with the configuration of its model.
+        body = self._typed_dict({**schema, "fields": fields}, cls, config or schema.get("config") or {}, ())
         inner = body
         while "fields" not in inner:
             inner = inner["schema"]
@@ -149,7 +150,8 @@ class _Transform:
             return self._typed_dict(schema, None, schema.get("config") or {}, found)
         if kind == "tagged-union":
             choices = {tag: self.slot(each, found) for tag, each in schema["choices"].items()}
-            return _without(schema, "ref") | {"choices": choices}
+            tag = function.telling(schema["discriminator"])
+            return _without(schema, "ref") | {"choices": choices, "discriminator": tag}
         return self._leaf(schema, found)
 
     def _wrapping(self, schema: Any, found: _Markers) -> Any:
@@ -236,6 +238,8 @@ class _Transform:
             self._lengths(made, schema, found)
         elif self.policy is None:  # the walk says what is too long; pydantic looks at what is not
             return before(_beginning(len(made["items_schema"])), made)
+        if schema["type"] in {"set", "frozenset"} and (schema.get("items_schema") or {"type": "any"})["type"] == "any":
+            made = before(codec.decode, made)  # a Decimal128 has no hash
         # Only an array is read as a list, and pydantic takes more for a set or tuple than a list.
         return before(_array, made)
 
@@ -291,7 +295,8 @@ _DIGITS = frozenset({
 
 _KEPT_CONFIG = frozenset({
     "str_max_length", "str_min_length", "str_strip_whitespace", "str_to_lower", "str_to_upper", "allow_inf_nan",
-    "ser_json_bytes", "val_json_bytes", "regex_engine", "coerce_numbers_to_str", "strict",
+    "ser_json_bytes", "val_json_bytes", "regex_engine", "coerce_numbers_to_str", "strict", "val_temporal_unit",
+    "url_preserve_empty_path",
 })  # fmt: skip
 
 

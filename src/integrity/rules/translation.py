@@ -22,10 +22,11 @@ from integrity.rules.walk import Found, Path, Steps
 _BUILT_IN: frozenset[str] = frozenset(get_args(ErrorType))
 _OWN = frozenset({"value_error", "assertion_error"})
 _TYPES = frozenset({
-    codec.TYPE_ERROR, "is_instance_of", "is_subclass_of", "int_from_float", "string_unicode", "invalid_key",
-    "iteration_error", "mapping_type", "no_such_attribute", "literal_error", "enum",
+    codec.TYPE_ERROR, "union_tag_not_found", "is_instance_of", "is_subclass_of", "int_from_float", "string_unicode",
+    "invalid_key", "iteration_error", "mapping_type", "no_such_attribute", "literal_error", "enum",
     "date_from_datetime_parsing", "bytes_invalid_encoding", "int_parsing_size",
 })  # fmt: skip
+_OF_KEYS = frozenset({codec.TYPE_ERROR, "invalid_key"})
 _TAGS = frozenset({"union_tag_invalid", "union_tag_not_found"})
 _KEY = "[key]"
 
@@ -175,7 +176,7 @@ def _rule(error: ErrorDetails, spot: _Spot) -> Rule:
     kind, node = error["type"], spot.node
     if spot.key or kind in {codec.RANGE_ERROR, codec.CHOICE_ERROR}:
         return constraint_not_met.RULE
-    if kind in {"missing", "union_tag_not_found"}:
+    if kind == "missing" or (kind == "union_tag_not_found" and isinstance(spot.value, Mapping | type(None))):
         return missing_field.RULE
     if kind == "extra_forbidden":
         return unknown_field.RULE
@@ -197,9 +198,15 @@ def _fault(rule: Rule, error: ErrorDetails, spot: _Spot) -> Fault:
     if rule is unknown_field.RULE:
         return unknown_field.fault(str(path[-1]), spot.parent[0] if spot.parent else Object())
     if rule is not_a_number.RULE:
-        return not_a_number.fault(value, Policy()) or Fault("is not a finite number.", "Store a finite number.")
-    if rule is wrong_type.RULE and node is not None and node.types and error["type"] != codec.TYPE_ERROR:
+        # A text may name it: "inf", offered for a Decimal.
+        found = (
+            not_a_number.fault(value, Policy()) if bson_type.alias(value) in bson_type.NUMBERS | {"decimal"} else None
+        )
+        return found or not_a_number.named(value)
+    if rule is wrong_type.RULE and node is not None and node.types and error["type"] not in _OF_KEYS:
         return wrong_type.fault(value, node)
+    if error["type"] == "invalid_key":
+        return constraint_not_met.fault(value, "must have strings as keys")
     if rule is own_validator.RULE:
         reason = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         return own_validator.fault(value, reason, whole=not path)

@@ -83,7 +83,7 @@ def of_number(schema: Any, config: Mapping[str, Any]) -> Schema:
         ("le", "maximum", False),
         ("lt", "maximum", True),
     ):
-        bound = _bound(schema.get(name))
+        bound = _bound(schema.get(name), schema["type"])
         if bound is not None:
             limit: Schema = {keyword: bound}
             if exclusive:
@@ -98,10 +98,12 @@ def of_number(schema: Any, config: Mapping[str, Any]) -> Schema:
     return merged(found)
 
 
-def _bound(value: Any) -> Any:
+def _bound(value: Any, kind: str) -> Any:
     """Return a bound as BSON holds it exactly, or None."""
     if isinstance(value, bool) or value is None:
         return None
+    if isinstance(value, float) and kind == "decimal":
+        value = Decimal(str(value))  # as pydantic reads it: 0.1, and not the double that is a little more
     if isinstance(value, int):
         return value if INT_MIN <= value <= INT_MAX else None
     if isinstance(value, float):

@@ -223,6 +223,8 @@ def _types(node: Node) -> Schema:
     )
     if node.anything or not names:
         return {}
+    if "javascript" in names:
+        names.append("javascriptWithScope")
     return {"bsonType": names[0] if len(names) == 1 else names}
 
 

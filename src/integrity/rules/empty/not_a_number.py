@@ -45,6 +45,7 @@ from bson import Decimal128
 from integrity.declare.policy import Policy
 from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
+from integrity.violation import quote
 
 RULE = Rule("EMP005", "not-a-number", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
 
@@ -53,12 +54,17 @@ def fault(value: Any, policy: Policy) -> Fault | None:
     """Return what is wrong with `value`, or None."""
     if policy.allow_nan or isfinite(value):
         return None
-    shown = str(value)
-    return Fault(
-        f"is {shown}, which is not a number.",
-        'Leave it out or store null; Allow(float("nan")) where it means something.',
-        (shown,),
-    )
+    return _fault(str(value))
+
+
+def named(value: Any) -> Fault:
+    """Return what is wrong with a text that names no number, such as ``"inf"``."""
+    return _fault(quote(value))
+
+
+def _fault(shown: str) -> Fault:
+    hint = 'Leave it out or store null; Allow(float("nan")) where it means something.'
+    return Fault(f"is {shown}, which is not a number.", hint, (shown,))
 
 
 def isfinite(value: Any) -> bool:

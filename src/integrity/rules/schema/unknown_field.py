@@ -49,6 +49,6 @@ RESERVED = Fault("is the library's own, while a delete is under way.", "Give the
 
 def fault(name: str, parent: Object) -> Fault:
     """Return what is wrong with a field `name` that its object does not declare."""
-    close = difflib.get_close_matches(name, parent.fields, n=1)
+    close = difflib.get_close_matches(str(name), parent.fields, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else 'Declare it, or let unknown fields in with extra="allow".'
     return Fault("is not declared.", hint)
