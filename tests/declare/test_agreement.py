@@ -304,3 +304,27 @@ def test_a_marker_without_its_parentheses_is_told() -> None:
 
         class Bare(Model, collection="bare"):
             x: Annotated[str, Unique]
+
+
+class Once(Model, collection="once"):
+    id: int
+    many: Annotated[list[str], Allow([])]
+    inner: list[list[int]] = Field(default_factory=lambda: [[1]])
+    either: int | str = 1
+
+
+def test_what_can_be_read_only_once_is_not_judged_and_then_stored_as_nothing() -> None:
+    judge = Judge(Registry([Once]).entry(Once))
+    for given in ({"many": (each for each in ["a", "N/A"])}, {"many": iter(["a"]), "either": "x"}):
+        (violation,) = judge.offered({"_id": 1, **given}).violations
+        assert (violation.code, violation.path) == ("SCH001", "many")
+        assert (
+            "can be read only once, as a generator can. Hint: Give a list."
+            in f"{violation.message} Hint: {violation.hint}"
+        )
+    (violation,) = judge.offered({"_id": 1, "many": [], "inner": [[1], map(int, "1")]}).violations
+    assert (violation.path, violation.field) == ("inner.1", "inner[]")
+    # In a bulk, another document may have been what was refused.
+    several: list[dict[str, Any]] = [{"_id": 1, "many": iter(["a"])}, {"_id": 2, "many": [""]}]
+    assert judge.clean(several) is None
+    assert [bool(judge.offered(each).violations) for each in several] == [True, True]

@@ -12,7 +12,7 @@ import decimal
 import enum
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -108,6 +108,26 @@ def culprit(value: Any) -> tuple[str | int, ...]:
         except PydanticCustomError:
             return (name, *culprit(each))
     return ()
+
+
+def read_once(value: Any) -> tuple[str | int, ...] | None:
+    """Return the path, below `value`, of a value that can be read only once, such as a generator; None without one."""
+    cls: Any = type(value)
+    if cls in _ATOMS:
+        return None
+    inside: Any = ()
+    if isinstance(value, Mapping):
+        inside = value.items()
+    elif cls is list or cls is tuple:
+        inside = enumerate(value)
+    elif isinstance(value, BaseModel):
+        inside = value.__dict__.items()
+    elif isinstance(value, Iterator):
+        return ()
+    for name, each in inside:
+        if type(each) not in _ATOMS and (below := read_once(each)) is not None:
+            return (name, *below)
+    return None
 
 
 def plain(value: Any) -> Any:

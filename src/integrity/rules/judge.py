@@ -18,7 +18,7 @@ from integrity.declare.registry import Entry
 from integrity.declare.reserved import CONDEMNED
 from integrity.rules.quick import checker
 from integrity.rules.rule import At
-from integrity.rules.schema import unknown_field
+from integrity.rules.schema import unknown_field, wrong_type
 from integrity.rules.translation import faulty_fields, from_pydantic
 from integrity.rules.walk import Found, Walk, dotted, policy_fault
 from integrity.violation import Violation
@@ -64,11 +64,17 @@ class Judge:
         Args:
             document: A mapping, or an instance of the model (or of any model with these fields).
         """
+        # Before anything reads it: the second look would find it empty, and let that pass.
+        if (path := codec.read_once(document)) is not None:
+            given = codec.plain(document)
+            return Verdict(
+                given, self._violations(given, [(wrong_type.RULE, wrong_type.ONCE, path, tuple(map(_step, path)))])
+            )
         made = self.glance(document)
         if made is not None:
             return Verdict(made)
         # Models inside a dict: dicts are validated, not instances. What PyMongo read as a DBRef is an object.
-        given: Any = codec.plain(document)
+        given = codec.plain(document)
         if codec.holds_reference(given):
             given = codec.objects(given)
         try:
@@ -175,3 +181,7 @@ class Judge:
             rule.violation(At(entry.collection, document.get("_id"), dotted(path), shape.declared_path(field)), fault)
             for rule, fault, path, field in found
         )
+
+
+def _step(step: str | int) -> str:
+    return "[]" if isinstance(step, int) else step

@@ -47,6 +47,9 @@ from integrity.violation import quote
 
 RULE = Rule("SCH001", "wrong-type", __doc__, repair="safe", remedies=(remedy.CONVERT, remedy.COERCE, *remedy.EMPTIED))
 
+#: Of a value that is gone once it is read: what was judged would not be what is stored.
+ONCE = Fault("can be read only once, as a generator can.", "Give a list.")
+
 
 def fault(value: Any, node: Node) -> Fault:
     """Return what is wrong with a `value` whose type the node does not take."""
