@@ -112,9 +112,9 @@ class Columns:
         self._begin()
 
     def _begin(self) -> None:
-        self._process = os.getpid()
         self._free = list(range(COLUMNS))
         self._lock = threading.Lock()
+        self._process = os.getpid()  # last: another thread that sees it takes the lock, and that has to be the new one
 
     @contextmanager
     def one(self) -> Iterator[int]:
