@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from bson import Code, Decimal128, ObjectId
+from bson import Code, Decimal128, Int64, ObjectId
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -328,3 +328,22 @@ def test_what_can_be_read_only_once_is_not_judged_and_then_stored_as_nothing() -
     several: list[dict[str, Any]] = [{"_id": 1, "many": iter(["a"])}, {"_id": 2, "many": [""]}]
     assert judge.clean(several) is None
     assert [bool(judge.offered(each).violations) for each in several] == [True, True]
+
+
+class Number(Model, collection="numbers"):
+    id: int
+    first: float | int
+    many: list[float | int | str]
+    none: float | int | None = None
+
+
+def test_a_stored_long_is_no_float_where_both_are_declared() -> None:
+    entry = Registry([Number]).entry(Number)
+    long = 2**63 - 1
+    stored = {"_id": 1, "first": Int64(long), "many": [Int64(long), 1.5, "a"], "none": Int64(long)}
+    assert Judge(entry).stored(stored) == ()
+    offered = Judge(entry).offered(stored).document
+    read = entry.reader.validate_python(stored)
+    for found in ([offered["first"], *offered["many"], offered["none"]], [read.first, *read.many, read.none]):
+        assert found == [long, long, 1.5, "a", long]
+        assert [type(each) for each in found] == [int, int, float, str, int]

@@ -285,6 +285,11 @@ def to_object_id(value: Any) -> ObjectId:
     raise type_error("must be an ObjectId, or its 24 hexadecimal digits")
 
 
+def plain_integer(value: Any) -> Any:
+    """Return an int for a stored long."""
+    return int(value) if type(value) is Int64 else value
+
+
 def to_int64(value: Any) -> Int64:
     """Return an Int64, also for an int that fits."""
     if isinstance(value, int) and not isinstance(value, bool):

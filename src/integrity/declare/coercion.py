@@ -46,6 +46,16 @@ def after(function: Callable[[Any], Any], schema: Any) -> Schema:
     return dict(core_schema.no_info_after_validator_function(function, schema))
 
 
+def branch(schema: Any, kind: str) -> Any:
+    """Return a branch of a union: of a stored long, which is read as a class of its own, a float's would be the nearer.
+
+    Args:
+        schema: The branch.
+        kind: What it is in pydantic's own schema.
+    """
+    return before(codec.plain_integer, schema) if kind == "int" else schema
+
+
 def of_class(schema: Any, function: Callable[[Any], Any]) -> Schema:
     """Return a coercion before an is-instance schema; the class is kept for `shape.read`."""
     made = before(function, core_schema.is_instance_schema(schema["cls"]))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from integrity.declare import codec, function
-from integrity.declare.coercion import Schema, after, before
+from integrity.declare.coercion import Schema, after, before, branch
 from integrity.declare.leaf import Leaf
 from integrity.declare.schema import coerces
 
@@ -71,7 +71,7 @@ class Opaque:
         elif kind == "tagged-union":
             made["discriminator"] = function.telling(schema["discriminator"])
         elif kind == "union":
-            made["choices"] = list(branches(made["choices"]))
+            made["choices"] = [(branch(each, each["type"]), label) for each, label in branches(made["choices"])]
         elif not (self.leaf.write or self.lax) and kind in {"list", "dict"}:
             made["strict"] = True
         elif kind in {"set", "frozenset", "tuple"}:

@@ -22,7 +22,7 @@ from bson import Decimal128
 from pydantic_core import SchemaValidator, core_schema
 
 from integrity.declare import codec, function, glance
-from integrity.declare.coercion import Schema, after, before, coerce
+from integrity.declare.coercion import Schema, after, before, branch, coerce
 from integrity.declare.constraint import Allow, Marker
 from integrity.declare.leaf import Leaf
 from integrity.declare.opaque import Opaque, branches
@@ -164,7 +164,9 @@ class _Transform:
         if kind == "chain":
             return self.slot(schema["steps"][0], found)
         if kind == "union":
-            choices = [(self.slot(each, found), label) for each, label in branches(schema["choices"])]
+            choices = [
+                (branch(self.slot(each, found), each["type"]), label) for each, label in branches(schema["choices"])
+            ]
             return _without(schema, "ref") | {"choices": choices}
         if kind == "default":
             if not self.write:
