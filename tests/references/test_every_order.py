@@ -118,7 +118,7 @@ MORE: dict[str, tuple[dict[str, Any], Operation, Operation]] = {
 
 #: How many runs of each scene the tests make, and of how many crashes they try one. `benchmarks/torture_orders.py`
 #: makes all of them; what is left out here is said in the line that each test prints.
-RUNS, PART = 32, 6
+RUNS, PART = 45, 8
 PORTIONS = "bulk insert in portions, delete_many"
 
 
@@ -164,10 +164,10 @@ def test_batches_leave_no_orphan_either(client: MongoClient[dict[str, Any]], dat
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_order_of_one_scene(client: MongoClient[dict[str, Any]], database_name: str) -> None:
-    """All of its orders, whose number does not depend on the machine, and one crash of ten."""
-    found = tried(client, database_name, "re-parent, delete", "pinned", part=10)
+    """All of its orders, whose number does not depend on the machine, and one crash of four."""
+    found = tried(client, database_name, "re-parent, delete", "pinned", part=4)
     assert (found.schedules, found.states) == (7838, 331)
-    assert found.crashes > 30
+    assert found.crashes > 100
 
 
 def tried(
