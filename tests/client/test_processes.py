@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -148,6 +149,21 @@ def test_a_child_that_was_forked_while_a_thread_took_a_pin_column_takes_one_of_i
                 return column
 
         assert in_child(child) in range(COLUMNS)
+
+
+def test_a_forked_child_counts_as_begun_when_its_new_lock_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread of the child that sees that it has begun takes the lock: the old one may be held for ever."""
+    columns, seen, make = Columns(), [], threading.Lock
+    columns._process = -1
+
+    def lock() -> Any:
+        seen.append(columns._process)
+        return make()
+
+    monkeypatch.setattr(threading, "Lock", lock)
+    with columns.one():
+        assert seen == [-1]
+    assert columns._process == os.getpid()
 
 
 @pytest.mark.filterwarnings("ignore:MongoClient opened before fork:UserWarning")  # the driver's, and it is right

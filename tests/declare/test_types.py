@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue, RootModel
 from typing_extensions import TypeAliasType, TypedDict
 
-from integrity.declare import codec
+from integrity.declare import convert
 from integrity.declare.model import Model
 from integrity.errors import DeclarationError
 from integrity.store.codecs import CODEC
@@ -352,15 +352,15 @@ def test_a_decimal_is_stored_as_pymongo_stores_it(value: Decimal) -> None:
         expected = Decimal128(value)
     except (decimal.DecimalException, ValueError):
         with pytest.raises(Exception, match="must fit Decimal128"):
-            codec.to_decimal128(value)
+            convert.to_decimal128(value)
         return
-    assert codec.to_decimal128(value).bid == expected.bid
-    assert codec.is_finite(expected) is expected.to_decimal().is_finite()
-    assert codec.from_decimal128(expected).compare_total(expected.to_decimal()) == 0
+    assert convert.to_decimal128(value).bid == expected.bid
+    assert convert.is_finite(expected) is expected.to_decimal().is_finite()
+    assert convert.from_decimal128(expected).compare_total(expected.to_decimal()) == 0
 
 
 @given(st.binary(min_size=16, max_size=16))
 def test_any_decimal128_is_read_as_pymongo_reads_it(bid: bytes) -> None:
     value = Decimal128.from_bid(bid)
-    assert codec.from_decimal128(value).compare_total(value.to_decimal()) == 0
-    assert codec.is_finite(value) is value.to_decimal().is_finite()
+    assert convert.from_decimal128(value).compare_total(value.to_decimal()) == 0
+    assert convert.is_finite(value) is value.to_decimal().is_finite()

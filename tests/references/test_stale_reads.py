@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient, MongoClient
@@ -12,22 +12,13 @@ from pymongo.write_concern import WriteConcern
 
 import integrity
 import integrity.aio
-from integrity import DanglingReference, DuplicateValue, Model, Ref, RestrictedDelete, Unique
+from integrity import DanglingReference, DuplicateValue, RestrictedDelete
 from integrity.embedded import Mongod
+from tests.references.cities import City, Shop
 
 Client = MongoClient[dict[str, Any]]
 
 READS = frozenset({"aggregate", "count", "distinct", "find", "listIndexes"})
-
-
-class City(Model, collection="cities"):
-    id: int
-    code: Annotated[str | None, Unique()] = None
-
-
-class Shop(Model, collection="shops"):
-    id: int
-    city: Annotated[int, Ref(City)]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -10,22 +10,13 @@ from pymongo.errors import WriteConcernError, WTimeoutError
 from pymongo.write_concern import WriteConcern
 
 import integrity
-from integrity import DuplicateValue, Model, Ref, Unique
+from integrity import DuplicateValue
 from integrity.embedded import Mongod
 from integrity.store.blocking import BlockingStore
 from integrity.writes.transaction import majority
+from tests.references.cities import City, Shop
 
 Client = MongoClient[dict[str, Any]]
-
-
-class City(Model, collection="cities"):
-    id: int
-    code: Annotated[str | None, Unique()] = None
-
-
-class Shop(Model, collection="shops"):
-    id: int
-    city: Annotated[int, Ref(City)]
 
 
 def test_what_the_library_keeps_needs_no_more_than_a_majority(uri: str, client: Client, database_name: str) -> None:

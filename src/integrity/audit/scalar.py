@@ -18,7 +18,7 @@ from bson import Binary, Decimal128, Regex
 from pydantic_core import PydanticCustomError
 
 from integrity.audit import text
-from integrity.declare import codec
+from integrity.declare import convert
 from integrity.declare.bson_type import INT_MAX, INT_MIN, INTEGERS
 from integrity.declare.constraint import Allow, Forbid
 from integrity.declare.shape import coerces
@@ -198,7 +198,7 @@ def _number(slot: Slot, schema: Any) -> Tests:
 def _bound(bound: Any, kind: str) -> Any:
     if kind == "decimal":
         try:
-            return codec.to_decimal128(bound if isinstance(bound, Decimal) else Decimal(str(bound)))
+            return convert.to_decimal128(bound if isinstance(bound, Decimal) else Decimal(str(bound)))
         except PydanticCustomError:
             raise Undecided from None
     if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):

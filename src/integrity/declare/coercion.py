@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pydantic_core import core_schema
 
-from integrity.declare import codec
+from integrity.declare import convert
 from integrity.declare.schema import coerces, has_default
 
 Schema = dict[str, Any]
@@ -53,7 +53,7 @@ def branch(schema: Any, kind: str) -> Any:
         schema: The branch.
         kind: What it is in pydantic's own schema.
     """
-    return before(codec.plain_integer, schema) if kind == "int" else schema
+    return before(convert.plain_integer, schema) if kind == "int" else schema
 
 
 def of_class(schema: Any, function: Callable[[Any], Any]) -> Schema:
@@ -70,8 +70,8 @@ def _is_object_id(schema: Any) -> bool:
 
 def _coerced(schema: Any) -> Any:
     kind = schema["type"]
-    if kind == "is-instance" and schema["cls"] in codec.COERCIONS:
-        return of_class(schema, codec.COERCIONS[schema["cls"]])
+    if kind == "is-instance" and schema["cls"] in convert.COERCIONS:
+        return of_class(schema, convert.COERCIONS[schema["cls"]])
     if kind in _OTHERS or coerces(schema):
         return schema
     changed = dict(schema)

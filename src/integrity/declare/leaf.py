@@ -14,7 +14,7 @@ from typing import Any
 from bson import Decimal128, ObjectId
 from pydantic_core import core_schema
 
-from integrity.declare import codec
+from integrity.declare import codec, convert
 from integrity.declare.bson_type import INT_MAX, INT_MIN
 from integrity.declare.coercion import after, before, of_class
 from integrity.declare.equality import token
@@ -39,11 +39,11 @@ class Leaf:
         if kind == "datetime":
             return self._datetime(schema)
         if kind == "bytes":
-            return before(codec.offered_bytes if self.write else codec.stored_bytes, schema)
+            return before(convert.offered_bytes if self.write else convert.stored_bytes, schema)
         if kind == "decimal":
             return self._decimal(schema)
         if kind == "date":
-            return after(codec.encode, _date(schema)) if self.write else before(codec.stored_date, schema)
+            return after(codec.encode, _date(schema)) if self.write else before(convert.stored_date, schema)
         if kind in {"literal", "enum"}:
             return self._choice(schema)
         if kind == "is-instance":
@@ -63,7 +63,7 @@ class Leaf:
         if kind == "datetime":
             return self._datetime(schema, strict=not lax)
         if kind == "is-instance":
-            function = codec.COERCIONS.get(schema["cls"])
+            function = convert.COERCIONS.get(schema["cls"])
             return schema if function is None else of_class(schema, function)
         if self.write:
             how = {"int": self._int, "bytes": self.bson, "date": _date, "enum": _enum}
@@ -81,7 +81,7 @@ class Leaf:
 
     def is_instance(self, schema: Any) -> Any:
         """Return the schema of one of BSON's own classes."""
-        function = codec.COERCIONS.get(schema["cls"])
+        function = convert.COERCIONS.get(schema["cls"])
         # PyMongo decodes what is stored into these two classes and no other; text is a coercion of writes.
         exact = not self.write and schema["cls"] in {ObjectId, Decimal128}
         return schema if function is None or exact else of_class(schema, function)
@@ -99,19 +99,19 @@ class Leaf:
             made["now_utc_offset"] = 0
         if self.write:
             _cut(made)
-            return after(codec.encodable, before(codec.offered_datetime, made))
+            return after(convert.encodable, before(convert.offered_datetime, made))
         made["strict"] = strict
         zone = schema.get("tz_constraint")
         if zone == "naive" and not strict:  # read with tz_aware=True
-            return before(codec.naive_datetime, made)
+            return before(convert.naive_datetime, made)
         if zone is None or zone == "naive":
             return made
-        return before(codec.stored_datetime if zone == "aware" else _in_zone(zone), made)
+        return before(convert.stored_datetime if zone == "aware" else _in_zone(zone), made)
 
     def _decimal(self, schema: Any) -> Any:
         if self.write:
-            return after(codec.to_decimal128, before(codec.decode, schema))
-        return before(codec.stored_decimal, {**schema, "strict": False})
+            return after(convert.to_decimal128, before(codec.decode, schema))
+        return before(convert.stored_decimal, {**schema, "strict": False})
 
     def _choice(self, schema: Any) -> Any:
         values = list(_values(schema))
@@ -125,12 +125,12 @@ class Leaf:
 
 
 def _bytes(schema: Any) -> Any:
-    return before(codec.stored_bytes, schema)
+    return before(convert.stored_bytes, schema)
 
 
 def _date(schema: Any) -> Any:
     """Return a schema that takes a day as it is stored, which a strict one does not."""
-    return before(codec.offered_date, schema)
+    return before(convert.offered_date, schema)
 
 
 def _enum(schema: Any) -> Any:
@@ -166,7 +166,7 @@ def _exactly(values: list[Any]) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if token(codec.encode(value)) in known:
             return value
-        raise codec.choice_error(f"must be one of {shown}")
+        raise convert.choice_error(f"must be one of {shown}")
 
     return check
 
@@ -190,4 +190,4 @@ def _cut(schema: Any) -> None:
 
 def _in_zone(seconds: int) -> Callable[[Any], Any]:
     zone = dt.timezone(dt.timedelta(seconds=seconds))
-    return lambda value: codec.stored_datetime(value).astimezone(zone)
+    return lambda value: convert.stored_datetime(value).astimezone(zone)

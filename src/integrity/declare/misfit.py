@@ -9,7 +9,7 @@ from typing import Any
 from bson import Decimal128
 from pydantic_core import PydanticCustomError
 
-from integrity.declare import bson_type, codec
+from integrity.declare import bson_type, codec, convert
 from integrity.declare.constraint import Allow, CopyOf, Revision, Unique
 from integrity.declare.entry import Entry
 from integrity.declare.policy import Policy, visible
@@ -184,6 +184,6 @@ def _refusal(value: Any, node: Node, policy: Policy) -> str | None:
             return "a placeholder"
         return None if policy.allow_white_space or visible(value) else "a string without a visible character"
     if isinstance(value, float | Decimal128) and node.finite and not policy.allow_nan:
-        finite = codec.is_finite(value) if isinstance(value, Decimal128) else math.isfinite(value)
+        finite = convert.is_finite(value) if isinstance(value, Decimal128) else math.isfinite(value)
         return None if finite else "not a number"
     return None

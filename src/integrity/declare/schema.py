@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from pydantic.types import EncodedBytes, EncodedStr
 
-from integrity.declare import codec
+from integrity.declare import convert
 from integrity.declare.constraint import METADATA_KEY, Marker
 
 Mode = Literal["write", "stored"]
 
-_COERCIONS = frozenset(codec.COERCIONS.values())
+_COERCIONS = frozenset(convert.COERCIONS.values())
 
 _PLAIN = frozenset({
     "any", "none", "literal", "str", "bool", "float", "uuid", "int", "bytes", "datetime", "decimal", "date", "enum",

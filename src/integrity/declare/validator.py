@@ -21,7 +21,7 @@ from typing import Any
 from bson import Decimal128
 from pydantic_core import SchemaValidator, core_schema
 
-from integrity.declare import codec, function, glance
+from integrity.declare import codec, convert, function, glance
 from integrity.declare.coercion import Schema, after, before, branch, coerce
 from integrity.declare.constraint import Allow, Marker
 from integrity.declare.leaf import Leaf
@@ -316,13 +316,13 @@ def _bare(schema: Any) -> Any:
 def _keys(value: dict[str, Any]) -> dict[str, Any]:
     for name in value:
         if "\x00" in name:
-            raise codec.range_error("must have keys without NUL")
+            raise convert.range_error("must have keys without NUL")
     return value
 
 
 def _array(value: Any) -> Any:
     if type(value) is not list:
-        raise codec.type_error("must be an array")
+        raise convert.type_error("must be an array")
     return value
 
 
@@ -331,12 +331,12 @@ def _beginning(length: int) -> Callable[[Any], Any]:
 
 
 def _finite(value: Decimal128) -> Decimal128:
-    if not codec.is_finite(value):
-        raise codec.range_error("must be a finite number")
+    if not convert.is_finite(value):
+        raise convert.range_error("must be a finite number")
     return value
 
 
 def _not_empty(value: dict[str, Any]) -> dict[str, Any]:
     if not value:
-        raise codec.range_error("must not be empty")
+        raise convert.range_error("must not be empty")
     return value

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic_core import ErrorDetails, ValidationError
 from pydantic_core.core_schema import ErrorType
 
-from integrity.declare import bson_type, codec
+from integrity.declare import bson_type, codec, convert
 from integrity.declare.opaque import BRANCH
 from integrity.declare.policy import Policy
 from integrity.declare.shape import Node, Object
@@ -22,11 +22,11 @@ from integrity.rules.walk import Found, Path, Steps
 _BUILT_IN: frozenset[str] = frozenset(get_args(ErrorType))
 _OWN = frozenset({"value_error", "assertion_error"})
 _TYPES = frozenset({
-    codec.TYPE_ERROR, "union_tag_not_found", "is_instance_of", "is_subclass_of", "int_from_float", "string_unicode",
+    convert.TYPE_ERROR, "union_tag_not_found", "is_instance_of", "is_subclass_of", "int_from_float", "string_unicode",
     "invalid_key", "iteration_error", "mapping_type", "no_such_attribute", "literal_error", "enum",
     "date_from_datetime_parsing", "bytes_invalid_encoding", "int_parsing_size",
 })  # fmt: skip
-_OF_KEYS = frozenset({codec.TYPE_ERROR, "invalid_key"})
+_OF_KEYS = frozenset({convert.TYPE_ERROR, "invalid_key"})
 _TAGS = frozenset({"union_tag_invalid", "union_tag_not_found"})
 _KEY = "[key]"
 
@@ -157,7 +157,7 @@ def _spot(error: ErrorDetails, document: Mapping[str, Any], root: Object) -> _Sp
         path.append(name)
         field.append(name)
         node, value = None, value.get(name)
-    elif error["type"] in {codec.TYPE_ERROR, codec.RANGE_ERROR}:
+    elif error["type"] in {convert.TYPE_ERROR, convert.RANGE_ERROR}:
         for below in codec.culprit(value):
             value = codec.plain(value)[below]
             path.append(below)
@@ -174,7 +174,7 @@ def _tagged(declared: Object, label: str | int) -> bool:
 
 def _rule(error: ErrorDetails, spot: _Spot) -> Rule:
     kind, node = error["type"], spot.node
-    if spot.key or kind in {codec.RANGE_ERROR, codec.CHOICE_ERROR}:
+    if spot.key or kind in {convert.RANGE_ERROR, convert.CHOICE_ERROR}:
         return constraint_not_met.RULE
     if kind == "missing" or (kind == "union_tag_not_found" and isinstance(spot.value, Mapping | type(None))):
         return missing_field.RULE

@@ -16,7 +16,7 @@ from bson import Binary, Decimal128
 from bson.binary import UUID_SUBTYPE
 from pydantic_core import PydanticCustomError
 
-from integrity.declare import codec
+from integrity.declare import codec, convert
 from integrity.declare.bson_type import INT_MAX, INT_MIN
 from integrity.declare.equality import key
 from integrity.server.pattern import Dialect, Translated, translate
@@ -110,7 +110,7 @@ def _bound(value: Any, kind: str) -> Any:
         return None if math.isnan(value) else value
     if isinstance(value, Decimal):
         try:
-            return codec.to_decimal128(value) if value.is_finite() else None
+            return convert.to_decimal128(value) if value.is_finite() else None
         except PydanticCustomError:
             return None
     return value if isinstance(value, Decimal128) else None
