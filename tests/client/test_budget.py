@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrity.cli.pool import pool
+from integrity.cli import integrity
 from integrity.client.budget import MONITORS, SHARE, Deployment, largest, most_processes, plan
 
 deployments = st.builds(
@@ -73,7 +73,7 @@ def test_by_littles_law_what_is_under_way_is_the_rate_times_the_duration() -> No
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(pool, ["plan", *arguments], standalone_mode=False)
+    result = CliRunner().invoke(integrity, ["pool", "plan", *arguments], standalone_mode=False)
     if result.exception is not None:
         raise result.exception
     return int(result.return_value), result.output
@@ -120,8 +120,8 @@ def test_littles_law_needs_both_of_its_numbers() -> None:
 
 def test_watch_shows_the_connections_by_application_and_the_pool_of_a_load(uri: str) -> None:
     result = CliRunner().invoke(
-        pool,
-        ["watch", "--uri", uri, "--count", "3", "--interval", "0.2", "--load", "3"],
+        integrity,
+        ["pool", "watch", "--uri", uri, "--count", "3", "--interval", "0.2", "--load", "3"],
         standalone_mode=False,
     )
     assert result.exception is None
