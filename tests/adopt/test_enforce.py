@@ -101,6 +101,27 @@ def test_at_moderate_new_faults_are_refused_and_old_ones_can_be_updated(database
         database.customers.insert_one({"_id": 20, "email": "a@b"})
 
 
+def test_where_the_server_cannot_refuse_new_duplicates_only_it_is_said(
+    client: MongoClient[dict[str, Any]], database: Raw
+) -> None:
+    """MongoDB before 6.0 knows no ``prepareUnique``; duplicates that came after the look leave the index as it was."""
+    enforced(database, EMAIL.name, to=Stage.WARN)
+    refuse = {"configureFailPoint": "failCommand", "data": {"failCommands": ["collMod"], "errorCode": 72}}
+    client.admin.command({**refuse, "mode": "alwaysOn"})
+    try:
+        advance = enforced(database, EMAIL.name, to=Stage.MODERATE)[EMAIL.name]
+        assert "before MongoDB 6.0" in advance.reason
+        assert (advance.after, stages(database)[EMAIL.name]) == (Stage.WARN, "warn")
+        assert enforced(database, EMAIL.name, to=Stage.WARN)[EMAIL.name].reason == ""
+        database.customers.delete_one({"_id": 2})
+        client.admin.command({**refuse, "mode": {"times": 1}})
+        assert enforced(database, EMAIL.name)[EMAIL.name].after is Stage.ENFORCED
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    with pytest.raises(DuplicateKeyError):
+        database.customers.insert_one({"_id": 20, "email": "a@b"})
+
+
 def test_a_stage_that_is_recorded_and_not_there_is_made(database: Raw) -> None:
     """A process without the rights, or somebody by hand, has left a difference: "enforced" is said of what is so."""
     repaired(database)

@@ -315,6 +315,24 @@ def test_a_server_that_converts_no_index_builds_it_again(client: MongoClient[dic
     assert differences(database) == []
 
 
+def test_an_index_that_cannot_be_built_again_stays_as_it_was(
+    client: MongoClient[dict[str, Any]], database: Raw
+) -> None:
+    applied(database)
+    _not_unique(database)
+    database.customers.insert_many([{"_id": 1, "email": "a@b"}, {"_id": 2, "email": "a@b"}])
+    client.admin.command(
+        {
+            "configureFailPoint": "failCommand",
+            "mode": {"times": 1},
+            "data": {"failCommands": ["collMod"], "errorCode": 40415},
+        }
+    )
+    made = applied(database)
+    assert "equal email" in made.blocked[0][1]
+    assert "unique" not in database.customers.index_information()["integrity_unique_email"]
+
+
 def test_what_is_applied_lasts_on_a_server_without_transactions(standalone: Mongod, database_name: str) -> None:
     with MongoClient[dict[str, Any]](standalone.uri) as client:
         applied(client[database_name])

@@ -136,11 +136,14 @@ class _Enforcing:
 
     async def _enforce(self, constraints: Sequence[Constraint]) -> None:
         clean = await self._clean(constraints)
+        # The server itself looks for duplicates when an index becomes unique, and takes no new ones meanwhile.
+        await self._raise([each for each in clean if each.kind == "unique"], Stage.ENFORCED)
+        clean = [each for each in clean if each.kind != "unique"]
         # New faults are refused before the last look for old ones: one that came in after the look would stay.
         await self._raise(clean, Stage.MODERATE)
         clean = [each for each in clean if not self.advances[each].held]
         looked_at = await self._clean([each for each in clean if each.kind == "schema"])
-        # The server itself looks for duplicates when an index becomes unique; references and copies are the guard's.
+        # References and copies are the guard's.
         await self._raise([each for each in clean if each.kind != "schema" or each in looked_at], Stage.ENFORCED)
 
     async def _clean(self, constraints: Sequence[Constraint]) -> list[Constraint]:
@@ -196,4 +199,6 @@ class _Enforcing:
         advance = self.advances[constraint]
         previous = Stage.MODERATE if advance.after is Stage.ENFORCED else advance.before
         await state.record(self.store, [constraint], previous, staged=True)
-        self.advances[constraint] = replace(advance, after=previous, reason=reason)
+        self.advances[constraint] = replace(advance, after=previous, reason=advance.reason or reason)
+        if advance.after is Stage.ENFORCED:
+            await self._follow([constraint])  # the server may refuse that too

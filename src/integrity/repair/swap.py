@@ -302,7 +302,8 @@ def as_it_is(data: bytes) -> Document:
 
     MongoDB calls 5 and 5.0 equal; the size tells most of such changes too.
     """
-    same = {"$eq": ["$$ROOT", {"$literal": raw_document(data)}]}
+    # In arrays: MongoDB 4.4 takes a bare $$ROOT for a field's path, and fails to make a query of it.
+    same = {"$eq": [["$$ROOT"], [{"$literal": raw_document(data)}]]}
     return {"$expr": {"$and": [{"$eq": [{"$bsonSize": "$$ROOT"}, len(data)]}, same]}}
 
 

@@ -25,8 +25,8 @@ _INDEX_NOT_FOUND = 27
 _NAMESPACE_NOT_FOUND = 26
 _NAMESPACE_EXISTS = 48
 _CANNOT_CONVERT = 359
-#: How servers before 6.0 answer to ``prepareUnique``.
-_UNKNOWN_OPTION = frozenset({2, 72, 40415})
+#: How servers before 6.0 answer to ``prepareUnique``, of an index that is there and of a new one.
+_UNKNOWN_OPTION = frozenset({2, 72, 197, 40415})
 _DUPLICATE_KEY = 11000
 _CONFLICTING_OPTIONS, _CONFLICTING_KEYS = 85, 86
 #: Another process changes the same thing at this moment: lock busy, conflicting operation, an index being built, a
@@ -92,26 +92,39 @@ async def _index(store: Store, step: Step, index: Index, collection: Collection 
         else:
             if step.act == "rebuild index":
                 await _drop(store, index.collection, index.name)
-            command = {"createIndexes": index.collection, "indexes": [index.specification(step.stage)]}
-            await _patiently(store, lambda: store.command(command))
+            await _build(store, index, step.stage)
     except OperationFailure as error:
+        if step.stage is Stage.MODERATE and error.code in _UNKNOWN_OPTION:
+            return (
+                "a server before MongoDB 6.0 has no index that refuses new duplicates while old ones stay; "
+                f"where there are none: `integrity enforce --to enforced '{index.constraint}'`."
+            )
         return _refused(error, index, collection)
     return None
 
 
 async def _make_unique(store: Store, index: Index, stage: Stage) -> None:
-    if stage is Stage.WARN:
-        await _modify(store, index, prepareUnique=False)
-        return
     try:
-        await _converted(store, index, stage)
+        if stage is Stage.WARN:
+            await _modify(store, index, prepareUnique=False)
+        else:
+            await _converted(store, index, stage)
     except OperationFailure as error:
-        if error.code not in _UNKNOWN_OPTION or stage is not Stage.ENFORCED:
+        # MongoDB before 6.0 converts no index: it is built again. Nor does it refuse new duplicates only.
+        if error.code not in _UNKNOWN_OPTION or stage is Stage.MODERATE:
             raise
-        # MongoDB before 6.0 converts no index: it is built again.
-        await _drop(store, index.collection, index.name)
-        command = {"createIndexes": index.collection, "indexes": [index.specification(stage)]}
-        await _patiently(store, lambda: store.command(command))
+        if stage is Stage.ENFORCED:
+            await _drop(store, index.collection, index.name)
+            try:
+                await _build(store, index, stage)
+            except OperationFailure:
+                await _build(store, index, Stage.WARN)  # as it was: queries may need it
+                raise
+
+
+async def _build(store: Store, index: Index, stage: Stage) -> None:
+    command = {"createIndexes": index.collection, "indexes": [index.specification(stage)]}
+    await _patiently(store, lambda: store.command(command))
 
 
 async def _converted(store: Store, index: Index, stage: Stage) -> None:
