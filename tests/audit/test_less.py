@@ -9,18 +9,21 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
 
-from integrity.audit import Options, State, audit
+from integrity.audit import Options, State, audit, changes
 from integrity.audit.estimate import Estimate, estimate
 from integrity.audit.marks import since_last, standing
 from integrity.audit.since import SinceLast, parsed, since_time
 from integrity.declare.constraint import CopyOf, Ref, Unique
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
+from integrity.embedded import Mongod
 from integrity.errors import AuditError
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from tests.audit.conftest import Audit, audited
+from tests.lagging import alone
 
 Raw = Database[dict[str, Any]]
 
@@ -229,6 +232,28 @@ def test_a_collection_that_was_dropped_needs_a_whole_audit(database: Raw) -> Non
     database.readers.drop()
     with pytest.raises(AuditError, match=r"a drop of readers.*run a whole audit"):
         run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
+
+
+def test_what_a_majority_has_not_yet_is_waited_for(
+    replica: Mongod, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first write after the mark, while no other member hears of it: the stream does not show it, and is behind."""
+    with MongoClient[dict[str, Any]](replica.uri, w=3) as client:
+        database = client[database_name]
+        try:
+            database.readers.insert_one({"_id": 1})
+            mark = run(standing(BlockingStore(database), Options()))
+            with alone(client):
+                database.readers.with_options(write_concern=WriteConcern(1)).insert_one({"_id": 2})
+                monkeypatch.setattr(changes, "_LAG_MS", 300)
+                with pytest.raises(AuditError, match="Run a whole audit"):
+                    run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
+            monkeypatch.undo()
+            found = run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
+            assert isinstance(found, SinceLast)
+            assert found.written == {"readers": (2,)}
+        finally:
+            client.drop_database(database_name)
 
 
 def test_a_mark_of_another_database_is_refused(database: Raw) -> None:

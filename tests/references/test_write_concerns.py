@@ -1,7 +1,5 @@
 """The application's write concern: what is the library's own is confirmed by a majority, whatever it says."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from integrity import DuplicateValue
 from integrity.embedded import Mongod
 from integrity.store.blocking import BlockingStore
 from integrity.writes.transaction import majority
+from tests.lagging import alone
 from tests.references.cities import City, Shop
 
 Client = MongoClient[dict[str, Any]]
@@ -31,18 +30,6 @@ def test_what_the_library_keeps_needs_no_more_than_a_majority(uri: str, client: 
         assert db[Shop].insert_one({"id": 1, "city": 1}).acknowledged
         client[database_name]["shops"].delete_many({})
         assert db[City].delete_one({"_id": 1}).deleted_count == 1
-
-
-@contextmanager
-def alone(client: Client) -> Iterator[None]:
-    """Keep both secondaries from hearing of what is written."""
-    with ExitStack() as stack:
-        for address in client.secondaries:
-            member = stack.enter_context(Client(address[0], address[1], directConnection=True))
-            stop = {"configureFailPoint": "rsSyncApplyStop"}
-            member.admin.command({**stop, "mode": "alwaysOn"})
-            stack.callback(member.admin.command, {**stop, "mode": "off"})
-        yield
 
 
 @pytest.mark.parametrize("mode", ["pinned", "optimistic"])

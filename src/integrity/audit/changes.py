@@ -31,6 +31,8 @@ from integrity.store.port import Document, Store
 _RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 _BATCH = 1000
 _WAIT_MS = 500
+#: How long a majority may take to have what one member has.
+_LAG_MS = 30_000
 _WRITTEN = frozenset({"insert", "update", "replace"})
 #: A token's first byte says "timestamp" in the order of an index's keys; eight bytes of it follow.
 _TIME = re.compile("82([0-9A-Fa-f]{8})([0-9A-Fa-f]{8})")
@@ -68,6 +70,7 @@ async def since(store: Store, earlier: Document, collections: Iterable[str]) -> 
         # A new stream begins one tick beyond the last operation: that one is as far as there is anything to read. An
         # idle server would come to the next tick with its next no-op, ten seconds later.
         now = _before(_time(await token(store)))
+        await _until_majority(store, now)
         command = _opened({"resumeAfter": earlier}, _BATCH, wanted)
         reply = (await store.command(command, codec_options=_RAW))["cursor"]
         cursor, events = reply["id"], reply["firstBatch"]
@@ -93,6 +96,18 @@ async def since(store: Store, earlier: Document, collections: Iterable[str]) -> 
         {name: tuple(ids.values()) for name, ids in told.deleted.items()},
         {name: tuple(keys) for name, keys in told.changed.items()},
     )
+
+
+async def _until_majority(store: Store, time: Timestamp | None) -> None:
+    """Wait until a majority has what was written up to a time: a stream shows nothing before.
+
+    While a majority lags behind, an empty reply repeats the token that was sent, which may be as late as the last
+    operation: that would be taken for the end, and the operation lost.
+    """
+    if time is not None:
+        concern = {"level": "majority", "afterClusterTime": time}
+        command = {**_opened({}, 0), "readConcern": concern, "maxTimeMS": _LAG_MS}
+        await _close(store, (await store.command(command))["cursor"]["id"])
 
 
 def _opened(how: Document, size: int, wanted: Document | None = None) -> Document:

@@ -1,0 +1,21 @@
+"""Members of a replica set that do not hear of what is written."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from pymongo import MongoClient
+
+Client = MongoClient[dict[str, Any]]
+
+
+@contextmanager
+def alone(client: Client) -> Iterator[None]:
+    """Keep both secondaries from hearing of what is written."""
+    with ExitStack() as stack:
+        for address in client.secondaries:
+            member = stack.enter_context(Client(address[0], address[1], directConnection=True))
+            stop = {"configureFailPoint": "rsSyncApplyStop"}
+            member.admin.command({**stop, "mode": "alwaysOn"})
+            stack.callback(member.admin.command, {**stop, "mode": "off"})
+        yield
