@@ -86,6 +86,33 @@ class Protocol:
         await condemned.create(store)
         self._ready = True
 
+    async def touch(self, store: Store, keys: Iterable[Key], column: int, session: Any) -> None:
+        """Pin keys in a transaction, see `pins.touch`.
+
+        Raises:
+            PinsMissing: The pins are not there: somebody has dropped the database, or they are younger than the
+                transaction. They will be there for the one that repeats it.
+        """
+        await self.prepare(store)
+        try:
+            await pins.touch(store, keys, column, session)
+        except pins.PinsMissing:
+            self._ready = False
+            raise
+
+    async def seal(self, store: Store, keys: Iterable[Key], session: Any) -> None:
+        """Conflict with whoever pins one of the keys, see `pins.seal`.
+
+        Raises:
+            PinsMissing: As for `touch`.
+        """
+        await self.prepare(store)
+        try:
+            await pins.seal(store, keys, session)
+        except pins.PinsMissing:
+            self._ready = False
+            raise
+
     async def store(
         self,
         guard: Guard,
@@ -257,7 +284,7 @@ class Protocol:
         # One snapshot: that the pin comes after the look changes nothing. It is last, so that a writer that waits for
         # a condemnation does not get into the deleter's way again and again.
         if keys:
-            await pins.touch(guard.store, keys.values(), column, session)
+            await self.touch(guard.store, keys.values(), column, session)
         return sight
 
     async def _joined(
