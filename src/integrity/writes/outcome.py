@@ -10,6 +10,7 @@ from pymongo.errors import BulkWriteError
 
 from integrity.declare.registry import Entry
 from integrity.errors import DUPLICATE_KEY, InvalidBulkWrite, InvalidDocument, TransactionRequired
+from integrity.store.forgiving import decoded
 from integrity.violation import Violation
 from integrity.writes.refusal import duplicate_violation
 
@@ -88,7 +89,7 @@ class Outcome:
             index = indexes[each["index"]]
             self.errors.append({**each, "index": index})
             if each.get("code") == DUPLICATE_KEY:
-                violation = duplicate_violation(self.entry, each, written[each["index"]])
+                violation = duplicate_violation(self.entry, each, decoded(written[each["index"]]))
                 self.violations.append((index, violation))
 
     def add(self, details: Mapping[str, Any], indexes: Sequence[int]) -> None:
