@@ -163,13 +163,13 @@ async def _pinned(protocol: Protocol, guard: Guard, seats: list[Seat]) -> None:
         sight = await look(guard, _documents(left), session, ordered=False, beside=beside)
         going = _well(left, sight)
         if going:
-            await protocol.touch(store, _keys(going).values(), column, session)
+            await protocol.touch(store, _keys(going).values(), another(), session)
             await _insert(store, guard.collection, going, session)
             for each in going:  # from here on, the commit alone tells
                 each.sent = True
         return going
 
-    with protocol.columns.one() as column:
+    with protocol.columns.each() as another:
         while left:
             try:
                 going = await transact(store, body, why=f"{guard.collection}: references that are pinned")

@@ -231,14 +231,14 @@ class Protocol:
         attempt = 0
         while True:
             try:
-                with self.columns.one() as column:
+                with self.columns.each() as another:
 
-                    async def body(session: Any, column: int = column) -> T:
+                    async def body(session: Any, another: Callable[[], int] = another) -> T:
                         if work is None:
-                            sight = await self._pin(guard, documents, keys, session, column, ordered=ordered)
+                            sight = await self._pin(guard, documents, keys, session, another(), ordered=ordered)
                             return await act(sight.faults, session)
                         work.restart()
-                        return await self._in_portions(guard, act, work, session, column, ordered=ordered)
+                        return await self._in_portions(guard, act, work, session, another(), ordered=ordered)
 
                     return await transact(
                         guard.store, body, session, why=f"{guard.collection}: references that are pinned"
