@@ -3,7 +3,9 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,25 @@ from tests.client.warehouse import Part
 
 Document = dict[str, Any]
 MANY = 2500  # more than one portion
+
+#: A module that another machine, or an interpreter with fewer packages, does not have.
+HERE_ONLY = """
+import multiprocessing
+from integrity import Model
+
+if multiprocessing.parent_process() is not None:
+    raise ImportError("not in a worker")
+
+class Part(Model, collection="parts"):
+    id: int
+"""
+
+
+def nameless() -> None:
+    """A function that no module has under its name: of a local one, the pickler says something else."""
+
+
+nameless.__qualname__ = "nobody"
 
 
 def documents(number: int) -> list[Document]:
@@ -96,6 +117,14 @@ async def test_what_the_server_refuses_has_its_index(db: integrity.aio.Database,
     assert stored.count_documents({}) == error["index"] + 1
 
 
+async def test_a_duplicate_is_named_as_if_it_were_judged_here(db: integrity.aio.Database) -> None:
+    given = [{"_id": each, "name": "x", "price": 1, "tags": ["b"], "code": f"c{each}"} for each in range(offload.FEW)]
+    given[70]["code"] = "C7"
+    with pytest.raises(InvalidBulkWrite, match=r"code: is 'C7', which is taken") as refused:
+        await db[Part].insert_many(given)
+    assert [each.id for each in refused.value.violations] == [70]
+
+
 def nested() -> type[Model]:
     class Inside(Model, collection="parts"):
         id: int
@@ -120,3 +149,27 @@ async def test_what_no_other_process_can_do_is_done_here_and_said(
                 [{"_id": 1000 + each, "name": "y", "price": 1, "tags": ["b"]} for each in range(offload.FEW)]
             )
     assert stored.count_documents({}) == 2 * offload.FEW
+
+
+async def test_a_document_that_cannot_be_sent_is_judged_here(db: integrity.aio.Database, stored: Any) -> None:
+    given = [{"_id": each, "name": "x", "price": 1, "tags": ["b"]} for each in range(offload.FEW)]
+    given[70]["code"] = nameless
+    with (
+        pytest.warns(RuntimeWarning, match="a document cannot be sent"),
+        pytest.raises(InvalidBulkWrite, match=r"\(request 70\)"),
+    ):
+        await db[Part].insert_many(given)
+    assert stored.distinct("judged_by") == [os.getpid()]
+
+
+async def test_a_process_that_cannot_import_a_model_leaves_it_to_this_one(
+    uri: str, database_name: str, stored: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here_only.py").write_text(HERE_ONLY)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = import_module("here_only").Part
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        async with integrity.aio.connect(uri, models=[model], database=database_name, executor=executor) as db:
+            with pytest.warns(RuntimeWarning, match=r"cannot import Part \(not in a worker\)"):
+                await db[model].insert_many([{"_id": each} for each in range(offload.FEW)])
+    assert stored.count_documents({}) == offload.FEW

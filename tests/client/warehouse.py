@@ -6,7 +6,7 @@ from typing import Annotated
 from bson import ObjectId
 from pydantic import Field
 
-from integrity import Model
+from integrity import Model, Unique
 
 
 class Part(Model, collection="parts"):
@@ -14,4 +14,5 @@ class Part(Model, collection="parts"):
     name: str
     price: Annotated[float, Field(gt=0)]
     tags: list[str]
+    code: Annotated[str | None, Unique(case_insensitive=True)] = None
     judged_by: int = Field(default_factory=os.getpid)

@@ -1,16 +1,23 @@
 """Unique constraints: their indexes are there before the first write, or the write is refused."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pymongo import MongoClient
+from pymongo import InsertOne, MongoClient, UpdateOne
 from pymongo.database import Database
 
 import integrity
-from integrity import DuplicateValue, IndexRequired
+from integrity import DuplicateValue, IndexRequired, InvalidBulkWrite, Model, TransactionRequired, Unique
+from integrity.embedded import Mongod
 from tests.writes.shop import CUSTOMER, MODELS, Customer, Span
 
 Raw = Database[dict[str, Any]]
+
+
+class Parcel(Model, collection="parcels"):
+    id: int
+    number: Annotated[int, Unique()]
+    codes: list[Annotated[str, Unique()]]
 
 
 def test_a_missing_index_is_created_at_the_first_write(raw: Raw) -> None:
@@ -60,3 +67,29 @@ def test_no_index_is_created_inside_a_transaction(client: MongoClient[dict[str, 
     customers = integrity.Database(raw, models=MODELS)[Customer]
     with client.start_session() as session, session.start_transaction(), pytest.raises(IndexRequired, match="before"):
         customers.insert_one(dict(CUSTOMER), session=session)
+
+
+def test_a_duplicate_among_many_is_named_as_alone(raw: Raw) -> None:
+    customers = integrity.Database(raw, models=MODELS)[Customer]
+    customers.insert_many([dict(CUSTOMER), {**CUSTOMER, "_id": 2, "email": "bob@example.org"}])
+    taken = {**CUSTOMER, "_id": 3, "email": "ADA@example.org"}
+    for write, named in (
+        (lambda: customers.insert_many([Customer(**taken)]), 3),
+        (lambda: customers.bulk_write([InsertOne(Customer(**taken))]), 3),
+        (lambda: customers.bulk_write([UpdateOne({"_id": 2}, {"$set": {"email": "ADA@example.org"}})]), None),
+    ):
+        with pytest.raises(InvalidBulkWrite, match=r"email: is 'ADA@example\.org', which is taken") as refused:
+            write()
+        assert [each.id for each in refused.value.violations] == [named]
+
+
+def test_without_transactions_what_is_beside_an_array_of_unique_values_is_updated(standalone: Mongod) -> None:
+    with MongoClient[dict[str, Any]](standalone.uri) as client:
+        client.drop_database("beside")
+        orders = integrity.Database(client["beside"], models=[Parcel])[Parcel]
+        orders.insert_one({"_id": 1, "number": 1, "codes": ["a"]})
+        orders.update_one({"_id": 1}, {"$set": {"number": 2}})
+        assert orders.find_one({"_id": 1}) == {"_id": 1, "number": 2, "codes": ["a"]}
+        with pytest.raises(TransactionRequired, match="it touches an array of unique values"):
+            orders.update_one({"_id": 1}, {"$push": {"codes": "a"}})
+        client.drop_database("beside")

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from functools import lru_cache
+from pickle import PicklingError
 from typing import Any, NamedTuple
 
 import bson
@@ -78,7 +79,10 @@ async def judged(
     except (BrokenExecutor, RuntimeError) as error:  # a process was killed; the executor was shut down
         _warn(f"the executor is broken ({error})")
         return None
-    except (TypeError, AttributeError) as error:  # a pickler's words for what it cannot pickle
+    except ImportError as error:
+        _warn(f"other processes cannot import {entry.name} ({error})")
+        return None
+    except (PicklingError, TypeError, AttributeError) as error:  # a pickler's words for what it cannot pickle
         _warn(f"a document cannot be sent to another process ({error})")
         return None
     return found

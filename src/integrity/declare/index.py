@@ -49,7 +49,7 @@ class UniqueIndex:
     Args:
         collection: The collection's name.
         keys: The dotted names of the fields.
-        collation: The collation, or None for the collection's.
+        collation: The collation; None for the plain order of bytes, whatever the collection's own is.
         partial: The partial filter, or None.
     """
 

@@ -23,6 +23,7 @@ from pymongo.operations import DeleteMany, DeleteOne, InsertOne, ReplaceOne, Upd
 from pymongo.results import BulkWriteResult, DeleteResult, InsertOneResult, UpdateResult
 
 from integrity.errors import DUPLICATE_KEY, ENCODING_ERRORS, InvalidDocument, TransactionRequired, UnguardedWrite
+from integrity.store.port import Document
 from integrity.writes.candidate import candidates, named, offerable
 from integrity.writes.delete import delete_many, delete_one, refuse_trespass
 from integrity.writes.guard import refuse_bypass, sendable
@@ -33,7 +34,7 @@ from integrity.writes.refusal import refusal, unencodable
 from integrity.writes.replace import Swap, refuse_operators, replace
 from integrity.writes.staging import tolerated
 from integrity.writes.transaction import committed, joins
-from integrity.writes.update import Wish, alone, planned, update
+from integrity.writes.update import Wish, alone, planned, update, written
 from integrity.writes.update_plan import OPERATORS, plan_update
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class _Bulk:
         self.options = options
         self.indexes: list[int] = []
         self.proved: list[Any] = []
+        self.written: list[Document | None] = []
 
     async def collect(self, index: int, request: Request) -> bool:
         """Take a request that is proved into the collection; refuse one that is certainly wrong.
@@ -141,10 +143,12 @@ class _Bulk:
         if proved is None:
             return False
         self.indexes.append(index)
-        self.proved.append(proved)
+        self.proved.append(proved[0])
+        self.written.append(proved[1])
         return True
 
-    async def _proved(self, request: Request) -> Any:
+    async def _proved(self, request: Request) -> tuple[Any, Document | None] | None:
+        """Return what is to be sent for a request that is proved, and what it writes, as far as that is known."""
         guard = self.guard
         if isinstance(request, InsertOne) and guard.simple:
             (verdict,) = await candidates(guard, [request._doc], self.session)
@@ -152,28 +156,28 @@ class _Bulk:
             if verdict.violations:
                 raise refusal(verdict.violations, model=guard.entry.name)
             named(request._doc, verdict.document)
-            return InsertOne(verdict.document)
+            return InsertOne(verdict.document), verdict.document
         if isinstance(request, UpdateOne | UpdateMany):
             wish = _wish(request, self.options)
             plan = await planned(guard, wish, self.session)
             if not alone(guard, wish, plan):
-                return _updating(request, plan.update)
+                return _updating(request, plan.update), written(plan)
         if isinstance(request, DeleteOne | DeleteMany) and not guard.references.guards(guard):
             refuse_trespass(guard)
-            return request
+            return request, None
         return None
 
     async def flush(self) -> None:
         """Send what has been collected."""
-        indexes, proved = self.indexes, self.proved
-        self.indexes, self.proved = [], []
+        indexes, proved, documents = self.indexes, self.proved, self.written
+        self.indexes, self.proved, self.written = [], [], []
         if not proved:
             return
         options = {"ordered": self.outcome.ordered, **sendable(self.session, **self.options)}
         try:
             result = await self.guard.store.bulk_write(self.guard.collection, proved, **options)
         except BulkWriteError as error:
-            self.outcome.failed(error, indexes, [getattr(each, "_doc", None) for each in self.requests])
+            self.outcome.failed(error, indexes, documents)
         except ENCODING_ERRORS as error:
             raise unencodable(self.guard.entry, error) from error
         else:

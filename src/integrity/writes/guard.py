@@ -93,9 +93,9 @@ class Guard:
         return tuple(each for each in self.entry.places if each.node.marker(Immutable))
 
     @cached_property
-    def repeated(self) -> bool:
-        """Whether a unique value may stand more than once in one document, where no index sees it."""
-        return any("[]" in place.steps for key in self.entry.uniques for place in key.places)
+    def repeated(self) -> tuple[Place, ...]:
+        """The places where a unique value may stand more than once in one document, which no index sees."""
+        return tuple(place for key in self.entry.uniques for place in key.places if "[]" in place.steps)
 
     @cached_property
     def simple(self) -> bool:

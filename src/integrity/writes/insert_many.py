@@ -288,14 +288,15 @@ class _Piece:
         if guard.judged and clean:
             await self._act_on_all(session, store)
             return
-        indexes, documents, refused, rejected = [], [], [], []
+        indexes, documents, refused = [], [], []
+        rejected: list[tuple[int, Document]] = []
         now = await current(guard, self.left.verdicts(), session)
         for index, verdict, faulty in zip(self.left.indexes, now, faults, strict=True):
             found = await tolerated(guard, settled(guard, verdict, faulty))
             if found.violations:
                 refused.append((index, found))
             elif index in self._rejected:
-                rejected.append(index)
+                rejected.append((index, found.document))
             else:
                 named(self.requests[index], found.document)
                 indexes.append(index)
@@ -306,8 +307,8 @@ class _Piece:
         before = outcome.counts["nInserted"]
         await self._send(indexes, documents, session, store)
         if not outcome.over:
-            for index in rejected:
-                outcome.failed(BulkWriteError({"writeErrors": [self._rejected[index]]}), [index], self.requests)
+            for index, document in rejected:
+                outcome.failed(BulkWriteError({"writeErrors": [self._rejected[index]]}), [index], [document])
         self.left = self._again(refused) if outcome.counts["nInserted"] > before else Batch()
         again = {*self.left.indexes}
         refused = [each for each in refused if each[0] not in again]
@@ -359,7 +360,7 @@ class _Piece:
             stored = [at for at in range(len(documents)) if at < last and at not in failed]
             self._sent[0].extend(indexes[at] for at in stored)
             self._sent[1].extend(documents[at] for at in stored)
-            outcome.failed(error, indexes, self.requests)
+            outcome.failed(error, indexes, documents)
             return not outcome.ordered
         except ENCODING_ERRORS as error:
             raise unencodable(guard.entry, error) from error

@@ -63,7 +63,7 @@ async def insert_plain(
         else:
             result = await sending
         if isinstance(result, BulkWriteError):
-            outcome.failed(result, this.indexes, requests)
+            outcome.failed(result, this.indexes, this.documents)
         elif result is not None:
             outcome.counts["nInserted"] += len(this.documents)
             ids += this.ids or result.inserted_ids

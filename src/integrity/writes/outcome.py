@@ -10,6 +10,7 @@ from pymongo.errors import BulkWriteError
 
 from integrity.declare.registry import Entry
 from integrity.errors import DUPLICATE_KEY, InvalidBulkWrite, InvalidDocument, TransactionRequired
+from integrity.store.forgiving import decoded
 from integrity.violation import Violation
 from integrity.writes.refusal import duplicate_violation
 
@@ -72,13 +73,15 @@ class Outcome:
         self.errors.append({"index": index, "code": ILLEGAL_OPERATION, "errmsg": str(error), "op": request})
         self.cause = error
 
-    def failed(self, error: BulkWriteError, indexes: Sequence[int], requests: Sequence[Any]) -> None:
+    def failed(
+        self, error: BulkWriteError, indexes: Sequence[int], written: Sequence[Mapping[str, Any] | None]
+    ) -> None:
         """Note what the server refused.
 
         Args:
             error: The driver's error.
             indexes: For each request that was sent, its index among the caller's.
-            requests: The caller's requests.
+            written: For each, what it would have written, as far as that is known.
         """
         details: Mapping[str, Any] = error.details
         self.add(details, indexes)
@@ -86,8 +89,8 @@ class Outcome:
             index = indexes[each["index"]]
             self.errors.append({**each, "index": index})
             if each.get("code") == DUPLICATE_KEY:
-                document = requests[index] if isinstance(requests[index], Mapping) else None
-                self.violations.append((index, duplicate_violation(self.entry, each, document)))
+                violation = duplicate_violation(self.entry, each, decoded(written[each["index"]]))
+                self.violations.append((index, violation))
 
     def add(self, details: Mapping[str, Any], indexes: Sequence[int]) -> None:
         """Add the counts of a piece, as PyMongo's ``bulk_api_result`` has them."""

@@ -87,15 +87,16 @@ def duplicate_violation(
 
     Args:
         entry: The model's entry.
-        details: The write error, with ``keyPattern`` and ``keyValue``.
+        details: The write error, with ``keyPattern``, ``keyValue`` and, where the index has one, ``collation``.
         document: What was written, where that is known.
     """
     values = dict(details.get("keyValue") or {})
     fields = list(details.get("keyPattern") or values) or ["_id"]
-    if _collated(entry, fields):
-        # The server shows the strings as its collation sorts them, which nobody can read.
+    if "collation" in details or _collated(entry, fields):
+        # The server shows strings as its collation sorts them, which nobody can read.
         known = {each: value_at(document or {}, tuple(each.split("."))) for each in fields}
-        values = {name: value for name, value in known.items() if value is not ABSENT}
+        legible = {name: value for name, value in values.items() if not isinstance(value, str | dict | list)}
+        values = {**{name: value for name, value in known.items() if value is not ABSENT}, **legible}
     value: Any = values.get(fields[0], NOT_SHOWN) if len(fields) == 1 else values or NOT_SHOWN
     path = ", ".join(fields)
     at = At(entry.collection, (document or {}).get("_id"), path, path)

@@ -76,8 +76,9 @@ class Indexes:
             raise IndexRequired(f"{missing}, which a transaction cannot create; call db.apply() before it.")
         keys, options = index.arguments()
         try:
-            # Confirmed whatever the application asks for: "ready" is said of it to every handle.
-            await durable(store).call(index.collection, "create_index", keys, **options)
+            # Confirmed whatever the application asks for: "ready" is said of it to every handle. Unsaid, a collection's
+            # default collation would be taken over.
+            await durable(store).call(index.collection, "create_index", keys, **{**store.exact, **options})
         except OperationFailure as error:
             reason = str((error.details or {}).get("errmsg") or error).rstrip(".")
             raise IndexRequired(

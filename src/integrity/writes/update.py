@@ -172,7 +172,7 @@ def _unproved(guard: Guard, wish: Wish, plan: UpdatePlan) -> Sequence[str]:
         reasons.append("it touches what others copy")
     if guard.entry.derived:
         reasons.append("fields are derived from others")
-    if guard.repeated and Unique in markers:
+    if Unique in markers and any(plan.touches(place.steps) for place in guard.repeated):
         reasons.append("it touches an array of unique values")
     if Ref in markers and any(plan.values(each.place) is None for each in guard.entry.references):
         reasons.append("the server computes a reference")
@@ -185,10 +185,10 @@ def _unproved(guard: Guard, wish: Wish, plan: UpdatePlan) -> Sequence[str]:
 
 def ours(guard: Guard, error: Exception, plan: UpdatePlan) -> Exception:
     """Return ours for an error of the driver that tells of a broken rule, and any other error as it is."""
-    return from_driver(guard.entry, error, _written(plan))
+    return from_driver(guard.entry, error, written(plan))
 
 
-def _written(plan: UpdatePlan) -> Document:
+def written(plan: UpdatePlan) -> Document:
     """Return what the update would have written, as far as it is known, for the text of an error."""
     found: Document = {}
     for each in plan.touched:

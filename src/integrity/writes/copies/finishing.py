@@ -23,7 +23,6 @@ from integrity.writes.copies.fitting import as_copy, misfits
 from integrity.writes.copies.planning import RefreshPlan, many, plan, single
 from integrity.writes.copies.recording import Record
 from integrity.writes.copies.spots import spots
-from integrity.writes.references import pins
 from integrity.writes.references.keys import Key
 from integrity.writes.references.plan import naming
 from integrity.writes.transaction import transact
@@ -156,7 +155,7 @@ async def _batch(
         # The owner as it is now, pinned in the same snapshot: who changes it meanwhile conflicts with this batch.
         owner = await _owner(store, record, copy, session)
         with keeper.protocol.columns.one() as column:
-            await pins.touch(store, [named], column, session)
+            await keeper.protocol.touch(store, [named], column, session)
         if owner is None:
             return []
         value = _said(copy, owner)

@@ -20,7 +20,6 @@ from integrity.violation import Violation
 from integrity.writes.change import Change
 from integrity.writes.copies import finishing, recording
 from integrity.writes.copies.planning import RefreshPlan, Single, plan
-from integrity.writes.references import pins
 from integrity.writes.references.keys import Key, by_field
 from integrity.writes.whole import Edit, nameable, put, updating
 
@@ -76,10 +75,9 @@ class Keeper:
         """
         if not plan:
             return []
-        await self.protocol.prepare(store)
         # Every pin of every owner: who copies one of them in a transaction that overlaps with this one touches a pin
         # of it, and only one of the two commits. Without this, a copy of the old value could be written beside it.
-        await pins.seal(store, plan.keys, session)
+        await self.protocol.seal(store, plan.keys, session)
         await self.write(store, plan, session)
         return await recording.write(store, plan.rests, self.timing, session)
 

@@ -19,7 +19,6 @@ from integrity.rules.rule import At
 from integrity.store.lookup import look_up
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
-from integrity.writes.references import pins
 from integrity.writes.references.keys import Key, by_field, named, protected
 from integrity.writes.references.plan import children
 
@@ -68,7 +67,7 @@ class Deferred:
         """
         if self._named:
             with protocol.columns.one() as column:
-                await pins.touch(store, self._named.values(), column, session)
+                await protocol.touch(store, self._named.values(), column, session)
         found: list[Violation] = []
         for (collection, field), keys in by_field({**self._named, **self._gone}.values()).items():
             values = [each.value for each in keys]

@@ -20,7 +20,6 @@ from integrity.errors import BeingDeleted, RestrictedDelete, TransactionRequired
 from integrity.store.codecs import without
 from integrity.store.lookup import pieces
 from integrity.store.port import Document, Filter, Store
-from integrity.writes.references import pins
 from integrity.writes.references.carry_out import carry_out
 from integrity.writes.references.condemned import ACTING, FLAG, GONE, Busy, Condemnation, Fenced
 from integrity.writes.references.durable import durable
@@ -203,7 +202,7 @@ async def _in_transaction(
     async def body(session: Any) -> Deleted:
         # Writes to every pin of what is deleted: a writer that pinned one of them and is not seen by the look below
         # has not committed before this snapshot, and the two of them cannot both commit.
-        await pins.seal(store, chosen.condemned()[1], session)
+        await protocol.seal(store, chosen.condemned()[1], session)
         plan = await wish.again(store, chosen, session=session)
         if not plan.roots:
             raise _Slipped
@@ -234,7 +233,7 @@ async def _settled(
             keys = plan.condemned()[1]
 
             async def barrier(session: Any, keys: Any = keys) -> None:
-                await pins.seal(store, keys, session)
+                await protocol.seal(store, keys, session)
 
             # A writer that pins and began before the condemnation is either committed now, and seen by the look
             # below, or is made to begin again, and sees the condemnation.

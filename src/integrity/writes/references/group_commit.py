@@ -21,7 +21,6 @@ from pymongo.results import InsertOneResult
 from integrity.errors import PoolTimeout
 from integrity.store.codecs import CODEC
 from integrity.store.port import Document, Store
-from integrity.writes.references import pins
 from integrity.writes.references.durable import durable
 from integrity.writes.references.existence import Sight, look
 from integrity.writes.references.keys import Key
@@ -164,13 +163,13 @@ async def _pinned(protocol: Protocol, guard: Guard, seats: list[Seat]) -> None:
         sight = await look(guard, _documents(left), session, ordered=False, beside=beside)
         going = _well(left, sight)
         if going:
-            await pins.touch(store, _keys(going).values(), column, session)
+            await protocol.touch(store, _keys(going).values(), another(), session)
             await _insert(store, guard.collection, going, session)
             for each in going:  # from here on, the commit alone tells
                 each.sent = True
         return going
 
-    with protocol.columns.one() as column:
+    with protocol.columns.each() as another:
         while left:
             try:
                 going = await transact(store, body, why=f"{guard.collection}: references that are pinned")

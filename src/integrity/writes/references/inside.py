@@ -17,7 +17,7 @@ from integrity.declare.registry import Entry, Reference
 from integrity.errors import BeingDeleted
 from integrity.store.port import Store
 from integrity.violation import Violation
-from integrity.writes.references import condemned, deferred, pins
+from integrity.writes.references import condemned, deferred
 from integrity.writes.references.carry_out import carry_out, rename
 from integrity.writes.references.deleting import Deleted, Wish
 from integrity.writes.references.keys import Key, protected
@@ -47,7 +47,7 @@ async def delete(protocol: Protocol, store: Store, wish: Wish, session: Any) -> 
         await _only_pins(protocol, store, collection)
     # The pins of what is deleted, in the snapshot in which references were looked for: a writer that pinned one of
     # them meanwhile, and was not seen, conflicts.
-    await pins.seal(store, keys, session)
+    await protocol.seal(store, keys, session)
     if any(map(protocol.notices.recent, documents)):
         # A writer that began before the notice, and dies before it looks: the sweep finds what it leaves.
         await condemned.remember(store, protocol.timing, wish.entry.collection, keys, session)
@@ -90,8 +90,6 @@ async def rekey(
         if (old := value_at(change.before, tuple(reference.field.split(".")))) is not ABSENT and old is not None
         and not equal(old, value_at(change.after, tuple(reference.field.split("."))))
     ]  # fmt: skip
-    if moved:
-        await protocol.prepare(guard.store)
     renames: list[tuple[list[Child], Any]] = []
     while moved:  # the registry refuses a circle of these cascades
         await _sealed(protocol, guard.store, moved, session)
@@ -145,7 +143,7 @@ async def _sealed(protocol: Protocol, store: Store, moved: Sequence[_Move], sess
         of = (Key(target.collection, each.reference.field, each.old) for each in moved
               if each.reference.target is target)  # fmt: skip
         keys = list({each.at: each for each in of}.values())
-        await pins.seal(store, keys, session)
+        await protocol.seal(store, keys, session)
         # What may keep an old key is no stray, and the sweep knows fields only.
         kept = {each.field for each in target.referrers if each.ref.on_update == "no_action"}
         swept = [each for each in keys if each.field not in kept]

@@ -16,8 +16,8 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
@@ -130,3 +130,20 @@ class Columns:
             if taken is not None:
                 with self._lock:
                     self._free.append(taken)
+
+    @contextmanager
+    def each(self) -> Iterator[Callable[[], int]]:
+        """Hold one column at a time for a ``with`` block: every call gives the last one back and takes another.
+
+        For a transaction that begins again. Who was killed within one holds its pins for as long as the server lets
+        it, a minute, and whoever asked for the same ones each time would wait for that.
+        """
+        with ExitStack() as held:
+
+            def another() -> int:
+                last = held.pop_all()
+                column = held.enter_context(self.one())  # before the last one is given back
+                last.close()
+                return column
+
+            yield another

@@ -86,6 +86,33 @@ class Protocol:
         await condemned.create(store)
         self._ready = True
 
+    async def touch(self, store: Store, keys: Iterable[Key], column: int, session: Any) -> None:
+        """Pin keys in a transaction, see `pins.touch`.
+
+        Raises:
+            PinsMissing: The pins are not there: somebody has dropped the database, or they are younger than the
+                transaction. They will be there for the one that repeats it.
+        """
+        await self.prepare(store)
+        try:
+            await pins.touch(store, keys, column, session)
+        except pins.PinsMissing:
+            self._ready = False
+            raise
+
+    async def seal(self, store: Store, keys: Iterable[Key], session: Any) -> None:
+        """Conflict with whoever pins one of the keys, see `pins.seal`.
+
+        Raises:
+            PinsMissing: As for `touch`.
+        """
+        await self.prepare(store)
+        try:
+            await pins.seal(store, keys, session)
+        except pins.PinsMissing:
+            self._ready = False
+            raise
+
     async def store(
         self,
         guard: Guard,
@@ -204,14 +231,14 @@ class Protocol:
         attempt = 0
         while True:
             try:
-                with self.columns.one() as column:
+                with self.columns.each() as another:
 
-                    async def body(session: Any, column: int = column) -> T:
+                    async def body(session: Any, another: Callable[[], int] = another) -> T:
                         if work is None:
-                            sight = await self._pin(guard, documents, keys, session, column, ordered=ordered)
+                            sight = await self._pin(guard, documents, keys, session, another(), ordered=ordered)
                             return await act(sight.faults, session)
                         work.restart()
-                        return await self._in_portions(guard, act, work, session, column, ordered=ordered)
+                        return await self._in_portions(guard, act, work, session, another(), ordered=ordered)
 
                     return await transact(
                         guard.store, body, session, why=f"{guard.collection}: references that are pinned"
@@ -257,7 +284,7 @@ class Protocol:
         # One snapshot: that the pin comes after the look changes nothing. It is last, so that a writer that waits for
         # a condemnation does not get into the deleter's way again and again.
         if keys:
-            await pins.touch(guard.store, keys.values(), column, session)
+            await self.touch(guard.store, keys.values(), column, session)
         return sight
 
     async def _joined(
