@@ -270,6 +270,9 @@ CLASS_LINES: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "an owner that is empty": ({}, {"owner": ()}, ["owner=()", "name an actor"]),
     "a policy that is none": ({}, {"policy": "strict"}, ["policy='strict'", "Policy(...)"]),
     "a constraint that names nothing": ({}, {"constraints": [Unique()]}, ["constraints=", 'Unique("first", "second")']),
+    "a misspelt keyword": ({}, {"colection": "a"}, ["colection=", "collection, owner", "did you mean collection=?"]),
+    "a misspelt setting of pydantic's": ({}, {"frozn": True}, ["frozn=", "ConfigDict", "did you mean frozen=?"]),
+    "a keyword like no other": ({}, {"zzz": 1}, ["zzz=", "collection, owner, policy, constraints", "take it away."]),
     "unknown fields dropped": ({"model_config": ConfigDict(extra="ignore")}, {}, ['extra="ignore"', 'extra="allow"']),
 }
 
@@ -280,6 +283,19 @@ def test_a_class_line_that_cannot_be_kept_is_refused_at_once(name: str) -> None:
     with pytest.raises(DeclarationError) as refused:
         model("Thing", {"x": str}, body, **keywords)
     assert [each for each in ["Thing", *words] if each not in str(refused.value)] == [], str(refused.value)
+
+
+class Tagged:
+    def __init_subclass__(cls, *, tag: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.tag = tag  # type: ignore[attr-defined]  # as such classes do
+
+
+def test_a_keyword_of_another_base_or_of_pydantic_is_let_pass() -> None:
+    class Thing(Model, Tagged, collection="things", frozen=True, tag="a"):
+        x: int
+
+    assert (Thing.tag, Thing.model_config["frozen"]) == ("a", True)  # type: ignore[attr-defined]  # as above
 
 
 @pytest.mark.parametrize("keywords", [{"validation_alias": "y"}, {"serialization_alias": "y"}])
