@@ -68,6 +68,7 @@ class Object:
         values: What every value is, for a mapping; what undeclared values are, where they are allowed.
         closed: Whether undeclared fields are a fault.
         model: The class that declares it, when one does.
+        config: The configuration by which that class validates.
         policy: The policy in force inside, when the embedded model names its own.
         discriminator: The stored name and values that tell this object from the others of its union.
         least: How many fields a mapping has at least.
@@ -78,6 +79,7 @@ class Object:
     values: Node | None = None
     closed: bool = True
     model: type | None = None
+    config: Any = None
     policy: Policy | None = None
     discriminator: tuple[str, frozenset[Any]] | None = None
     least: int = 0

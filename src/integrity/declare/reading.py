@@ -304,6 +304,7 @@ class _Reader:
             closed=extra != "allow",
             values=values,
             model=cls,
+            config=config or None,
             policy=getattr(declared, "policy", None),
         )
         outer = self.where
