@@ -308,6 +308,28 @@ def test_a_member_of_another_enum_is_refused_with_its_words() -> None:
         assert {each.path for each in verdict.violations} == {"f", "other"}
 
 
+class Hollow(Model):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("annotation", "empty"),
+    [
+        (tuple[()], []),
+        (tuple[()] | None, []),
+        (Annotated[list[int], Field(max_length=0)], []),
+        (Annotated[dict[str, int], Field(max_length=0)], {}),
+        (Hollow, {}),
+        (list[Hollow], [{}]),
+    ],
+)
+def test_an_empty_one_is_valid_where_no_other_is_declared(annotation: Any, empty: Any) -> None:
+    judge = of_field(annotation)
+    assert judge.offered({"_id": 1, "f": empty}).violations == ()
+    assert judge.stored({"_id": 1, "f": empty}) == ()
+    assert judge.stored({"_id": 1, "f": [1]}) != ()
+
+
 @pytest.mark.parametrize("annotation", [list[str] | int, list[set[dt.date]] | ObjectId | None, list[int] | str])
 def test_a_set_that_no_branch_of_a_union_takes_is_refused(annotation: Any) -> None:
     (violation,) = of_field(annotation).offered({"_id": 1, "f": {1.5}}).violations

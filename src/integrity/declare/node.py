@@ -91,6 +91,11 @@ class Object:
         return not self.fields and self.values is not None
 
     @property
+    def hollow(self) -> bool:
+        """Whether it has no field ever: a model without any, or a mapping of none."""
+        return self.most == 0 or (self.closed and not self.fields and self.values is None)
+
+    @property
     def judged_values(self) -> Node | None:
         """What undeclared values are judged by: a mapping's, or those of extra fields that have a declared type."""
         return self.values if self.values is not None and (self.mapping or not self.values.anything) else None
@@ -137,10 +142,18 @@ class Node:
         return self.scalars | ({"array"} if self.arrays else set()) | ({"object"} if self.objects else set())
 
     def admits(self, value: Any) -> bool:
-        """Whether the declaration names `value` itself (``Allow``, ``Literal``, an enum's member)."""
+        """Whether the declaration names `value` itself (``Allow``, ``Literal``, an enum's member, ``tuple[()]``)."""
         if self.literals and token(value) in set(map(token, self.literals)):
             return True
-        return any(each.admits(value) for each in self.markers if isinstance(each, Allow))
+        if any(each.admits(value) for each in self.markers if isinstance(each, Allow)):
+            return True
+        return not value and self.only(value)
+
+    def only(self, empty: Any) -> bool:
+        """Whether an array or object that holds nothing is the only one that is declared here."""
+        if isinstance(empty, list | tuple):
+            return any(each.most == 0 for each in self.arrays)
+        return isinstance(empty, dict) and any(each.hollow for each in self.objects)
 
     def forbids(self, value: Any) -> tuple[str, str] | None:
         """Why a ``Forbid`` of the node refuses `value`, with what of it may quote the value; or None."""
