@@ -112,6 +112,7 @@ KEPT: dict[str, tuple[Any, ...]] = {
     "Int64": (Int64, 5, 5),
     "float": (float, 1.5, 1.5),
     "float from int": (float, 5, 5.0),
+    "ByteSize": (pydantic.ByteSize, "1 KiB", 1024, 1024),
     "bool": (bool, True, True),
     "str": (str, "a\tb", "a\tb"),
     "bytes": (bytes, b"\x00a", b"\x00a"),
@@ -227,6 +228,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "timedelta": (dt.timedelta, "store the seconds"),
     "Path": (pathlib.Path, "Path"),
     "SecretStr": (pydantic.SecretStr, "SecretStr"),
+    "Secret": (pydantic.Secret[int], "Secret[int]"),
     "complex": (complex, "store two floats"),
     "IPv4Address": (ipaddress.IPv4Address, "IPv4Address"),
     "re.Pattern": (re.Pattern, "Pattern"),
@@ -299,6 +301,11 @@ def test_a_stored_date_beyond_pythons_years_is_a_date_out_of_range(annotation: A
     (violation,) = of_field(annotation).stored(stored)
     assert (violation.code, violation.path) == ("SCH003", "f")
     assert "9999" in violation.message or "valid date" in violation.message
+
+
+def test_the_text_of_a_size_is_offered_and_never_stored() -> None:
+    (violation,) = of_field(pydantic.ByteSize).stored({"_id": 1, "f": "1 KiB"})
+    assert (violation.code, violation.message) == ("SCH001", "is a string, '1 KiB'; declared as an integer.")
 
 
 def test_a_member_of_another_enum_is_refused_with_its_words() -> None:

@@ -58,7 +58,7 @@ def plain_default(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a default's schema that fills in dicts where the model's own has instances: documents are dicts."""
     if "default" in schema:
         return schema | {"default": codec.plain(schema["default"])}
-    factory = schema["default_factory"]
-    if isinstance(factory, type) and not issubclass(factory, BaseModel):
-        return schema  # ObjectId, mostly, whose call is not to be paid twice
+    factory = schema.get("default_factory")
+    if factory is None or (isinstance(factory, type) and not issubclass(factory, BaseModel)):
+        return schema  # none, as in OnErrorOmit, or ObjectId, mostly, whose call is not to be paid twice
     return schema | {"default_factory": lambda *given: codec.plain(factory(*given))}

@@ -118,6 +118,7 @@ class Node:
             with functions of their own), so that values are looked at one by one.
         loose_stored: The same for the fast validator of stored documents.
         computed: Whether a function of the user's may make another value of what is offered here.
+        beside: Whether such a function looks at the other fields, so that only a whole document tells what is stored.
     """
 
     anything: bool = False
@@ -131,6 +132,7 @@ class Node:
     loose: bool = False
     loose_stored: bool = False
     computed: bool = False
+    beside: bool = False
 
     def marker(self, kind: type[M]) -> M | None:
         """The node's marker of this kind, or None."""
@@ -186,4 +188,5 @@ def union(options: list[Node]) -> Node:
         loose=any(each.loose for each in options),
         loose_stored=any(each.loose_stored for each in options),
         computed=any(each.computed for each in options),
+        beside=any(each.beside for each in options),
     )

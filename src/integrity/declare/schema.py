@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic.types import EncodedBytes, EncodedStr
+from pydantic.types import ByteSize, EncodedBytes, EncodedStr, Secret
 from pydantic_core import core_schema
 
 from integrity.declare import convert
@@ -29,6 +29,7 @@ _CALLED = ("default_factory", "custom_init", "post_init")
 _VALUES = frozenset({
     "default", "expected", "members", "metadata", "serialization", "config", "function", "json_schema",
 })  # fmt: skip
+_INSIDE = ("schema", "items_schema", "values_schema", "keys_schema", "steps", "python_schema")
 _STORED_ALIKE = frozenset({"set", "frozenset", "tuple"})
 
 
@@ -99,15 +100,23 @@ def wants_no_instance(schema: Any) -> bool:
 
 
 def takes_others(schema: Any) -> bool:
-    """Whether a field's default or validator looks at the other fields, by the names that the model gives them."""
-    while isinstance(schema, dict):
-        if schema.get("default_factory_takes_data"):
-            return True
-        function = schema.get("function")
-        if isinstance(function, dict) and function.get("type") == "with-info":
-            return True
-        schema = schema.get("schema")
-    return False
+    """Whether a field's default or validator looks at the other fields, by the names that the model gives them.
+
+    What stands in an array or mapping is the field's; an object inside has fields of its own.
+    """
+    if isinstance(schema, list | tuple):
+        return any(map(takes_others, schema))
+    if not isinstance(schema, dict):
+        return False
+    if schema.get("default_factory_takes_data") or asks_others(schema):
+        return True
+    return any(takes_others(schema.get(name)) for name in _INSIDE)
+
+
+def asks_others(schema: Any) -> bool:
+    """Whether a schema is a validator of the user's that looks at the other fields, or may."""
+    function = schema.get("function")
+    return isinstance(function, dict) and function.get("type") == "with-info" and not _pydantics(function["function"])
 
 
 def calls(schema: Any, definitions: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> bool:
@@ -188,14 +197,22 @@ def has_default(schema: Any) -> bool:
 def is_refused(schema: Any) -> bool:
     """Whether a schema is one of pydantic's own functions that give values which BSON cannot hold.
 
-    Pydantic validates a pattern, a time zone or an import by such functions; nothing else in the schema tells of
-    them. An encoded string (``Base64Str``) is decoded each time that it is validated, so that what is stored would
-    not be valid again.
+    Pydantic validates a pattern, a time zone, an import or a `Secret` by such functions; nothing else in the schema
+    tells of them. An encoded string (``Base64Str``) is decoded each time that it is validated, so that what is stored
+    would not be valid again.
     """
     function = (schema.get("function") or {}).get("function")
     if isinstance(getattr(function, "__self__", None), EncodedBytes | EncodedStr):
         return True
+    if _pydantics(function) and getattr(function, "__qualname__", "").startswith(f"{Secret.__name__}."):
+        return True
     return schema["type"] == "function-plain" and _pydantics(function)
+
+
+def is_size(schema: Any) -> bool:
+    """Whether a schema is pydantic's ``ByteSize``, which is offered as text or as a number and is always a number."""
+    cls = getattr((schema.get("function") or {}).get("function"), "__self__", None)
+    return isinstance(cls, type) and issubclass(cls, ByteSize)
 
 
 def _pydantics(function: Any) -> bool:

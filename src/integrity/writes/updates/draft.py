@@ -38,6 +38,7 @@ class Draft:
         self.violations: list[Violation] = []
         self.reasons: list[str] = []
         self.stops: list[str] = []
+        self.unclear: list[str] = []
         self.touched: list[Touched] = []
         self.markers: set[type[Marker]] = set()
         self._created: list[tuple[str, frozenset[str]]] = []
@@ -153,6 +154,8 @@ class Draft:
 
     def encoded(self, target: Target, value: Any) -> Any:
         """Return a value as PyMongo encodes it, where only the outcome can be judged."""
+        if target.slot.schema is not None and not target.known:
+            self.unclear.append(f"what {target.path} is stored as is a matter of other fields")
         try:
             return codec.encode(codec.plain(value))
         except PydanticCustomError as error:

@@ -41,7 +41,7 @@ def inserted(draft: Draft, update: Any) -> tuple[dict[str, Any] | None, tuple[Vi
         draft: The plan in the making.
         update: The coerced update.
     """
-    unclear = tuple(draft.conditions.unclear)
+    unclear = (*draft.conditions.unclear, *draft.unclear)
     if unclear or not isinstance(update, Mapping):
         return None, (), unclear or ("what a pipeline makes of a document that is not there",)
     try:
