@@ -124,9 +124,13 @@ class Draft:
 
     def offered(self, target: Target, value: Any) -> Any:
         """Judge a value for a place and return it coerced."""
-        if not target.known:
-            return self.encoded(target, value)
-        return self.judged(target.judge, value, target.path, target.steps)
+        known = len(self.violations)
+        found = (
+            self.judged(target.judge, value, target.path, target.steps) if target.known else self.encoded(target, value)
+        )
+        if target.path == "_id" and len(self.violations) == known:
+            self.violations += self.targets.judge.key({"_id": found})
+        return found
 
     def judged(self, judge: Judge, value: Any, path: str, steps: tuple[str, ...]) -> Any:
         """Judge a value by the judge of a slot, and return it coerced.
