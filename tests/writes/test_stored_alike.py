@@ -11,6 +11,7 @@ from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BeforeValidator,
     ByteSize,
     PlainValidator,
@@ -110,6 +111,7 @@ class Line(Model):
 class Bill(Model, collection="bills"):
     id: int
     lines: Annotated[list[Line], Allow([])]
+    at: AwareDatetime
     by_name: Annotated[dict[str, Line], Allow({})] = {}  # noqa: RUF012 - pydantic copies it
 
 
@@ -117,7 +119,7 @@ def test_what_an_update_leaves_alone_is_not_validated_into_something_else_again(
     client: MongoClient[dict[str, Any]], database_name: str
 ) -> None:
     bills: Any = integrity.Database(client[database_name], models=[Bill])[Bill]
-    bills.insert_one({"_id": 1, "lines": [{"rate": 1, "name": "a"}]})
+    bills.insert_one({"_id": 1, "at": "2026-01-01T00:00Z", "lines": [{"rate": 1, "name": "a"}]})
     bills.update_one({"_id": 1}, {"$push": {"lines": {"rate": 2, "name": "b"}}})
     bills.update_one({"_id": 1}, {"$set": {"by_name.x": {"rate": 3, "name": "c"}}})
     bills.update_many({}, [{"$set": {"lines": {"$concatArrays": ["$lines", [{"rate": 4, "name": "d"}]]}}}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from integrity.declare import codec
 from integrity.declare.equality import key, same
 from integrity.declare.extract import ABSENT, values_at
 from integrity.declare.registry import Copy
@@ -165,12 +166,15 @@ async def _kept_up(
 
 def _as_inserted(guard: Guard, change: Change) -> None:
     """Give what a write has set, and could not be validated by itself, the value that an insert would store."""
-    verdict = guard.judge.offered(change.after)
-    if verdict.violations:
-        return  # which are reported
+    read = {name: codec.objects(value) for name, value in change.after.items() if name != CONDEMNED}
+    try:
+        # As it is stored, and not as it could be offered: a date has lost its zone.
+        document = codec.encode(guard.entry.reader.validate_python(read))
+    except ValueError:  # which is reported
+        return
     for place in guard.beside:
         old = {key(value) for _, value in values_at(change.before, place.steps)} if change.before is not None else set()
-        made = dict(values_at(verdict.document, place.steps))
+        made = dict(values_at(document, place.steps))
         for path, value in list(values_at(change.after, place.steps)):
             if path in made and key(value) not in old and not same(value, made[path]):
                 placed(change.after, path, made[path])
