@@ -364,3 +364,28 @@ def test_a_string_that_is_no_utf8_where_a_decimal_is_declared(check: Audit, data
     found = check([Weighed])
     assert found.complete
     assert found.places == [("SCH001", 2, "price"), ("SCH003", 1, "price")]
+
+
+class Noted(Model):
+    text: str
+    by: str | None = None
+
+
+class Paper(Model, collection="papers"):
+    id: int
+    size: int
+    title: str | None = None
+    note: Noted | None = None
+
+
+@pytest.mark.parametrize("pushdown", [True, False])
+def test_a_name_that_is_there_twice_beside_all_others(
+    check: Audit, database: Database[dict[str, Any]], pushdown: bool
+) -> None:
+    """Queries see the first of its values and the drivers the last; by their number such fields are suspects."""
+    first = encode({"_id": 1, "size": 1, "title": "a", "note": None, "sizE": "x"}).replace(b"sizE", b"size")
+    inner = {"_id": 2, "size": 1, "note": {"text": "a", "by": "b", "texT": 5}}
+    database.papers.insert_many([RawBSONDocument(first), RawBSONDocument(encode(inner).replace(b"texT", b"text"))])
+    database.papers.insert_one({"_id": 3, "size": 1, "title": "a", "note": {"text": "a", "by": "b"}})
+    expected = [("SCH001", 1, "size"), ("SCH001", 2, "note.text")]
+    assert check([Paper], Options(pushdown=pushdown)).places == expected

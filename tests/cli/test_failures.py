@@ -1,5 +1,6 @@
 """What cannot be done is exit 2 and a sentence: no traceback, no credential, and never a clean verdict."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -199,6 +200,46 @@ def test_a_real_ctrl_c_leaves_no_traceback(models: Path) -> None:
         _, said = running.communicate()
     assert running.returncode == 130
     assert "Traceback" not in said
+
+
+ENTRIES = {
+    "module": ["-m", "integrity"],
+    "script": ["-c", "import sys; from integrity.__main__ import main; sys.exit(main())"],
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("module", ["click", "integrity_models"])
+def test_ctrl_c_is_one_line_while_modules_are_imported_too(tmp_path: Path, entry: str, module: str) -> None:
+    """Python's own modules aside, `click` is the first that the command imports, and the models are the last."""
+    (tmp_path / f"{module}.py").write_text("print('imported', flush=True)\nimport time\ntime.sleep(60)\n")
+    running = subprocess.Popen(
+        [sys.executable, *ENTRIES[entry], "audit", "integrity_models", "--uri", NOWHERE],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "imported\n"
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    assert running.returncode == 130
+    assert said.strip().startswith("integrity: stopped by Ctrl-C before ")
+    assert "\n" not in said.strip()
+
+
+def test_ctrl_c_that_is_ignored_stays_ignored(models: Path) -> None:
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); from integrity.__main__ import main; main()"
+    )
+    with models.open("a") as file:
+        file.write("\nimport os, signal\nos.kill(os.getpid(), signal.SIGINT)\nprint('went on')\n")
+    found = subprocess.run(
+        [sys.executable, "-c", program, "check", str(models)], capture_output=True, text=True, check=False
+    )
+    assert found.stdout.startswith("went on\n")
 
 
 def test_an_error_that_nobody_expected_is_a_sentence_without_its_text(

@@ -1,13 +1,17 @@
 """What pydantic lets a model say holds for its documents: validators, defaults, aliases, the id."""
 
+import enum
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -17,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from integrity.declare.constraint import Allow
+from integrity.declare.constraint import Allow, Forbid
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.rules.judge import Judge
@@ -171,14 +175,86 @@ class Generated(Model, collection="generated"):
     second: str = Field(default_factory=lambda: "b")
     third: str = Field(default_factory=lambda data: data["first"] + "c")
     empty: Annotated[list[int], Allow([])] = []  # noqa: RUF012 - pydantic copies it
-    wrong: int = Field(default="x")  # type: ignore[assignment]  # what is refused
+    wrong: int = Field(default_factory=lambda: "x")  # type: ignore[assignment]  # what is refused
 
 
 def test_defaults_are_filled_in_and_validated() -> None:
     verdict = judge(Generated).offered({"_id": 1})
     assert codes(verdict.violations) == [("SCH001", "wrong")]
+    assert verdict.violations[0].message == "is a string, 'x'; declared as an integer."
     verdict = judge(Generated).offered({"_id": 1, "wrong": "3"})
     assert verdict.document == {"_id": 1, "first": "a", "second": "b", "third": "ac", "empty": [], "wrong": 3}
+
+
+def _never(_: Any) -> Any:
+    raise RuntimeError("called before there is a document")
+
+
+class Part(BaseModel):
+    name: str = Field(default="a", alias="n")
+
+
+class Sort(enum.Enum):
+    UP = "up"
+
+
+@dataclass
+class Piece:
+    name: str = "a"
+
+
+#: A type, its default, and what an insert without it stores.
+DEFAULTS: dict[str, tuple[Any, Any, Any]] = {
+    "of the type": (int, 5, 5),
+    "coerced": (int, "5", 5),
+    "a constraint met": (Annotated[str, Field(max_length=2)], "ab", "ab"),
+    "null": (Annotated[int | None, Field(gt=3)], None, None),
+    "an enum's value": (Sort, "up", "up"),
+    "an enum's member": (Sort, Sort.UP, "up"),
+    "a size": (ByteSize, "1 MB", 1_000_000),
+    "a decimal": (Decimal, "1.5", Decimal128("1.5")),
+    "allowed": (Annotated[str, Allow("")], "", ""),
+    "a list": (list[int], ["1"], [1]),
+    "a tuple": (tuple[int, str], (1, "a"), [1, "a"]),
+    "a set": (set[int], {2, 1}, [1, 2]),
+    "a model": (Part, Part(), {"n": "a"}),
+    "a model by its fields": (Part, {"n": "b"}, {"n": "b"}),
+    "a model or null": (Part | None, Part(), {"n": "a"}),
+    "models": (list[Part], [Part()], [{"n": "a"}]),
+    "models by names": (dict[str, Part], {"x": Part()}, {"x": {"n": "a"}}),
+    "a dataclass": (Piece, Piece(), {"name": "a"}),
+    "a model that is made": (Part, Field(default_factory=Part), {"n": "a"}),
+    "models that are made": (list[Part], Field(default_factory=lambda: [Part()]), [{"n": "a"}]),
+    "made of the others": (Part, Field(default_factory=lambda data: Part(n=str(data["id"]))), {"n": "1"}),
+    "made into another": (Annotated[int, BeforeValidator(lambda each: int(str(each).rstrip("x")))], "5x", 5),
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_a_default_is_stored_as_if_it_were_offered(name: str) -> None:
+    annotation, default, expected = DEFAULTS[name]
+    made = of_field(annotation, {"f": default})
+    declared: Any = made.entry.model
+    verdict = made.offered({"_id": 1})
+    assert (verdict.document, verdict.violations) == ({"_id": 1, "f": expected}, ())
+    assert made.offered(declared(id=1)).document == {"_id": 1, "f": expected}
+    assert made.stored({"_id": 1, "f": expected}) == ()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default"),
+    [
+        (int, Field(default_factory=lambda: _never(0))),
+        (Annotated[int, AfterValidator(_never)], 5),
+        (list[Annotated[int, AfterValidator(_never)]], [5]),
+        (Annotated[str, Forbid(_never)], "a"),
+        (Part | Annotated[int, BeforeValidator(_never)], "x"),
+    ],
+)
+def test_no_function_of_the_users_is_called_for_a_default_before_there_is_a_document(
+    annotation: Any, default: Any
+) -> None:
+    of_field(annotation, {"f": default})
 
 
 def test_a_stored_document_need_not_have_a_field_that_has_a_default() -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from bson import Regex
-from pydantic import ConfigDict, Field
+from pydantic import ByteSize, ConfigDict, Field
 
 from integrity.declare.constraint import Allow, CopyOf, Forbid, Immutable, Owner, Ref, Revision, Unique
 from integrity.declare.model import Model
@@ -49,6 +49,16 @@ class UniqueLeaf(Model):
 class CopyLeaf(Model):
     n: Annotated[str, CopyOf("A", "name", via="a")]
     kids: list["CopyLeaf"] | None = None
+
+
+class DefaultLeaf(Model):
+    a: int = "b"  # type: ignore[assignment]  # what is refused
+    kids: list["DefaultLeaf"] | None = None
+
+
+class NumberLeaf(Model):
+    a: int
+    kids: list["NumberLeaf"] | None = None
 
 
 def cascade(**keywords: Any) -> Any:
@@ -232,6 +242,42 @@ CONTRADICTIONS: dict[str, tuple[list[Any], list[str]]] = {
         [model("B", {"e": model("E", {"x": str}, {"x": "\u200b"}, embedded=True)})], ["B.e.x", "visible character"],
     ),
     "a default that is no number": ([model("B", {"x": float}, {"x": float("nan")})], ["B.x", "not a number", "Allow"]),
+    "a default of another type": (
+        [model("B", {"x": int}, {"x": "a"})], ["B.x", "'a'", "its own declaration refuses", "a valid integer", "away"],
+    ),
+    "a default beyond its bounds": (
+        [model("B", {"x": Annotated[int, Field(gt=0)]}, {"x": 0})], ["B.x", "0", "greater than 0"],
+    ),
+    "a default that is no choice": (
+        [model("B", {"x": Literal["a"]}, {"x": "b"})], ["B.x", "'b'", "'a'", "valid there"],
+    ),
+    "a default that is no size": ([model("B", {"x": ByteSize}, {"x": "b"})], ["B.x", "'b'", "byte string"]),
+    "a default that is not looked at by pydantic": (
+        [model("B", {"x": Annotated[int, Field("a", validate_default=False)]})], ["B.x", "'a'", "a valid integer"],
+    ),
+    "a default that would be coerced where nothing is": (
+        [model("B", {"x": int}, {"x": "5", "model_config": ConfigDict(strict=True)})], ["B.x", "'5'", "valid integer"],
+    ),
+    "a default with a wrong element": ([model("B", {"x": list[int]}, {"x": [1, "a"]})], ["B.x", "at 1, ", "integer"]),
+    "a default with an empty element": (
+        [model("B", {"x": list[str]}, {"x": ["a", ""]})], ["B.x", "its 1 is an empty string", "the policy refuses"],
+    ),
+    "a default that is too short": (
+        [model("B", {"x": Annotated[list[int], Field(min_length=2)]}, {"x": [1]})], ["B.x", "[1]", "an array of 1"],
+    ),
+    "a default with too few names": (
+        [model("B", {"x": Annotated[dict[str, int], Field(min_length=2)]}, {"x": {"a": 1}})], ["B.x", "an object of 1"],
+    ),
+    "a default that is forbidden": (
+        [model("B", {"x": Annotated[str, Forbid("a")]}, {"x": "a"})], ["B.x", "'a'", "Forbid(...) names"],
+    ),
+    "a default of a part": (
+        [model("B", {"e": embedded(x=Annotated[int, Field("a")])})], ["B.e.x", "'a'", "a valid integer"],
+    ),
+    "a default that is a wrong part": (
+        [model("B", {"x": NumberLeaf}, {"x": {"a": "b"}})], ["B.x", "at a, ", "a valid integer"],
+    ),
+    "a default in a tree": ([model("B", {"t": DefaultLeaf})], ["B.t.a", "'b'", "a valid integer"]),
     "a default of null": ([model("B", {"x": str}, {"x": None})], ["B.x", "no null", "... | None"]),
     "Allow of what cannot be there": ([model("B", {"x": Annotated[int, Allow("")]})], ["B.x", "an integer"]),
     "Allow at the list": (
@@ -270,6 +316,9 @@ CLASS_LINES: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "an owner that is empty": ({}, {"owner": ()}, ["owner=()", "name an actor"]),
     "a policy that is none": ({}, {"policy": "strict"}, ["policy='strict'", "Policy(...)"]),
     "a constraint that names nothing": ({}, {"constraints": [Unique()]}, ["constraints=", 'Unique("first", "second")']),
+    "a misspelt keyword": ({}, {"colection": "a"}, ["colection=", "collection, owner", "did you mean collection=?"]),
+    "a misspelt setting of pydantic's": ({}, {"frozn": True}, ["frozn=", "ConfigDict", "did you mean frozen=?"]),
+    "a keyword like no other": ({}, {"zzz": 1}, ["zzz=", "collection, owner, policy, constraints", "take it away."]),
     "unknown fields dropped": ({"model_config": ConfigDict(extra="ignore")}, {}, ['extra="ignore"', 'extra="allow"']),
 }
 
@@ -280,6 +329,19 @@ def test_a_class_line_that_cannot_be_kept_is_refused_at_once(name: str) -> None:
     with pytest.raises(DeclarationError) as refused:
         model("Thing", {"x": str}, body, **keywords)
     assert [each for each in ["Thing", *words] if each not in str(refused.value)] == [], str(refused.value)
+
+
+class Tagged:
+    def __init_subclass__(cls, *, tag: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.tag = tag  # type: ignore[attr-defined]  # as such classes do
+
+
+def test_a_keyword_of_another_base_or_of_pydantic_is_let_pass() -> None:
+    class Thing(Model, Tagged, collection="things", frozen=True, tag="a"):
+        x: int
+
+    assert (Thing.tag, Thing.model_config["frozen"]) == ("a", True)  # type: ignore[attr-defined]  # as above
 
 
 @pytest.mark.parametrize("keywords", [{"validation_alias": "y"}, {"serialization_alias": "y"}])

@@ -112,6 +112,7 @@ KEPT: dict[str, tuple[Any, ...]] = {
     "Int64": (Int64, 5, 5),
     "float": (float, 1.5, 1.5),
     "float from int": (float, 5, 5.0),
+    "ByteSize": (pydantic.ByteSize, "1 KiB", 1024, 1024),
     "bool": (bool, True, True),
     "str": (str, "a\tb", "a\tb"),
     "bytes": (bytes, b"\x00a", b"\x00a"),
@@ -227,6 +228,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "timedelta": (dt.timedelta, "store the seconds"),
     "Path": (pathlib.Path, "Path"),
     "SecretStr": (pydantic.SecretStr, "SecretStr"),
+    "Secret": (pydantic.Secret[int], "Secret[int]"),
     "complex": (complex, "store two floats"),
     "IPv4Address": (ipaddress.IPv4Address, "IPv4Address"),
     "re.Pattern": (re.Pattern, "Pattern"),
@@ -301,11 +303,38 @@ def test_a_stored_date_beyond_pythons_years_is_a_date_out_of_range(annotation: A
     assert "9999" in violation.message or "valid date" in violation.message
 
 
+def test_the_text_of_a_size_is_offered_and_never_stored() -> None:
+    (violation,) = of_field(pydantic.ByteSize).stored({"_id": 1, "f": "1 KiB"})
+    assert (violation.code, violation.message) == ("SCH001", "is a string, '1 KiB'; declared as an integer.")
+
+
 def test_a_member_of_another_enum_is_refused_with_its_words() -> None:
     """Also where it holds a number, which the policy looks at."""
     for annotation in (Literal["a"], uuid.UUID):
         verdict = of_field(annotation).offered({"_id": 1, "f": Rate.HALF, "other": 1})
         assert {each.path for each in verdict.violations} == {"f", "other"}
+
+
+class Hollow(Model):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("annotation", "empty"),
+    [
+        (tuple[()], []),
+        (tuple[()] | None, []),
+        (Annotated[list[int], Field(max_length=0)], []),
+        (Annotated[dict[str, int], Field(max_length=0)], {}),
+        (Hollow, {}),
+        (list[Hollow], [{}]),
+    ],
+)
+def test_an_empty_one_is_valid_where_no_other_is_declared(annotation: Any, empty: Any) -> None:
+    judge = of_field(annotation)
+    assert judge.offered({"_id": 1, "f": empty}).violations == ()
+    assert judge.stored({"_id": 1, "f": empty}) == ()
+    assert judge.stored({"_id": 1, "f": [1]}) != ()
 
 
 @pytest.mark.parametrize("annotation", [list[str] | int, list[set[dt.date]] | ObjectId | None, list[int] | str])

@@ -8,7 +8,7 @@ import pytest
 from bson import Decimal128, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pymongo import MongoClient
 
 import integrity
@@ -54,6 +54,22 @@ def test_an_id_is_coerced_as_a_write_would(orders: integrity.Collection[Order]) 
 def test_an_array_is_matched_by_one_of_its_elements(orders: integrity.Collection[Order]) -> None:
     assert orders.by(tags="new") == {"tags": {"$eq": "new"}}
     assert orders.by({"lines.city": "Lyon"}) == {"lines.city": {"$eq": "Lyon"}}
+
+
+def test_a_set_is_matched_as_the_array_that_it_is_stored_as(orders: integrity.Collection[Order]) -> None:
+    assert orders.by(tags={"new"}) == {"tags": {"$eq": ["new"]}}
+
+
+class Beside(Model, collection="beside"):
+    words: Annotated[set[str], AfterValidator(lambda each, info: each if info.data else set())]
+
+
+def test_what_only_other_fields_tell_is_matched_as_it_is_encoded() -> None:
+    client = MongoClient[dict[str, Any]](connect=False)
+    beside = integrity.Database(client["none"], models=[Beside])[Beside]
+    assert beside.by(words={"b", "a"}) == {"words": {"$eq": ["a", "b"]}}
+    with pytest.raises(InvalidDocument, match=r"SCH003 words: is .*BSON has no type for object"):
+        beside.by(words=[object()])
 
 
 @pytest.mark.parametrize(

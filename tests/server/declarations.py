@@ -34,6 +34,10 @@ class Inner(Model):
     qty: Annotated[int, Field(gt=0, le=5)] = 1
 
 
+class Hollow(Model):
+    """It has no field."""
+
+
 class Tree(Model):
     name: str
     below: list[Tree] | None = None
@@ -133,6 +137,10 @@ FIELDS: dict[str, Pair] = {
     "level": Pair(Level | None, (1, 2, 3, Level.LOW)),
     "list": Pair(Annotated[list[str], Field(max_length=2)], ([], ["a"], ["a", ""], ["a", "b", "c"])),
     "list_allow": Pair(Annotated[list[int], Allow([])], ([], [1], [None])),
+    "list_none": Pair(Annotated[list[int], Field(max_length=0)], ([], [1])),
+    "tuple_none": Pair(tuple[()], ([], [1])),
+    "mapping_none": Pair(Annotated[dict[str, int], Field(max_length=0)], ({}, {"a": 1})),
+    "hollow": Pair(list[Hollow], ([{}], [{"a": 1}])),
     "set": Pair(Annotated[set[int], Field(max_length=2)], ([1, 1, 1], {1, 2}, [1, 2, 3])),
     "tuple": Pair(tuple[int, str], ([1, "a"], (1, "a", 2), [1], ["1", "a"])),
     "tuple_more": Pair(tuple[int, ...], ([1, 2], [], [1, "x"])),

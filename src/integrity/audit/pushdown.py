@@ -114,7 +114,10 @@ class _Compiler:
             # Where nothing may be missing, whatever is too much is counted: that is cheaper than its name.
             found.unknown = {"maxProperties": len(declared.fields)} | ({"properties": inner} if inner else {})
         else:
-            found.unknown = {"properties": properties, "additionalProperties": False}
+            # Counted too, at no cost: a name that is there twice has two values, and queries see the first alone.
+            found.unknown = {
+                "maxProperties": len(declared.fields), "properties": properties, "additionalProperties": False,
+            }  # fmt: skip
         return found
 
     def value(self, slot: Slot) -> Tests:

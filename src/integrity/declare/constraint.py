@@ -225,22 +225,29 @@ class Forbid(Marker):
             raise DeclarationError('Forbid(): name at least one value, pattern or callable, such as Forbid("x").')
         _assign(self, values=values, _tokens=_tokens(values))
 
+    @property
+    def asks(self) -> bool:
+        """Whether it calls a function of the user's."""
+        return any(map(_asked, self.values))
+
     def reason(self, value: Any) -> str | None:
         """Why `value` is forbidden, or None when it is not."""
         for each in self.values:
             if isinstance(each, re.Pattern):
                 if isinstance(value, str) and each.search(value):
                     return f"matches the forbidden pattern {each.pattern!r}"
-            elif callable(each) and not isinstance(each, type) and each(value):
+            elif _asked(each) and each(value):
                 return f"is forbidden by {getattr(each, '__name__', repr(each))}"
         return "is a forbidden value" if self._tokens and token(value) in self._tokens else None
 
 
+def _asked(value: Any) -> bool:
+    return callable(value) and not isinstance(value, type)
+
+
 def _tokens(values: tuple[Any, ...]) -> frozenset[Hashable]:
     """Return what tells the values that are named one by one, as they are stored: an enum's member is its value."""
-    named = [
-        each for each in values if not isinstance(each, re.Pattern) and (isinstance(each, type) or not callable(each))
-    ]
+    named = [each for each in values if not (isinstance(each, re.Pattern) or _asked(each))]
     found = set()
     for each in named:
         with contextlib.suppress(PydanticCustomError):  # what BSON has no type for is never stored

@@ -10,7 +10,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import PydanticCustomError, core_schema
+
+from integrity.declare import codec
 
 FUNCTION_ERROR = "function_failed"
 
@@ -49,3 +52,13 @@ def telling(discriminator: Any) -> Any:
 def made(schema: Any) -> Any:
     """Return the schema of a class whose own ``__init__`` or ``model_post_init`` may fail."""
     return dict(core_schema.no_info_wrap_validator_function(refusing(lambda value, handler: handler(value)), schema))
+
+
+def plain_default(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a default's schema that fills in dicts where the model's own has instances: documents are dicts."""
+    if "default" in schema:
+        return schema | {"default": codec.plain(schema["default"])}
+    factory = schema.get("default_factory")
+    if factory is None or (isinstance(factory, type) and not issubclass(factory, BaseModel)):
+        return schema  # none, as in OnErrorOmit, or ObjectId, mostly, whose call is not to be paid twice
+    return schema | {"default_factory": lambda *given: codec.plain(factory(*given))}

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from bson import Decimal128
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, ValidationError
 
 from integrity.declare import bson_type, codec, convert
-from integrity.declare.constraint import Allow, CopyOf, Revision, Unique
+from integrity.declare.constraint import Allow, CopyOf, Forbid, Revision, Unique
 from integrity.declare.entry import Entry
+from integrity.declare.opaque import BRANCH
 from integrity.declare.policy import Policy, visible
+from integrity.declare.schema import VALUE, alone, calls
 from integrity.declare.shape import Array, Field, Node, Object, Place
+from integrity.declare.validator import validator
 from integrity.errors import DeclarationError
+
+_WAY = "Give a default that is valid there, or take it away."
 
 
 def refuse(entry: Entry) -> None:
@@ -29,8 +34,9 @@ def refuse(entry: Entry) -> None:
         _countless(entry, place)
     _revision(entry)
     _key(entry)
-    for path, field, policy in _fields(entry.document, entry.policy, (entry.name,), ()):
-        _default(path, field, policy)
+    definitions = {each["ref"]: each for each in entry.schema.get("definitions", ())}
+    for path, parent, field, policy in _fields(entry.document, entry.policy, (entry.name,), ()):
+        _default(path, field, policy, parent.config, definitions)
 
 
 def _allowed(entry: Entry, place: Place) -> None:
@@ -123,12 +129,12 @@ def _key(entry: Entry) -> None:
 
 def _fields(
     parent: Object, policy: Policy, path: tuple[str, ...], above: tuple[Object, ...]
-) -> Iterator[tuple[str, Field, Policy]]:
+) -> Iterator[tuple[str, Object, Field, Policy]]:
     if parent in above:
         return
     policy = parent.policy or policy
     for each in parent.fields.values():
-        yield ".".join((*path, each.attribute)), each, policy
+        yield ".".join((*path, each.attribute)), parent, each, policy
         for below in _objects(each.node, ()):
             yield from _fields(below, policy, (*path, each.attribute), (*above, parent))
 
@@ -144,7 +150,7 @@ def _objects(node: Node, above: tuple[Array, ...]) -> Iterator[Object]:
                 yield from _objects(element, (*above, array))
 
 
-def _default(path: str, field: Field, policy: Policy) -> None:
+def _default(path: str, field: Field, policy: Policy, config: Any, definitions: Mapping[str, Any]) -> None:
     if field.default is None:
         return
     if "default" not in field.default:
@@ -161,12 +167,74 @@ def _default(path: str, field: Field, policy: Policy) -> None:
             f"{path} has the default None, and its type has no null; declare it as `... | None`, or take the default "
             "away."
         )
-    why = _refusal(stored, field.node, policy)
-    if why is not None:
+    if not calls(field.default["schema"], definitions):  # nor is a validator of the user's
+        stored = _made(path, field, value, config, definitions)
+    for fault in _faults(stored, field.node, policy, ()):
+        inside = f"its {'.'.join(map(str, fault.path))} is" if fault.path else "it is"
         raise DeclarationError(
-            f"{path} has the default {value!r}, which the policy refuses: it is {why}. Declare `... | None = None`, "
-            f"take the default away, or say Allow({stored!r}) where it means something."
+            f"{path} has the default {value!r}, which {fault.who} refuses: {inside} {fault.what}. {fault.way}"
         )
+
+
+def _made(path: str, field: Field, value: Any, config: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return what a write makes of a default.
+
+    Raises:
+        DeclarationError: Its own declaration refuses it.
+    """
+    judge = validator(alone(field.default["schema"], config, definitions), "write")
+    try:
+        return judge.validate_python({VALUE: codec.plain(value)})[VALUE]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+    inside = ".".join(str(each) for each in first["loc"][1:] if BRANCH not in str(each))
+    what = f"{'at ' if inside else ''}{inside}{', ' if inside else ''}{first['msg'][:1].lower()}{first['msg'][1:]}"
+    raise DeclarationError(f"{path} has the default {value!r}, which its own declaration refuses: {what}. {_WAY}")
+
+
+class _Fault(NamedTuple):
+    """What is wrong in a default.
+
+    Args:
+        path: Where in it.
+        what: What stands there, after "it is".
+        who: Who refuses it.
+        way: The way out.
+    """
+
+    path: tuple[str | int, ...]
+    what: str
+    who: str = "its own declaration"
+    way: str = _WAY
+
+
+def _faults(value: Any, node: Node, policy: Policy, path: tuple[str | int, ...]) -> Iterator[_Fault]:
+    """Yield what every write that leaves a field to its default would be refused for; the walk of writes says the same.
+
+    A function of the user's is not called.
+    """
+    if value is None or node.computed:
+        return
+    what = None if node.admits(value) else _refusal(value, node, policy)
+    if what is not None:
+        way = f"Declare `... | None = None`, take the default away, or say Allow({value!r}) where it means something."
+        yield _Fault(path, what, "the policy", way)
+    elif any(isinstance(each, Forbid) and not each.asks and each.reason(value) for each in node.markers):
+        yield _Fault(path, f"{value!r}, which a Forbid(...) names")
+    elif isinstance(value, list) and len(node.arrays) == 1:
+        array = node.arrays[0]
+        if not array.least <= len(value) <= (len(value) if array.most is None else array.most):
+            yield _Fault(path, f"an array of {len(value)}, shorter or longer than it is declared")
+        for index, each in enumerate(value):
+            yield from _faults(each, array.at(index), policy, (*path, index))
+    elif isinstance(value, dict) and len(node.objects) == 1:
+        declared = node.objects[0]
+        if not declared.least <= len(value) <= (len(value) if declared.most is None else declared.most):
+            yield _Fault(path, f"an object of {len(value)}, shorter or longer than it is declared")
+        for name, each in value.items():
+            below = declared.fields[name].node if name in declared.fields else declared.judged_values
+            if below is not None:
+                yield from _faults(each, below, declared.policy or policy, (*path, name))
 
 
 def _refusal(value: Any, node: Node, policy: Policy) -> str | None:
@@ -175,8 +243,6 @@ def _refusal(value: Any, node: Node, policy: Policy) -> str | None:
     An empty array or object is let pass: models of existing collections are full of them, and are to be audited. A
     write that leaves it to the default is told to say ``Allow([])``.
     """
-    if value is None or node.computed or node.admits(value):
-        return None
     if isinstance(value, str):
         if value == "":
             return None if policy.allow_empty_strings else "an empty string"

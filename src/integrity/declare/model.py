@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Generic, get_args, get_origin
 
 from bson import ObjectId
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
@@ -18,6 +19,7 @@ from integrity.declare.policy import Policy
 from integrity.errors import DeclarationError
 
 _OBJECT_ID = ("ObjectId", "bson.ObjectId")
+_KEYWORDS = ("collection", "owner", "policy", "constraints")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Model(BaseModel):
         constraints: Sequence[Unique] = (),
         **kwargs: Any,
     ) -> None:
+        if kwargs and not _takes_keywords(cls):
+            raise _unknown_keyword(cls, next(iter(kwargs)))
         super().__init_subclass__(**kwargs)
         above = cls.__integrity__
         cls.__integrity__ = Declared(
@@ -122,6 +126,21 @@ def _keep_id(cls: Any) -> None:
     if field is not None and generated and field.alias_priority != 2:  # noqa: PLR2004 - an alias of the user's
         field.alias = field.validation_alias = field.serialization_alias = "_id"
         field.alias_priority = 2
+
+
+def _takes_keywords(cls: type) -> bool:
+    """Whether a class beside `Model` has an ``__init_subclass__`` of its own, which may take other keywords."""
+    beside = cls.__mro__[cls.__mro__.index(Model) + 1 :]
+    return any("__init_subclass__" in vars(each) for each in beside if each not in {Generic, object})
+
+
+def _unknown_keyword(cls: type, name: str) -> DeclarationError:
+    close = difflib.get_close_matches(name, [*_KEYWORDS, *ConfigDict.__annotations__], n=1)
+    way = f"did you mean {close[0]}=?" if close else "take it away."
+    return DeclarationError(
+        f"{cls.__name__}: {name}= is no keyword of a model; there are {', '.join(_KEYWORDS)} and the settings of "
+        f"pydantic's ConfigDict, such as extra and frozen: {way}"
+    )
 
 
 def _collection(cls: type, name: object) -> str:

@@ -68,6 +68,7 @@ class Object:
         values: What every value is, for a mapping; what undeclared values are, where they are allowed.
         closed: Whether undeclared fields are a fault.
         model: The class that declares it, when one does.
+        config: The configuration by which that class validates.
         policy: The policy in force inside, when the embedded model names its own.
         discriminator: The stored name and values that tell this object from the others of its union.
         least: How many fields a mapping has at least.
@@ -78,6 +79,7 @@ class Object:
     values: Node | None = None
     closed: bool = True
     model: type | None = None
+    config: Any = None
     policy: Policy | None = None
     discriminator: tuple[str, frozenset[Any]] | None = None
     least: int = 0
@@ -87,6 +89,11 @@ class Object:
     def mapping(self) -> bool:
         """Whether it is a mapping: any key, one kind of value."""
         return not self.fields and self.values is not None
+
+    @property
+    def hollow(self) -> bool:
+        """Whether it has no field ever: a model without any, or a mapping of none."""
+        return self.most == 0 or (self.closed and not self.fields and self.values is None)
 
     @property
     def judged_values(self) -> Node | None:
@@ -111,6 +118,7 @@ class Node:
             with functions of their own), so that values are looked at one by one.
         loose_stored: The same for the fast validator of stored documents.
         computed: Whether a function of the user's may make another value of what is offered here.
+        beside: Whether such a function looks at the other fields, so that only a whole document tells what is stored.
     """
 
     anything: bool = False
@@ -124,6 +132,7 @@ class Node:
     loose: bool = False
     loose_stored: bool = False
     computed: bool = False
+    beside: bool = False
 
     def marker(self, kind: type[M]) -> M | None:
         """The node's marker of this kind, or None."""
@@ -135,10 +144,18 @@ class Node:
         return self.scalars | ({"array"} if self.arrays else set()) | ({"object"} if self.objects else set())
 
     def admits(self, value: Any) -> bool:
-        """Whether the declaration names `value` itself (``Allow``, ``Literal``, an enum's member)."""
+        """Whether the declaration names `value` itself (``Allow``, ``Literal``, an enum's member, ``tuple[()]``)."""
         if self.literals and token(value) in set(map(token, self.literals)):
             return True
-        return any(each.admits(value) for each in self.markers if isinstance(each, Allow))
+        if any(each.admits(value) for each in self.markers if isinstance(each, Allow)):
+            return True
+        return not value and self.only(value)
+
+    def only(self, empty: Any) -> bool:
+        """Whether an array or object that holds nothing is the only one that is declared here."""
+        if isinstance(empty, list | tuple):
+            return any(each.most == 0 for each in self.arrays)
+        return isinstance(empty, dict) and any(each.hollow for each in self.objects)
 
     def forbids(self, value: Any) -> tuple[str, str] | None:
         """Why a ``Forbid`` of the node refuses `value`, with what of it may quote the value; or None."""
@@ -171,4 +188,5 @@ def union(options: list[Node]) -> Node:
         loose=any(each.loose for each in options),
         loose_stored=any(each.loose_stored for each in options),
         computed=any(each.computed for each in options),
+        beside=any(each.beside for each in options),
     )

@@ -116,6 +116,7 @@ class _Reader:
                 loose=write or node.loose,
                 loose_stored=stored or node.loose_stored,
                 computed=computed or node.computed,
+                beside=core.asks_others(schema) or node.beside,
             )
         )
 
@@ -129,6 +130,8 @@ class _Reader:
             return Node(scalars=_SCALARS[kind], finite=finite)
         if core.is_refused(schema):
             raise self._refusal(f"what {self.annotation} is validated into; declare a type that BSON has")
+        if core.is_size(schema):
+            return Node(scalars=bson_type.INTEGERS)
         if kind in {"any", "function-plain"}:
             return Node(anything=True, nullable=True)
         if kind == "none":
@@ -304,6 +307,7 @@ class _Reader:
             closed=extra != "allow",
             values=values,
             model=cls,
+            config=config or None,
             policy=getattr(declared, "policy", None),
         )
         outer = self.where

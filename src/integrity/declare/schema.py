@@ -6,12 +6,16 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic.types import EncodedBytes, EncodedStr
+from pydantic.types import ByteSize, EncodedBytes, EncodedStr, Secret
+from pydantic_core import core_schema
 
 from integrity.declare import convert
 from integrity.declare.constraint import METADATA_KEY, Marker
 
 Mode = Literal["write", "stored"]
+
+#: The field under which a value alone is validated.
+VALUE = "value"
 
 _COERCIONS = frozenset(convert.COERCIONS.values())
 
@@ -21,6 +25,11 @@ _PLAIN = frozenset({
     "definition-ref",
 })  # fmt: skip
 _OBJECTS = frozenset({"model", "dataclass", "typed-dict", "definition-ref"})
+_CALLED = ("default_factory", "custom_init", "post_init")
+_VALUES = frozenset({
+    "default", "expected", "members", "metadata", "serialization", "config", "function", "json_schema",
+})  # fmt: skip
+_INSIDE = ("schema", "items_schema", "values_schema", "keys_schema", "steps", "python_schema")
 _STORED_ALIKE = frozenset({"set", "frozenset", "tuple"})
 
 
@@ -91,15 +100,48 @@ def wants_no_instance(schema: Any) -> bool:
 
 
 def takes_others(schema: Any) -> bool:
-    """Whether a field's default or validator looks at the other fields, by the names that the model gives them."""
-    while isinstance(schema, dict):
-        if schema.get("default_factory_takes_data"):
-            return True
-        function = schema.get("function")
-        if isinstance(function, dict) and function.get("type") == "with-info":
-            return True
-        schema = schema.get("schema")
-    return False
+    """Whether a field's default or validator looks at the other fields, by the names that the model gives them.
+
+    What stands in an array or mapping is the field's; an object inside has fields of its own.
+    """
+    if isinstance(schema, list | tuple):
+        return any(map(takes_others, schema))
+    if not isinstance(schema, dict):
+        return False
+    if schema.get("default_factory_takes_data") or asks_others(schema):
+        return True
+    return any(takes_others(schema.get(name)) for name in _INSIDE)
+
+
+def asks_others(schema: Any) -> bool:
+    """Whether a schema is a validator of the user's that looks at the other fields, or may."""
+    function = schema.get("function")
+    return isinstance(function, dict) and function.get("type") == "with-info" and not _pydantics(function["function"])
+
+
+def calls(schema: Any, definitions: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> bool:
+    """Whether a function of the user's is called for a value of a schema: a validator, a default's, an ``__init__``.
+
+    Args:
+        schema: The core schema.
+        definitions: The definitions that it may refer to, by name.
+        seen: The definitions that it stands in.
+    """
+    if isinstance(schema, list | tuple):
+        return any(calls(each, definitions, seen) for each in schema)
+    if not isinstance(schema, dict):
+        return False
+    if not isinstance(schema.get("type"), str):  # fields, or a tagged union's choices, by their names
+        return any(calls(each, definitions, seen) for each in schema.values())
+    if schema["type"] == "definition-ref":
+        ref = schema["schema_ref"]
+        return ref not in seen and calls(definitions.get(ref), definitions, seen | {ref})
+    function = (schema.get("function") or {}).get("function")
+    if function is not None and not (coerces(schema) or _pydantics(function)):
+        return True
+    if any(schema.get(each) for each in _CALLED) or callable(schema.get("discriminator")):
+        return True
+    return any(calls(each, definitions, seen) for name, each in schema.items() if name not in _VALUES)
 
 
 def changes(schema: Any) -> bool:
@@ -133,6 +175,20 @@ def default(schema: Any) -> Mapping[str, Any] | None:
     return schema  # type: ignore[no-any-return]  # a core schema is a dict
 
 
+def alone(schema: Any, config: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return the schema of a document with one field, `VALUE`.
+
+    Args:
+        schema: The core schema of the field.
+        config: The configuration of the model around it.
+        definitions: The definitions that it may refer to, by name.
+    """
+    one = core_schema.typed_dict_field(schema)
+    return core_schema.definitions_schema(
+        core_schema.typed_dict_schema({VALUE: one}, config=config), list(definitions.values())
+    )
+
+
 def has_default(schema: Any) -> bool:
     """Whether a field's schema fills in a default, so that the field need not be given."""
     return default(schema) is not None
@@ -141,12 +197,25 @@ def has_default(schema: Any) -> bool:
 def is_refused(schema: Any) -> bool:
     """Whether a schema is one of pydantic's own functions that give values which BSON cannot hold.
 
-    Pydantic validates a pattern, a time zone or an import by such functions; nothing else in the schema tells of
-    them. An encoded string (``Base64Str``) is decoded each time that it is validated, so that what is stored would
-    not be valid again.
+    Pydantic validates a pattern, a time zone, an import or a `Secret` by such functions; nothing else in the schema
+    tells of them. An encoded string (``Base64Str``) is decoded each time that it is validated, so that what is stored
+    would not be valid again.
     """
     function = (schema.get("function") or {}).get("function")
     if isinstance(getattr(function, "__self__", None), EncodedBytes | EncodedStr):
         return True
-    module = getattr(function, "__module__", None) or ""
-    return schema["type"] == "function-plain" and module.split(".")[0] == "pydantic"
+    if _pydantics(function) and getattr(function, "__qualname__", "").startswith(f"{Secret.__name__}."):
+        return True
+    return schema["type"] == "function-plain" and _pydantics(function)
+
+
+def is_size(schema: Any) -> bool:
+    """Whether a schema is pydantic's ``ByteSize``, which is offered as text or as a number and is always a number."""
+    cls = getattr((schema.get("function") or {}).get("function"), "__self__", None)
+    return isinstance(cls, type) and issubclass(cls, ByteSize)
+
+
+def _pydantics(function: Any) -> bool:
+    """Whether a function is pydantic's own, which looks at no other field."""
+    module = getattr(getattr(function, "func", function), "__module__", None) or ""
+    return module.split(".")[0] == "pydantic"

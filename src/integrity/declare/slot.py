@@ -17,10 +17,10 @@ from pydantic_core import core_schema
 from integrity.declare import shape
 from integrity.declare.policy import Policy
 from integrity.declare.registry import Entry
+from integrity.declare.schema import VALUE, alone
 from integrity.declare.shape import Array, Field, Node, Object
 
-#: The field under which a slot's value is validated.
-VALUE = "value"
+__all__ = ["VALUE", "Slot", "root", "slot_at"]
 
 _ANYTHING = Node(anything=True, nullable=True)
 # What is not declared, below Any or where undeclared fields are allowed, is not judged by the policy.
@@ -244,6 +244,4 @@ class _Alone(Entry):
 
     @property
     def schema(self) -> Any:
-        one = core_schema.typed_dict_field(self._field_schema)
-        document = core_schema.typed_dict_schema({VALUE: one}, config=self._slot.config)
-        return core_schema.definitions_schema(document, list(self._slot.definitions.values()))
+        return alone(self._field_schema, self._slot.config, self._slot.definitions)

@@ -171,7 +171,8 @@ class _Transform:
         if kind == "default":
             if not self.write:
                 return self.slot(schema["schema"], found)
-            return _without(schema, "ref") | {"schema": self.slot(schema["schema"], found), "validate_default": True}
+            made = function.plain_default(_without(schema, "ref"))
+            return made | {"schema": self.slot(schema["schema"], found), "validate_default": True}
         return _without(schema, "ref") | {"schema": self.slot(schema["schema"], found)}
 
     def _leaf(self, schema: Any, found: _Markers) -> Any:

@@ -8,12 +8,15 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from pydantic_core import PydanticCustomError
+
+from integrity.declare import codec
 from integrity.declare.registry import Entry
 from integrity.declare.shape import Node
 from integrity.declare.slot import VALUE
 from integrity.errors import InvalidDocument, UndeclaredFilter
 from integrity.rules.rule import At
-from integrity.rules.schema import unknown_field
+from integrity.rules.schema import constraint_not_met, unknown_field
 from integrity.violation import Violation
 from integrity.writes.refusal import refusal
 from integrity.writes.updates.target import REMEMBERED, targets
@@ -51,12 +54,18 @@ def by(entry: Entry, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _coerced(entry: Entry, path: str, value: Any) -> tuple[Any] | list[Violation]:
     """Return the value, coerced; or what is wrong with it."""
+    value = codec.plain(value)
     target = targets(entry)[_stored(entry, path, value)]
     if target.undeclared is not None or path.startswith("$"):
         fault = target.undeclared[1] if target.undeclared else unknown_field.fault(path, entry.document)
         return [unknown_field.RULE.violation(At(entry.collection, None, path, path), fault)]
     if not target.slot.known:
-        return (value,)  # of several structures; `$eq` around it is what keeps it from being an operator
+        # Of several structures, or a matter of other fields; `$eq` around it is what keeps it from being an operator.
+        try:
+            return (codec.encode(value),)
+        except PydanticCustomError as error:
+            fault = constraint_not_met.fault(value, error.message())
+            return [constraint_not_met.RULE.violation(At(entry.collection, None, path, path), fault)]
     verdict = target.judge.offered({VALUE: value})
     wrong = [each for each in verdict.violations if each.code == _NULL or not each.code.startswith(_POLICY)]
     if wrong:
@@ -73,7 +82,7 @@ def _stored(entry: Entry, path: str, value: Any) -> str:
             found.append("0")
         found.append(step)
         node = _below(node, step)
-    if node.arrays and not isinstance(value, list | tuple):
+    if node.arrays and not isinstance(value, list | tuple | set | frozenset):
         found.append("0")
     return ".".join(found)
 

@@ -6,16 +6,20 @@ through; only what fails is walked, to say what is wrong in words.
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from bson import ObjectId
 from pydantic import BaseModel
 from pydantic_core import ValidationError
 
 from integrity.declare import codec, shape
 from integrity.declare.registry import Entry
 from integrity.declare.reserved import CONDEMNED
+from integrity.rules import key as keys
 from integrity.rules.quick import checker
 from integrity.rules.rule import At
 from integrity.rules.schema import unknown_field, wrong_type
@@ -25,6 +29,8 @@ from integrity.violation import Violation
 
 __all__ = ["Judge", "Verdict", "dotted", "policy_fault"]
 
+#: What is an ``_id`` like any other.
+_KEYS = frozenset({ObjectId, int, str, uuid.UUID, dt.datetime})
 _OFFERED, _STORED = Walk(stored=False), Walk(stored=True)
 
 
@@ -51,6 +57,9 @@ class Judge:
         self.entry = entry
         # Where any name is let in, the library's own is not.
         self._open = not entry.document.closed
+        declared = entry.document.fields.get("_id")
+        # Where an _id of any type may stand, or an object: what MongoDB refuses as one is refused here.
+        self._any_id = declared is not None and (declared.node.anything or bool(declared.node.objects))
         self._write_check = checker(entry.document, entry.policy, stored=False, whole=entry.loose)
         self._stored_check = checker(entry.document, entry.policy, stored=True, whole=entry.loose_stored)
 
@@ -84,7 +93,21 @@ class Judge:
         found = list(_STORED.object(made, self.entry.document, (), (), self.entry.policy))
         if self._open and CONDEMNED in made:
             found.append((unknown_field.RULE, unknown_field.RESERVED, (CONDEMNED,), (CONDEMNED,)))
-        return Verdict(made, self._violations(made, found))
+        return Verdict(made, self._violations(made, self._keyed(made, found)))
+
+    def key(self, document: Mapping[str, Any]) -> tuple[Violation, ...]:
+        """Say what MongoDB would refuse in the ``_id`` of a document that is to be stored."""
+        return self._violations(document, self._key_faults(document))
+
+    def _keyed(self, document: Mapping[str, Any], found: Iterable[Found]) -> list[Found]:
+        """Return what is found in a document that is to be stored, and what MongoDB would refuse in its ``_id``."""
+        found = list(found)
+        known = {path for _, _, path, _ in found}
+        return [*found, *(each for each in self._key_faults(document) if each[2] not in known)]
+
+    def _key_faults(self, document: Mapping[str, Any]) -> list[Found]:
+        offered = document.get("_id")
+        return [] if not self._any_id or type(offered) in _KEYS else list(keys.faults(offered))
 
     def glance(self, document: Mapping[str, Any] | BaseModel) -> dict[str, Any] | None:
         """Make a document that is to be written what is stored, if the fast validator tells it to be clean.
@@ -96,7 +119,7 @@ class Judge:
         except ValidationError:
             return None
         if (self._write_check is None or self._write_check(made)) and not (self._open and CONDEMNED in made):
-            return made
+            return None if self._any_id and self._key_faults(made) else made
         return None
 
     def clean(self, documents: Sequence[Mapping[str, Any] | BaseModel]) -> list[dict[str, Any]] | None:
@@ -112,6 +135,8 @@ class Judge:
         except ValidationError:
             return None
         if self._open and any(CONDEMNED in each for each in made):
+            return None
+        if self._any_id and any(map(self._key_faults, made)):
             return None
         return made if self._write_check is None or all(map(self._write_check, made)) else None
 
@@ -158,7 +183,7 @@ class Judge:
         if "_id" not in given and "id" in given and "id" in entry.key_names:
             given = {"_id": given["id"], **{name: each for name, each in given.items() if name != "id"}}
         if entry.computed:
-            return self._violations(given, from_pydantic(error, given, entry.document, []))
+            return self._violations(given, self._keyed(given, from_pydantic(error, given, entry.document, [])))
         wrong = faulty_fields(error, given, entry.document)
         rest = {name: each for name, each in given.items() if name not in wrong}
         try:
@@ -173,7 +198,7 @@ class Judge:
             elif name in wrong and name in given:
                 found += _OFFERED.value(given[name], each.node, (name,), (name,), policy)
         found += from_pydantic(error, given, entry.document, found)
-        return self._violations(given, found)
+        return self._violations(given, self._keyed({**given, **made}, found))
 
     def _violations(self, document: Mapping[str, Any], found: Iterable[Found]) -> tuple[Violation, ...]:
         entry = self.entry

@@ -139,7 +139,7 @@ def _spot(error: ErrorDetails, document: Mapping[str, Any], root: Object) -> _Sp
                 branches.append((tuple(path), step))
                 continue
             judged = declared is None and any(each.judged_values for each in objects)
-            node, value = declared or inner, value.get(step)
+            node, value = declared or inner, value.get(step, error["input"])  # what is not there may be a default
         elif isinstance(value, list | tuple) and isinstance(step, int) and step < len(value):
             judged = False
             node = node.arrays[0].at(step) if node is not None and node.arrays else None

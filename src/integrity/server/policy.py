@@ -20,9 +20,9 @@ def of_policy(node: Node, policy: Policy) -> Schema:
     refused: list[Schema] = []
     if node.anything or "string" in types:
         refused += _of_strings(policy)
-    if (node.anything or node.arrays) and not policy.allow_empty_containers:
+    if (node.anything or node.arrays) and not (policy.allow_empty_containers or node.only([])):
         refused.append({"minItems": 1})
-    if (node.anything or node.objects) and not policy.allow_empty_containers:
+    if (node.anything or node.objects) and not (policy.allow_empty_containers or node.only({})):
         refused.append({"minProperties": 1})
     if node.finite and not policy.allow_nan and (node.anything or types & {"double", "decimal"}):
         refused.append({"not": {"enum": list(limits.NOT_FINITE)}})

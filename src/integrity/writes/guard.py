@@ -93,6 +93,16 @@ class Guard:
         return tuple(each for each in self.entry.places if each.node.marker(Immutable))
 
     @cached_property
+    def beside(self) -> tuple[Place, ...]:
+        """The values that a validator makes of what is offered by looking at the other fields; a set has no places."""
+        found = []
+        for each in self.entry.places:
+            outer = self.entry.node(each.steps[:-1]) if each.steps[-1] == "[]" else None
+            if each.node.beside and not each.node.objects and not (outer and any(one.distinct for one in outer.arrays)):
+                found.append(each)
+        return tuple(found)
+
+    @cached_property
     def repeated(self) -> tuple[Place, ...]:
         """The places where a unique value may stand more than once in one document, which no index sees."""
         return tuple(place for key in self.entry.uniques for place in key.places if "[]" in place.steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from integrity.declare import codec
 from integrity.declare.equality import key, same
 from integrity.declare.extract import ABSENT, values_at
 from integrity.declare.registry import Copy
@@ -23,7 +24,7 @@ from integrity.writes.change_rights import differences, trespassed
 from integrity.writes.copies import Originals, Pair, faults, fill, originals, pairs
 from integrity.writes.references import Faults
 from integrity.writes.unique import repeated
-from integrity.writes.whole import Edit, nameable, put, updating
+from integrity.writes.whole import Edit, nameable, placed, put, updating
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
@@ -125,16 +126,21 @@ def _new(guard: Guard, change: Change, violations: Sequence[Violation]) -> Itera
 async def _kept_up(
     guard: Guard, change: Change, known: Originals, alone: frozenset[tuple[Copy, Pair]], session: Any
 ) -> list[Violation]:
-    """Give copies whose reference changed their new owner's value, and derived fields what they are computed to be.
+    """Make of what was set what an insert makes of it.
+
+    Copies whose reference changed get their new owner's value, derived fields what they are computed to be, and what
+    a validator judges beside the other fields what that makes of it.
 
     Returns:
         What is wrong with values of derived fields that the write has set.
     """
     entry = guard.entry
-    places = [*(each.place for each in entry.copies), *entry.derived]
+    places = [*guard.beside, *(each.place for each in entry.copies), *entry.derived]
     if not places:
         return []
     before = [dict(values_at(change.after, place.steps)) for place in places]
+    if guard.beside:
+        _as_inserted(guard, change)
     if known:
         moved = {
             copy
@@ -156,3 +162,19 @@ async def _kept_up(
     else:
         await put(guard.store, entry.collection, this, edits, session)
     return by_hand
+
+
+def _as_inserted(guard: Guard, change: Change) -> None:
+    """Give what a write has set, and could not be validated by itself, the value that an insert would store."""
+    read = {name: codec.objects(value) for name, value in change.after.items() if name != CONDEMNED}
+    try:
+        # As it is stored, and not as it could be offered: a date has lost its zone.
+        document = codec.encode(guard.entry.reader.validate_python(read))
+    except ValueError:  # which is reported
+        return
+    for place in guard.beside:
+        old = {key(value) for _, value in values_at(change.before, place.steps)} if change.before is not None else set()
+        made = dict(values_at(document, place.steps))
+        for path, value in list(values_at(change.after, place.steps)):
+            if path in made and key(value) not in old and not same(value, made[path]):
+                placed(change.after, path, made[path])

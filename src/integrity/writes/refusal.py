@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bson.errors import InvalidBSON
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure, WriteError
 
 from integrity.declare.extract import ABSENT, value_at
@@ -139,6 +140,7 @@ def from_driver(entry: Entry, error: Exception, document: Mapping[str, Any] | No
         return duplicate(entry, error, document)  # type: ignore[arg-type]  # its details are what is read
     if isinstance(error, OperationFailure) and error.code == DOCUMENT_VALIDATION_FAILURE:
         return by_validator(entry, error)
-    if isinstance(error, ENCODING_ERRORS):
+    # What could not be decoded was read: by then a find_one_and_update has been done.
+    if isinstance(error, ENCODING_ERRORS) and not isinstance(error, InvalidBSON):
         return unencodable(entry, error, document)
     return error

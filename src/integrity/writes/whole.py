@@ -80,7 +80,7 @@ async def put(store: Store, collection: str, id: Any, edits: Sequence[Edit], ses
     """
 
     def change(document: Document) -> bool:
-        return all(_placed(document, path, value) for path, value in edits)
+        return all(placed(document, path, value) for path, value in edits)
 
     tops = list(dict.fromkeys(str(path[0]) for path, _ in edits))
     if not await rewrite(store, collection, id, tops, change, session=session):
@@ -90,7 +90,8 @@ async def put(store: Store, collection: str, id: Any, edits: Sequence[Edit], ses
         )
 
 
-def _placed(document: Document, path: Path, value: Any) -> bool:
+def placed(document: Document, path: Path, value: Any) -> bool:
+    """Put a value, or `ABSENT`, at a path of a document; return whether there is what holds it."""
     holder = value_at(document, path[:-1])
     if not isinstance(holder, dict | list):
         return False

@@ -2,7 +2,7 @@
 
 ## What it finds
 
-`[]` or `{}` in a field that does not say `Allow([])` or `Allow({})`.
+`[]` or `{}` in a field that does not say `Allow([])` or `Allow({})`, unless nothing else can stand there (`tuple[()]`).
 
 ## Why it matters
 

@@ -21,7 +21,7 @@ In SQL this is CHECK. A negative stock or an unknown status is a bug that was st
 
 ## On a write
 
-Refused; nothing is stored.
+Refused; nothing is stored. So is an `_id` with a name that begins with a dollar in it, which MongoDB does not take.
 
 ## In an audit
 

@@ -23,7 +23,8 @@ dates, and `"5"` and `5` are two keys.
 ## On a write
 
 Converted where pydantic converts without loss (the string `"5"` to the integer 5, text to an ObjectId), and what it
-was converted to is stored. Refused otherwise.
+was converted to is stored. Refused otherwise; so is an array or a regular expression as `_id`, which MongoDB does not
+take.
 
 ## In an audit
 

@@ -38,6 +38,7 @@ class Draft:
         self.violations: list[Violation] = []
         self.reasons: list[str] = []
         self.stops: list[str] = []
+        self.unclear: list[str] = []
         self.touched: list[Touched] = []
         self.markers: set[type[Marker]] = set()
         self._created: list[tuple[str, frozenset[str]]] = []
@@ -123,9 +124,13 @@ class Draft:
 
     def offered(self, target: Target, value: Any) -> Any:
         """Judge a value for a place and return it coerced."""
-        if not target.known:
-            return self.encoded(target, value)
-        return self.judged(target.judge, value, target.path, target.steps)
+        known = len(self.violations)
+        found = (
+            self.judged(target.judge, value, target.path, target.steps) if target.known else self.encoded(target, value)
+        )
+        if target.path == "_id" and len(self.violations) == known:
+            self.violations += self.targets.judge.key({"_id": found})
+        return found
 
     def judged(self, judge: Judge, value: Any, path: str, steps: tuple[str, ...]) -> Any:
         """Judge a value by the judge of a slot, and return it coerced.
@@ -153,6 +158,8 @@ class Draft:
 
     def encoded(self, target: Target, value: Any) -> Any:
         """Return a value as PyMongo encodes it, where only the outcome can be judged."""
+        if target.slot.schema is not None and not target.known:
+            self.unclear.append(f"what {target.path} is stored as is a matter of other fields")
         try:
             return codec.encode(codec.plain(value))
         except PydanticCustomError as error:

@@ -41,7 +41,7 @@ def inserted(draft: Draft, update: Any) -> tuple[dict[str, Any] | None, tuple[Vi
         draft: The plan in the making.
         update: The coerced update.
     """
-    unclear = tuple(draft.conditions.unclear)
+    unclear = (*draft.conditions.unclear, *draft.unclear)
     if unclear or not isinstance(update, Mapping):
         return None, (), unclear or ("what a pipeline makes of a document that is not there",)
     try:
@@ -52,13 +52,15 @@ def inserted(draft: Draft, update: Any) -> tuple[dict[str, Any] | None, tuple[Vi
         for operator, operands in update.items():
             for path, operand in operands.items():
                 _APPLY[operator](document, path, operand)
+        key = draft.targets.judge.key(document)  # not decoded: a DBRef has lost the order of its names
         # As the server would return it: what is judged is what BSON made of it.
         document = bson.decode(bson.encode(document, codec_options=_OPTIONS), _OPTIONS)
     except (_Unclear, ValueError, OverflowError, bson.errors.BSONError) as error:
         return None, (), (str(error) or "the document that would be inserted is not known",)
     judged = document if "_id" in document else {"_id": ObjectId(), **document}
     found = draft.targets.judge.stored(judged)
-    return document, tuple(found), ()
+    known = {each.path for each in found}
+    return document, (*(each for each in key if each.path not in known), *found), ()
 
 
 def _sent(path: str, value: Any) -> None:
