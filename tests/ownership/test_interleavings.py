@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -15,7 +14,8 @@ from integrity import CopyOf, Model, Ref
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from integrity.writes import insert_one
-from integrity.writes.copies import finishing, keeping, recording, sync
+from integrity.writes.copies import recording, sync
+from integrity.writes.references import Protocol
 from tests.references import scenes
 from tests.references.scenes import Operation, insert, registry_of, scene, update
 from tests.references.scheduler import Actor, Clock, Explored, Scene, Violated, explore
@@ -139,10 +139,10 @@ async def _forgotten(store: Any, record: Any) -> bool:
 @pytest.mark.parametrize(
     ("name", "limits", "module", "attribute", "instead"),
     [
-        ("change, insert", (1000, 1000), keeping, "pins", SimpleNamespace(seal=_nothing)),
-        ("change, re-parent", (1000, 1000), keeping, "pins", SimpleNamespace(seal=_nothing)),
+        ("change, insert", (1000, 1000), Protocol, "seal", _nothing),
+        ("change, re-parent", (1000, 1000), Protocol, "seal", _nothing),
         ("change, insert", (1000, 1000), insert_one, "current", _as_judged),
-        ("change, change back", (0, 1000), finishing, "pins", SimpleNamespace(touch=_nothing)),
+        ("change, change back", (0, 1000), Protocol, "touch", _nothing),
         ("change, change", (0, 0), recording, "forget", _forgotten),
     ],
 )
