@@ -183,11 +183,11 @@ def test_ctrl_c_is_exit_130_and_a_sentence(command: Command, tmp_path: Path) -> 
     assert found.err.strip().startswith("integrity: stopped by Ctrl-C")
 
 
-def test_a_real_ctrl_c_leaves_no_traceback(models: Path) -> None:
-    with models.open("a") as file:
-        file.write("\nimport time\nprint('imported', flush=True)\ntime.sleep(60)\n")
+def interrupted(*words: str, after: float = 0.0, **environment: str) -> tuple[int, str]:
+    """Run Python, send it Ctrl-C after it has printed "imported"; return how it ended."""
     running = subprocess.Popen(
-        [sys.executable, "-m", "integrity", "audit", str(models), "--uri", NOWHERE],
+        [sys.executable, *words],
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -195,10 +195,17 @@ def test_a_real_ctrl_c_leaves_no_traceback(models: Path) -> None:
     with running:
         assert running.stdout is not None
         assert running.stdout.readline() == "imported\n"
-        time.sleep(0.1)
+        time.sleep(after)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate()
-    assert running.returncode == 130
+    return running.returncode, said
+
+
+def test_a_real_ctrl_c_leaves_no_traceback(models: Path) -> None:
+    with models.open("a") as file:
+        file.write("\nimport time\nprint('imported', flush=True)\ntime.sleep(60)\n")
+    status, said = interrupted("-m", "integrity", "audit", str(models), "--uri", NOWHERE, after=0.1)
+    assert status == 130
     assert "Traceback" not in said
 
 
@@ -213,19 +220,9 @@ ENTRIES = {
 def test_ctrl_c_is_one_line_while_modules_are_imported_too(tmp_path: Path, entry: str, module: str) -> None:
     """Python's own modules aside, `click` is the first that the command imports, and the models are the last."""
     (tmp_path / f"{module}.py").write_text("print('imported', flush=True)\nimport time\ntime.sleep(60)\n")
-    running = subprocess.Popen(
-        [sys.executable, *ENTRIES[entry], "audit", "integrity_models", "--uri", NOWHERE],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "imported\n"
-        running.send_signal(signal.SIGINT)
-        _, said = running.communicate()
-    assert running.returncode == 130
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    status, said = interrupted(*ENTRIES[entry], "audit", "integrity_models", "--uri", NOWHERE, PYTHONPATH=path)
+    assert status == 130
     assert said.strip().startswith("integrity: stopped by Ctrl-C before ")
     assert "\n" not in said.strip()
 

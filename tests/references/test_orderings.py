@@ -35,6 +35,7 @@ from integrity.writes.references.durable import durable
 from integrity.writes.references.existence import Sight
 from integrity.writes.references.keys import Key
 from integrity.writes.references.protocol import Protocol
+from integrity.writes.references.witnesses import Witnesses
 from tests.references.scenes import Child, Label, Operation, Parent, Part, Piece, Promise, delete, insert, scene, update
 from tests.references.scheduler import START, Violated, explore
 
@@ -175,14 +176,14 @@ def test_a_deletion_is_swept(finds: Explore, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_insert_under_what_was_not_seen_lately_looks_first(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, asked = Protocol.unseen, set()
+    real, asked = Witnesses.lack, set()
 
-    def not_at_first(self: Protocol, keys: Any) -> bool:
+    def not_at_first(self: Witnesses, keys: Any) -> bool:
         first = self not in asked
         asked.add(self)
         return not first and real(self, keys)
 
-    monkeypatch.setattr(Protocol, "unseen", not_at_first)
+    monkeypatch.setattr(Witnesses, "lack", not_at_first)
     operations = (insert(Child, {"_id": 1, "parent": 99}), delete(Parent, {"_id": 1}))
     finds(operations, "optimistic", [Parent, Child], crashes=True)
 

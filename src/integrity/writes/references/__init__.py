@@ -12,6 +12,7 @@ and taken back. See docs/explanation/references.md.
     notices     who writes how               inside      the same in a user's transaction
     existence   looking references up        optimistic  insert, look, take back
     recovery    after a crash                deferred    checks at the commit
+    witnesses   what was seen lately
 """
 
 from __future__ import annotations

@@ -198,11 +198,11 @@ async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat]) -> No
     if len(seats) > 1:
         # Encoded before they are sent: one that cannot be would leave unknown which of the others were.
         seats = [each for each in seats if _small(each.document)]
-    if seats and protocol.unseen(_keys(seats)):
+    if seats and protocol.witnesses.lack(_keys(seats)):
         # Before the insert: as a single insert does, and for its reasons.
         sight, seen = await _sight(protocol, guard, seats)
         seats = _well(seats, sight)
-        protocol.witness(_keys(seats), seen)
+        protocol.witnesses.add(_keys(seats), seen)
     if not seats:
         return
     # Acknowledged by a majority: an election must not take back what the look below relies on.
@@ -214,12 +214,12 @@ async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat]) -> No
     pin = await only_pins(protocol, guard.store, _keys(inserted).values())
     well = [] if pin else _well(inserted, sight)
     if well:
-        protocol.witness(_keys(well), seen)
+        protocol.witnesses.add(_keys(well), seen)
         _done(well)
     if len(well) < len(inserted):
         wrong = [each for each in inserted if each.outcome is None]
         await take_back(guard, _documents(wrong))
-        protocol.forget(_keys(wrong))
+        protocol.witnesses.forget(_keys(wrong))
         for each in wrong:
             each.sent = False
 

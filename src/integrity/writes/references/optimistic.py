@@ -60,7 +60,7 @@ async def insert(
         if attempt:
             keys = named(guard.entry, documents)
         faults: Faults = [()] * len(documents)
-        if protocol.unseen(keys):
+        if protocol.witnesses.lack(keys):
             # Before the insert: a process that dies between its two steps leaves an orphan that only a sweep finds,
             # and a sweep looks where something was deleted lately. What was never there has no sweep.
             seen = timing.monotonic()
@@ -72,7 +72,7 @@ async def insert(
                 continue
             faults = sight.faults
             if not any(faults):
-                protocol.witness(keys, seen)
+                protocol.witnesses.add(keys, seen)
         # Acknowledged by a majority: an election must not take back what the look below relies on.
         outcome = await act(faults, session, majority)
         inserted = list(work.inserted(outcome))
@@ -85,13 +85,13 @@ async def insert(
         pin = await only_pins(protocol, guard.store, keys.values())
         wrong = [index for index, each in enumerate(sight.faults) if each or index in sight.condemned or pin]
         if not wrong:
-            protocol.witness(keys if len(inserted) == len(documents) else named(guard.entry, inserted), seen)
+            protocol.witnesses.add(keys if len(inserted) == len(documents) else named(guard.entry, inserted), seen)
             return outcome
         undone = inserted[wrong[0] :] if ordered else [inserted[index] for index in wrong]
         await take_back(guard, undone)
         work.take_back(undone)
         # Not to be inserted again before they are seen: what is no more must not be stored even for a moment.
-        protocol.forget(named(guard.entry, undone))
+        protocol.witnesses.forget(named(guard.entry, undone))
         if pin:
             return await protocol.store(guard, list(work.documents), act, session, ordered=ordered, work=work)
         if sight.condemned:

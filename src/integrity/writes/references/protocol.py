@@ -9,7 +9,8 @@ every delete condemns first and seals the pins where there are any.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pymongo.results import InsertOneResult
@@ -26,6 +27,7 @@ from integrity.writes.references.notices import Notices
 from integrity.writes.references.optimistic import insert
 from integrity.writes.references.plan import DeletePlan, collect, protecting
 from integrity.writes.references.timing import Timing
+from integrity.writes.references.witnesses import Witnesses
 from integrity.writes.references.work import Storing, Work
 from integrity.writes.transaction import joins, transact
 
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Mode = Literal["auto", "pinned", "optimistic"]
-
-#: How many keys a process remembers to have seen.
-WITNESSED = 20_000
 
 
 class Protocol:
@@ -60,12 +59,12 @@ class Protocol:
         self.timing = timing or Timing()
         self.limit = limit
         self.notices = Notices(self.timing)
+        self.witnesses = Witnesses(self.timing)
         self.columns = pins.Columns()
         self.groups = group_commit.Groups()
         self._transactional: bool | None = None
         self._ready = False
         self._recovered = -math.inf
-        self._witnessed: dict[Hashable, float] = {}
         self._known_revocable: set[str] = set()
 
     async def transactional(self, store: Store) -> bool:
@@ -94,11 +93,8 @@ class Protocol:
                 transaction. They will be there for the one that repeats it.
         """
         await self.prepare(store)
-        try:
+        with self._looked_for_again():
             await pins.touch(store, keys, column, session)
-        except pins.PinsMissing:
-            self._ready = False
-            raise
 
     async def seal(self, store: Store, keys: Iterable[Key], session: Any) -> None:
         """Conflict with whoever pins one of the keys, see `pins.seal`.
@@ -107,8 +103,14 @@ class Protocol:
             PinsMissing: As for `touch`.
         """
         await self.prepare(store)
-        try:
+        with self._looked_for_again():
             await pins.seal(store, keys, session)
+
+    @contextmanager
+    def _looked_for_again(self) -> Iterator[None]:
+        """Prepare once more for the next transaction, where pins were missed in this one."""
+        try:
+            yield
         except pins.PinsMissing:
             self._ready = False
             raise
@@ -321,22 +323,6 @@ class Protocol:
             if condemned.expired(flag["until"], self.timing):
                 await recovery.one(self, guard.store, flag["by"])
         await guard.store.sleep(self.timing.pause(attempt))
-
-    def unseen(self, keys: Mapping[Hashable, Key]) -> bool:
-        """Whether one of the keys was not seen lately: what is inserted under it could be an orphan from the start."""
-        limit = self.timing.monotonic() - self.timing.grace / 4
-        return any(self._witnessed.get(each, -math.inf) < limit for each in keys)
-
-    def witness(self, keys: Iterable[Hashable], when: float) -> None:
-        """Remember that keys were seen."""
-        if len(self._witnessed) > WITNESSED:
-            self._witnessed.clear()
-        self._witnessed.update(dict.fromkeys(keys, when))
-
-    def forget(self, keys: Iterable[Hashable]) -> None:
-        """Remember no more that keys were seen."""
-        for each in keys:
-            self._witnessed.pop(each, None)
 
     async def delete(self, guard: Guard, wish: Wish, session: Any) -> Deleted:
         """Delete what matches, with what refers to it.
