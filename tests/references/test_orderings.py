@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
 import integrity
 from integrity import DanglingReference, Model
@@ -287,3 +288,35 @@ def test_the_sweep_looks_for_children_before_it_looks_for_their_parent(
     monkeypatch.setattr(recovery, "look_up", as_seen)
     with pytest.raises(Violated, match="acknowledged children 1 is lost"):
         explore(made, crashes=False)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["alone", "bulk"])
+def test_a_parent_that_was_only_read_is_looked_for_again(
+    alone: MongoClient[dict[str, Any]], database_name: str, monkeypatch: pytest.MonkeyPatch, *, many: bool
+) -> None:
+    """An election may take it back as long as no insert under it is acknowledged by a majority."""
+    db = integrity.Database(alone[database_name], models=[Parent, Child], references="optimistic")
+    db[Parent].insert_one({"_id": 1, "code": "a"})
+    children = db[Child]
+    children.insert_one({"_id": 0, "parent": None})
+    lacked: list[bool] = []
+    real = Witnesses.lack
+
+    def lack(self: Witnesses, keys: Any) -> bool:
+        lacked.append(real(self, keys))
+        return lacked[-1]
+
+    monkeypatch.setattr(Witnesses, "lack", lack)
+
+    def insert_child(identifier: int) -> None:
+        child = {"_id": identifier, "parent": 1}
+        children.insert_many([child]) if many else children.insert_one(child)
+
+    with pytest.raises(PyMongoError):
+        insert_child(0)  # looked at, and refused by the server
+    insert_child(1)
+    assert lacked
+    assert all(lacked)
+    lacked.clear()
+    insert_child(2)
+    assert lacked == [False]

@@ -200,9 +200,7 @@ async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat]) -> No
         seats = [each for each in seats if _small(each.document)]
     if seats and protocol.witnesses.lack(_keys(seats)):
         # Before the insert: as a single insert does, and for its reasons.
-        sight, seen = await _sight(protocol, guard, seats)
-        seats = _well(seats, sight)
-        protocol.witnesses.add(_keys(seats), seen)
+        seats = _well(seats, (await _sight(protocol, guard, seats))[0])
     if not seats:
         return
     # Acknowledged by a majority: an election must not take back what the look below relies on.

@@ -63,7 +63,6 @@ async def insert(
         if protocol.witnesses.lack(keys):
             # Before the insert: a process that dies between its two steps leaves an orphan that only a sweep finds,
             # and a sweep looks where something was deleted lately. What was never there has no sweep.
-            seen = timing.monotonic()
             beside = await protocol.notices.beside(guard.store)
             sight = await look(guard, documents, session, ordered=ordered, beside=beside)
             if sight.condemned:
@@ -71,8 +70,6 @@ async def insert(
                 attempt += 1
                 continue
             faults = sight.faults
-            if not any(faults):
-                protocol.witnesses.add(keys, seen)
         # Acknowledged by a majority: an election must not take back what the look below relies on.
         outcome = await act(faults, session, majority)
         inserted = list(work.inserted(outcome))

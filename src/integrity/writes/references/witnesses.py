@@ -2,6 +2,10 @@
 
 What dies between its two steps leaves an orphan that only a sweep finds, and a sweep looks where something was deleted
 within the grace. A key that was seen within a part of that was there, or its deletion is still remembered.
+
+A key counts as seen once an insert under it is acknowledged by a majority, and not when it was only read: what stands
+before that insert in the oplog then stays as well. A parent that was only read may be taken back by an election, which
+is no deletion, and is remembered by nobody.
 """
 
 from __future__ import annotations
