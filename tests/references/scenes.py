@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pymongo.database import Database
 
-from integrity import Allow, DanglingReference, Model, Ref, RestrictedDelete, Unique
+from integrity import Allow, DanglingReference, Model, Ref, RestrictedDelete, TransactionRequired, Unique
 from integrity.declare.equality import key
 from integrity.declare.extract import values_at
 from integrity.declare.registry import Registry
@@ -20,6 +20,7 @@ from integrity.store.port import Document, Store
 from integrity.store.run import run
 from integrity.writes import delete as deletes
 from integrity.writes import insert_many as inserts
+from integrity.writes import operations
 from integrity.writes import update as updates
 from integrity.writes.copies import Keeper
 from integrity.writes.guard import Guard
@@ -268,7 +269,17 @@ def update(model: type[Model], filter_: Document, change: Document) -> Operation
     return operation
 
 
+def replace(model: type[Model], document: Document) -> Operation:
+    async def operation(guard: Callable[[type[Model]], Guard]) -> Any:
+        try:
+            return (await operations.replace_one(guard(model), {"_id": document["_id"]}, document)).matched_count
+        except TransactionRequired:  # its reference was taken away meanwhile, and would be made anew
+            return None
+
+    return operation
+
+
 __all__ = [
     "BeingDeleted", "Child", "Follower", "Label", "Parent", "Part", "Piece", "Tail", "delete", "insert", "insert_many",
-    "insert_together", "scene", "update",
+    "insert_together", "replace", "scene", "update",
 ]  # fmt: skip

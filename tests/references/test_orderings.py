@@ -17,6 +17,7 @@ from pymongo.errors import PyMongoError
 import integrity
 from integrity import DanglingReference, Model
 from integrity.store import lookup
+from integrity.store.port import Filter
 from integrity.writes.guard import Guard
 from integrity.writes.insert_one import insert_one
 from integrity.writes.references import (
@@ -30,6 +31,7 @@ from integrity.writes.references import (
     pins,
     plan,
     recovery,
+    standing,
 )
 from integrity.writes.references.condemned import COLLECTION, Condemnation
 from integrity.writes.references.durable import durable
@@ -39,6 +41,7 @@ from integrity.writes.references.protocol import Protocol
 from integrity.writes.references.witnesses import Witnesses
 from tests.references.scenes import Child, Label, Operation, Parent, Part, Piece, Promise, delete, insert, scene, update
 from tests.references.scheduler import START, Violated, explore
+from tests.references.test_every_order import MODELS, STANDING
 
 PARENTS = [{"_id": 1, "code": "a"}]
 
@@ -320,3 +323,31 @@ def test_a_parent_that_was_only_read_is_looked_for_again(
     lacked.clear()
     insert_child(2)
     assert lacked == [False]
+
+
+@pytest.mark.parametrize("left_out", ["references", "flag"])
+def test_a_replacement_without_a_transaction_stands_on_its_filter(
+    alone: MongoClient[dict[str, Any]], database_name: str, monkeypatch: pytest.MonkeyPatch, left_out: str
+) -> None:
+    real = standing.conditions
+
+    def fewer(*args: Any) -> list[Filter]:
+        flag, *others = real(*args)
+        return others if left_out == "flag" else [flag]
+
+    monkeypatch.setattr(standing, "conditions", fewer)
+    name = "replace, cascade" if left_out == "flag" else "replace, set null"
+    start, *operations = STANDING[name]
+    made = scene(
+        alone[database_name],
+        transactional=False,
+        modes=("auto", "auto"),
+        start=start,
+        operations=(operations[0], operations[1]),
+        models=MODELS[name],
+    )
+    try:
+        with pytest.raises(Violated, match="orphans"):
+            explore(made, crashes=False)
+    finally:
+        alone.drop_database(database_name)

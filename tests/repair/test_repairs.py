@@ -201,6 +201,15 @@ def test_two_values_that_become_equal_are_not_both_converted(shop: Make) -> None
     assert [each[:2] for each in made.wrong()] == [("SCH001", 1)]
 
 
+def test_a_reference_is_pinned_although_another_names_the_same(shop: Make) -> None:
+    """Who deletes the item has looked for both: what it found in one of them says nothing of the other."""
+    box = {"_id": 1, "item": 1, "needed": 1, "code": "a"}
+    made = shop([Item, Box], items=[GOOD], boxes=[box, {**box, "_id": 2, "needed": "1"}])
+    made.repair()
+    assert made.raw.boxes.find_one({"_id": 2})["needed"] == 1
+    assert made.raw["integrity.pins"].count_documents({"n": {"$gt": 0}}) == 1
+
+
 def test_on_a_standalone_server_one_refusal_is_one_documents(alone: Any) -> None:
     alone.items.insert_many([{"_id": each, "code": "a", "size": 5.0, "weight": 1.0} for each in range(5)])
     alone.items.update_one({"_id": 2}, {"$set": {"weight": "heavy"}})

@@ -36,7 +36,7 @@ from integrity.violation import Violation
 from integrity.writes.change import Change
 from integrity.writes.guard import Guard
 from integrity.writes.references.deleting import Wish
-from integrity.writes.references.keys import named
+from integrity.writes.references.keys import adds
 from integrity.writes.references.plan import collect
 from integrity.writes.references.work import Faults
 from integrity.writes.transaction import UNKNOWN_COMMIT, transact
@@ -147,10 +147,9 @@ class Swap:
                     reasons[edits.index(each)] = "" if done else CHANGED
             return reasons
 
-        before = named(guard.entry, [each.decision.before for each in edits])
-        after = named(guard.entry, [each.decision.after for each in edits])
+        referring = any(adds(guard.entry, each.decision.before, each.decision.after) for each in edits)
         copied = any(one.remedy is FROM_OWNER for each in edits for one in each.decision.mended)
-        if after.keys() - before.keys() or (copied and transactional):
+        if referring or (copied and transactional):
             # A reference is made, or its owner copied: what it names is pinned, so that it is neither deleted nor given
             # another value at the same time.
             return await guard.references.store(guard, [each.decision.after for each in edits], act, None)

@@ -32,7 +32,7 @@ from integrity.writes.copies import current
 from integrity.writes.exactly import exactly
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.post_image import kept
-from integrity.writes.references import Faults
+from integrity.writes.references import Faults, standing
 from integrity.writes.refusal import from_driver, refusal
 from integrity.writes.staging import tolerated
 from integrity.writes.transaction import joins, transact
@@ -139,7 +139,8 @@ async def _replaced(guard: Guard, swap: Swap, session: Any, *, read: bool) -> An
     key = _id(guard.entry, document, swap.filter)
     entry = guard.entry
     careful = bool(guard.immutable or guard.foreign or entry.revision is not None or not guard.owned)
-    careful = careful or read or bool(entry.copies or entry.copied or entry.derived)
+    stands = await guard.references.stands(guard, session)
+    careful = careful or read or stands or bool(entry.copies or entry.copied or entry.derived)
     stored: Document | None = None
     if careful or key is ABSENT:
         any_revision = revision.without(entry, swap.filter)
@@ -150,14 +151,14 @@ async def _replaced(guard: Guard, swap: Swap, session: Any, *, read: bool) -> An
     for each in (asked, has) if asked is not None is not has else (has if asked is None else asked,):
         if (refused := _stale(guard, each, stored)) is not None:
             return refused
+    if key is not ABSENT and not any(each in document for each in guard.entry.key_names[1:]):
+        document = {"_id": key, **document}
     if stored is None and (careful or key is ABSENT) and not swap.upsert:
         # Nothing to replace, and nothing to insert: PyMongo's own answer, for what is judged like any other.
         (verdict,) = await candidates(guard, [document], session, revisions=[0])
         if verdict.violations and key is not ABSENT:
             return refusal(verdict.violations, model=guard.entry.name)
         return await swap.act({"$and": [swap.filter, {"_id": {"$in": []}}]}, verdict.document, session, upsert=False)
-    if key is not ABSENT and not any(each in document for each in guard.entry.key_names[1:]):
-        document = {"_id": key, **document}
     if stored is not None:
         _carry(guard, document, stored)
         _drop_kept(guard, document, stored)
@@ -165,10 +166,15 @@ async def _replaced(guard: Guard, swap: Swap, session: Any, *, read: bool) -> An
     (verdict,) = await candidates(guard, [document], session, revisions=[count], foreign=stored is None)
     if stored is not None:
         verdict = Verdict(verdict.document, (*verdict.violations, *kept(guard, Change(stored, verdict.document))))
-    return await _store(guard, swap, verdict, stored, session)
+    return await _store(guard, swap, verdict, stored, session, stands=stands)
 
 
-async def _store(guard: Guard, swap: Swap, verdict: Verdict, stored: Document | None, session: Any) -> Any:
+async def _store(
+    guard: Guard, swap: Swap, verdict: Verdict, stored: Document | None, session: Any, *, stands: bool
+) -> Any:
+    # Read with the document, and in the filter that replaces it: who deletes what it refers to may come in between.
+    unmoved = standing.conditions(guard.entry, stored, guard.store) if stands and stored is not None else []
+
     async def act(faults: Faults, session: Any, _: Store | None = None, /) -> Any:
         (now,) = await current(guard, [verdict], session)
         found = await tolerated(guard, settled(guard, now, faults[0]))
@@ -177,14 +183,15 @@ async def _store(guard: Guard, swap: Swap, verdict: Verdict, stored: Document | 
         if stored is None:
             return await _inserted(guard, swap, found.document, session)
         this = exactly([stored["_id"]], (swap.options or {}).get("collation"))
-        named = {"$and": [swap.filter, this, *_unchanged(guard, stored)]}
+        named = {"$and": [swap.filter, this, *_unchanged(guard, stored), *unmoved]}
         outcome = await swap.act(named, found.document, session, upsert=False)
         missed = outcome is None or (isinstance(outcome, UpdateResult) and not outcome.matched_count)
         return _AGAIN if missed else outcome
 
     async def stores(session: Any) -> Any:
         if guard.entry.references:
-            return await guard.references.store(guard, [verdict.document], act, session)
+            of = stored if stands else None
+            return await guard.references.store(guard, [verdict.document], act, session, stored=of)
         return await act([()], session)
 
     if guard.references.keyed(guard) or await _refreshes(guard, verdict.document, stored):

@@ -172,7 +172,7 @@ async def _pinned(protocol: Protocol, guard: Guard, seats: list[Seat]) -> None:
     with protocol.columns.each() as another:
         while left:
             try:
-                going = await transact(store, body, why=f"{guard.collection}: references that are pinned")
+                going = await transact(store, body, why=f"{guard.collection}: a reference that is pinned")
             except _RejectedError as rejected:
                 left = [each for at, each in enumerate(left) if at not in rejected.indexes]
                 continue

@@ -67,14 +67,30 @@ def named(entry: Entry, documents: Sequence[Document]) -> dict[Hashable, Key]:
     """Return the distinct keys that documents name, by references that are protected or that copies follow."""
     found: dict[Hashable, Key] = {}
     for reference in entry.references:
-        # What copies follow is pinned even if it may dangle: a pin orders the copy's writer and its owner's.
-        if protected(reference) or any(each.via is reference for each in entry.copies):
+        if _pinned(entry, reference):
             collection, field = reference.target.collection, reference.field
             for at, value in distinct(reference, documents).items():
                 name = (collection, field, at)
                 if name not in found:
                     found[name] = _known(name, value)
     return found
+
+
+def _pinned(entry: Entry, reference: Reference) -> bool:
+    # What copies follow is pinned even if it may dangle: a pin orders the copy's writer and its owner's.
+    return protected(reference) or any(each.via is reference for each in entry.copies)
+
+
+def adds(entry: Entry, before: Document, after: Document) -> bool:
+    """Whether a changed document refers to something by a reference that it did not refer to it by.
+
+    By another reference is another thing: who deletes what it names has looked for each of them by itself.
+    """
+    return any(
+        bool(distinct(each, [after]).keys() - distinct(each, [before]).keys())
+        for each in entry.references
+        if _pinned(entry, each)
+    )
 
 
 #: Keys that were named lately: making a name takes longer than an insert's other work in this process.

@@ -18,10 +18,11 @@ from pymongo.results import InsertOneResult
 from integrity.declare.registry import Registry
 from integrity.errors import BeingDeleted, TransactionRequired, UnguardedWrite
 from integrity.store.port import Document, Filter, Store
-from integrity.writes.references import condemned, deferred, group_commit, inside, pins, recovery
+from integrity.writes.references import condemned, deferred, group_commit, inside, pins, recovery, standing
+from integrity.writes.references.condemned import FLAG
 from integrity.writes.references.deleting import LIMIT, Deleted, Wish, delete
 from integrity.writes.references.existence import Sight, look, verify
-from integrity.writes.references.keys import Key, named
+from integrity.writes.references.keys import Key, adds, named
 from integrity.writes.references.lanes import Seat
 from integrity.writes.references.notices import Notices
 from integrity.writes.references.optimistic import insert
@@ -124,6 +125,7 @@ class Protocol:
         *,
         ordered: bool = True,
         work: Work | None = None,
+        stored: Document | None = None,
     ) -> T:
         """Let `act` store documents, with the faults of their references.
 
@@ -134,6 +136,8 @@ class Protocol:
             session: The caller's session, or None.
             ordered: Whether they are stored in this order: a document may then refer to one before it.
             work: Knows what `act` has inserted; None where it does not insert but changes what is there.
+            stored: Where `stands` says so, what is stored in the one document's place: what that refers to, the
+                document may go on referring to. `act` then stores under `standing.conditions`.
 
         Raises:
             BeingDeleted: What they refer to is being deleted, and that was not decided in time.
@@ -145,6 +149,8 @@ class Protocol:
         keys = named(guard.entry, documents)
         if joins(session):
             return await self._joined(guard, documents, keys, act, session, ordered=ordered)
+        if stored is not None:
+            await self._decided(guard, stored)
         if not keys:
             return await act(await verify(guard, documents, session, ordered=ordered), session)
         await self.prepare(guard.store)
@@ -156,6 +162,8 @@ class Protocol:
             await work.complete()
             keys = named(guard.entry, work.documents)
             return await insert(self, guard, act, work, keys, session, ordered=ordered)
+        if stored is not None and not guard.entry.copies and not adds(guard.entry, stored, documents[0]):
+            return await act(await verify(guard, documents, session, ordered=ordered), session)
         if self.mode != "pinned" and work is None and not await self.transactional(guard.store):
             raise TransactionRequired(
                 f"{guard.collection}: a reference changes only in a transaction, and this server has none; run it as a "
@@ -243,7 +251,7 @@ class Protocol:
                         return await self._in_portions(guard, act, work, session, another(), ordered=ordered)
 
                     return await transact(
-                        guard.store, body, session, why=f"{guard.collection}: references that are pinned"
+                        guard.store, body, session, why=f"{guard.collection}: a reference that is pinned"
                     )
             except _Condemned as signal:
                 await self.wait(guard, signal.flags, until, attempt)
@@ -324,6 +332,19 @@ class Protocol:
                 await recovery.one(self, guard.store, flag["by"])
         await guard.store.sleep(self.timing.pause(attempt))
 
+    async def _decided(self, guard: Guard, stored: Document) -> None:
+        """Wait until a stored document is condemned no more.
+
+        Raises:
+            BeingDeleted: It has taken too long.
+        """
+        until = self.timing.monotonic() + self.timing.patience
+        flag, attempt = stored.get(FLAG), 0
+        while flag is not None:
+            await self.wait(guard, {0: flag}, until, attempt)
+            attempt += 1
+            flag = (await guard.store.find_one(guard.collection, {"_id": stored["_id"]}, {FLAG: 1}) or {}).get(FLAG)
+
     async def delete(self, guard: Guard, wish: Wish, session: Any) -> Deleted:
         """Delete what matches, with what refers to it.
 
@@ -345,6 +366,10 @@ class Protocol:
     ) -> list[list[Violation]]:
         """Do what references say of keys that changed in a transaction; return what is wrong with each change."""
         return await inside.rekey(self, guard, changes, session, look=look)
+
+    async def stands(self, guard: Guard, session: Any) -> bool:
+        """Whether a document is replaced under a condition on its references: they are protected, and nothing pins."""
+        return not joins(session) and bool(standing.held(guard.entry)) and not await self.transactional(guard.store)
 
     def keyed(self, guard: Guard) -> list[str]:
         """Return the stored names of the fields that a model is referred to by and that can change."""
