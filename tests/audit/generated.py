@@ -9,7 +9,7 @@ import datetime as dt
 import math
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -117,7 +117,14 @@ def leaves() -> st.SearchStrategy[Leaf]:
         st.sampled_from([None, None, "^[A-Z]{3}$", "^(?:x|abc)$", "x"]),
     )
     judged = st.builds(Leaf, st.sampled_from(["int", "str"]), null, validator=st.sampled_from([True]))
-    return plain | number | text | judged
+    return plain | number.map(_meetable) | text.map(_meetable) | judged
+
+
+def _meetable(leaf: Leaf) -> Leaf:
+    """Return a leaf with bounds that a value meets: others are refused when they are declared."""
+    if leaf.low is None or leaf.high is None:
+        return leaf
+    return replace(leaf, high=max(leaf.high, leaf.low + (leaf.kind != "str")))
 
 
 def specs() -> st.SearchStrategy[Any]:

@@ -1,5 +1,7 @@
 """What contradicts itself is refused when it is declared, with both sides and the way out."""
 
+# ruff: noqa: DTZ001 - bounds without a zone are UTC
+import datetime as dt
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -242,6 +244,22 @@ CONTRADICTIONS: dict[str, tuple[list[Any], list[str]]] = {
         [model("B", {"e": model("E", {"x": str}, {"x": "\u200b"}, embedded=True)})], ["B.e.x", "visible character"],
     ),
     "a default that is no number": ([model("B", {"x": float}, {"x": float("nan")})], ["B.x", "not a number", "Allow"]),
+    "bounds that nothing meets": (
+        [model("B", {"x": Annotated[int, Field(gt=5, lt=6)]})], ["B.x", "both gt=5 and lt=6", "change one"],
+    ),
+    "bounds that meet and leave nothing": (
+        [model("B", {"x": list[Annotated[float, Field(ge=5, lt=5)]]})], ["B.x", "both ge=5 and lt=5"],
+    ),
+    "dates that nothing meets": (
+        [model("B", {"x": Annotated[dt.datetime, Field(ge=dt.datetime(2026, 1, 1), lt=dt.datetime(2026, 1, 1, 1,
+                                                       tzinfo=dt.timezone(dt.timedelta(hours=2))))]})],
+        ["B.x", "no value meets both"],
+    ),
+    "an integer beyond BSON's": ([model("B", {"x": Annotated[int, Field(gt=2**63 - 1)]})], ["B.x", "64 bits"]),
+    "lengths that nothing meets": (
+        [model("B", {"x": Annotated[list[int], Field(min_length=3, max_length=2)]})],
+        ["B.x", "min_length=3 and max_length=2"],
+    ),
     "a default of another type": (
         [model("B", {"x": int}, {"x": "a"})], ["B.x", "'a'", "its own declaration refuses", "a valid integer", "away"],
     ),
@@ -321,6 +339,20 @@ CLASS_LINES: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "a keyword like no other": ({}, {"zzz": 1}, ["zzz=", "collection, owner, policy, constraints", "take it away."]),
     "unknown fields dropped": ({"model_config": ConfigDict(extra="ignore")}, {}, ['extra="ignore"', 'extra="allow"']),
 }
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Annotated[int, Field(gt=5, lt=7)],
+        Annotated[float, Field(gt=5, lt=6)],
+        Annotated[float, Field(ge=5, le=5)],
+        Annotated[int, Field(ge=2**63 - 1)],
+        Annotated[str, Field(min_length=2, max_length=2)],
+    ],
+)
+def test_bounds_that_one_value_meets_are_let_pass(annotation: Any) -> None:
+    assert Registry([model("B", {"x": annotation})])
 
 
 @pytest.mark.parametrize("name", CLASS_LINES)

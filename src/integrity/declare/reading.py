@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from integrity.declare import bson_type, codec
 from integrity.declare import schema as core
+from integrity.declare.bounds import unmeetable
 from integrity.declare.node import Array, Field, Node, Object, union
 from integrity.errors import DeclarationError
 
@@ -125,6 +126,8 @@ class _Reader:
 
     def _read(self, schema: Any) -> Node:  # noqa: C901, PLR0911, PLR0912 - one branch a kind of schema
         kind = schema["type"]
+        if (why := unmeetable(schema)) is not None:
+            raise DeclarationError(f"{self.where}: {why}.")
         if kind in _SCALARS:
             finite = not (kind in {"float", "decimal"} and schema.get("allow_inf_nan") is True)
             return Node(scalars=_SCALARS[kind], finite=finite)
