@@ -225,6 +225,8 @@ async def test_a_bulk_of_motors_is_at_its_end_before_its_transaction_is_aborted(
             async with db.transaction():
                 await db[Plain].insert_many([{"_id": number} for number in range(6000)])
 
+        async with db.transaction():
+            await db[Plain].find_one({})  # what is prepared once is there
         with held_up(raw, "insert"):
             task = asyncio.create_task(bulk())
             await sent(raw, "insert")
