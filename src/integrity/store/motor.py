@@ -82,6 +82,7 @@ class MotorStore(AsyncStore):
         return await self._through(listed)  # type: ignore[no-any-return]  # Motor is untyped
 
     async def start_session(self, **options: Any) -> Any:
+        self._at_home()
         return await self._database.client.start_session(**options)
 
     async def begin(self, session: Any, **options: Any) -> None:
@@ -113,6 +114,7 @@ class MotorStore(AsyncStore):
         return await self._shielded(operation)
 
     async def _shielded(self, operation: Callable[[], Awaitable[Any]], *, first: bool = False) -> Any:
+        self._at_home()
         await _ended()
         await self._gate.acquire(first=first)
         try:
@@ -129,6 +131,18 @@ class MotorStore(AsyncStore):
             if task is not None and not future.done():
                 _RUNNING_ON[task] = future
             raise
+
+    def _at_home(self) -> None:
+        """Refuse another event loop, where Motor would send the operation and then fail to hear of it.
+
+        Raises:
+            RuntimeError: The client belongs to another one.
+        """
+        if self._database.client.get_io_loop() is not asyncio.get_running_loop():
+            raise RuntimeError(
+                "This Motor client belongs to another event loop, that of its first use. "
+                "Open one inside of the loop that uses it."
+            )
 
     def _done(self, future: asyncio.Future[Any]) -> None:
         self._gate.release()
