@@ -1,5 +1,6 @@
 """Opening a database: by a URI, or over a client that the application has."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -138,3 +139,17 @@ def test_there_is_no_third_driver(uri: str) -> None:
     unknown: Any = "asyncpg"
     with pytest.raises(ValueError, match='choose "pymongo" or "motor"'):
         integrity.aio.connect(uri, database="x", models=MODELS, driver=unknown)
+
+
+def test_motor_in_another_loop_is_told_so_and_nothing_is_sent(uri: str, database_name: str) -> None:
+    async def opened() -> Any:
+        motor: Any = AsyncIOMotorClient(uri)
+        db = integrity.aio.Database(motor[database_name], models=MODELS)
+        await db[Product].count_documents({})
+        return motor, db
+
+    motor, db = asyncio.run(opened())
+    for work in (db[Product].insert_one({"_id": 1}), db.transaction().__aenter__()):
+        with pytest.raises(RuntimeError, match="Motor client belongs to another event loop"):
+            asyncio.run(work)
+    motor.close()

@@ -16,7 +16,7 @@ from integrity.store.run import run
 from integrity.writes.references import deferred
 from integrity.writes.references.keys import Key
 from integrity.writes.refusal import refusal
-from integrity.writes.transaction import LIMIT, commit, required, settings, transact
+from integrity.writes.transaction import LIMIT, commit, give_up, required, settings, transact
 
 T = TypeVar("T")
 
@@ -57,9 +57,8 @@ async def settled(guards: Guards, session: Any) -> None:
         await later.settle(guards.references, guards.store, session)
         await _caught_up(guards, later.awaited, session)
         deferred.release(session)
-    except BaseException:
-        if session.in_transaction:
-            await guards.store.abort(session)
+    except BaseException as error:
+        await give_up(guards.store, session, error)
         raise
 
 
@@ -110,21 +109,19 @@ class _Open:
         session, store = self._session, self._guards.store
         self._guards.binding.bind(None)
         try:
-            if session.in_transaction:
-                if error is not None:
-                    await store.abort(session)
-                else:
-                    await settled(self._guards, session)
-                    await commit(store, session, time.monotonic() + LIMIT, self._options["write_concern"], again=False)
-                    await self._guards.copies.committed(store, session)
+            if error is not None:
+                await give_up(store, session, error)
+            elif session.in_transaction:
+                await settled(self._guards, session)
+                await commit(store, session, time.monotonic() + LIMIT, self._options["write_concern"], again=False)
+                await self._guards.copies.committed(store, session)
         finally:
             self._guards.copies.aborted(session)
             deferred.end(session)
             await store.end_session(session)
 
     async def _rollback(self) -> None:
-        if self.session.in_transaction:
-            await self._guards.store.abort(self._session)
+        await give_up(self._guards.store, self.session)
 
 
 class Transaction(_Open):

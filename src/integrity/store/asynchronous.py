@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 from bson.errors import InvalidBSON
 from pymongo.asynchronous.database import AsyncDatabase
@@ -15,7 +16,7 @@ from integrity.store.codecs import core_codec, model_codec, raw_codec, reader_co
 from integrity.store.deadline import in_any_case
 from integrity.store.forgiving import READS, again, forgive, forgives, writes
 from integrity.store.lean import LeanStore
-from integrity.store.port import Batches, Document, Filter, T, U, Waiter
+from integrity.store.port import Batches, Document, Filter, T, U, Waiter, plain
 
 #: Runs an operation with a permit of the gate.
 Through = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -23,6 +24,9 @@ Through = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 #: What goes on although nobody may wait for it any more: a loop itself keeps no task alive.
 _APART: set[asyncio.Future[Any]] = set()
+
+#: The last of it that needs a session, by PyMongo's session.
+_NEEDED: WeakKeyDictionary[Any, asyncio.Future[Any]] = WeakKeyDictionary()
 
 
 class AsyncBatches:
@@ -146,6 +150,14 @@ class AsyncStore(LeanStore):
         return self._database.client.start_session(**options)
 
     async def end_session(self, session: Any) -> None:
+        needed = _NEEDED.get(plain(session))
+        if needed is None or needed.done():
+            await self._ending(session, session.end_session)
+        else:  # the caller was cancelled once more
+            await self.apart(self._ended_after(needed, session))
+
+    async def _ended_after(self, needed: asyncio.Future[Any], session: Any) -> None:
+        await asyncio.wait([needed])
         await self._ending(session, session.end_session)
 
     async def begin(self, session: Any, **options: Any) -> None:
@@ -181,9 +193,11 @@ class AsyncStore(LeanStore):
     def waiter(self) -> Waiter:
         return AsyncWaiter()
 
-    async def apart(self, work: Coroutine[Any, Any, T]) -> T:
+    async def apart(self, work: Coroutine[Any, Any, T], session: Any = None) -> T:
         task = asyncio.ensure_future(work)
         _APART.add(task)
+        if session is not None:
+            _NEEDED[plain(session)] = task
         task.add_done_callback(_APART.discard)
         return await asyncio.shield(task)
 

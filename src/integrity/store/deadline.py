@@ -26,7 +26,14 @@ def in_any_case(seconds: float = 1.0) -> Iterator[None]:
     """Give what a ``with`` block sends a time of its own where the caller's deadline is over, or nearly."""
     if left() >= seconds:
         yield
-        return
+    else:
+        with within(seconds):
+            yield
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Give what a ``with`` block sends a time of its own, whatever the caller's deadline is."""
     timeout, deadline = _csot.TIMEOUT.set(seconds), _csot.DEADLINE.set(time.monotonic() + seconds)
     try:
         yield

@@ -11,7 +11,7 @@ written - waits for the operation to end. Otherwise it would be overtaken, and w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,7 +19,7 @@ from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.store.asynchronous import AsyncBatches, AsyncStore
 from integrity.store.codecs import core_codec
 from integrity.store.forgiving import forgives
-from integrity.store.port import Batches, Document, Filter
+from integrity.store.port import Batches, Document, Filter, T, U
 
 #: What runs on of each task that was cancelled.
 _RUNNING_ON: WeakKeyDictionary[asyncio.Task[Any], asyncio.Future[Any]] = WeakKeyDictionary()
@@ -31,6 +31,19 @@ async def _ended() -> None:
     if task is not None and (running := _RUNNING_ON.get(task)) is not None:
         await asyncio.wait([running])
         _RUNNING_ON.pop(task, None)
+
+
+def _running_on() -> asyncio.Future[Any] | None:
+    """Return what runs on of this task, unless it has ended."""
+    task = asyncio.current_task()
+    running = None if task is None else _RUNNING_ON.get(task)
+    return None if running is None or running.done() else running
+
+
+async def _after(running: asyncio.Future[Any] | None, work: Coroutine[Any, Any, T]) -> T:
+    if running is not None:
+        await asyncio.wait([running])
+    return await work
 
 
 class MotorStore(AsyncStore):
@@ -69,6 +82,7 @@ class MotorStore(AsyncStore):
         return await self._through(listed)  # type: ignore[no-any-return]  # Motor is untyped
 
     async def start_session(self, **options: Any) -> Any:
+        self._at_home()
         return await self._database.client.start_session(**options)
 
     async def begin(self, session: Any, **options: Any) -> None:
@@ -76,6 +90,21 @@ class MotorStore(AsyncStore):
 
     async def commit(self, session: Any) -> None:
         await self._shielded(session.commit_transaction, first=True)
+
+    async def apart(self, work: Coroutine[Any, Any, T], session: Any = None) -> T:
+        return await super().apart(_after(_running_on(), work), session)
+
+    async def overlapped(self, sending: Coroutine[Any, Any, T], work: Coroutine[Any, Any, U]) -> tuple[T, U]:
+        task = asyncio.current_task()
+
+        async def sent() -> T:
+            try:
+                return await sending
+            finally:
+                if task is not None and (running := _running_on()) is not None:
+                    _RUNNING_ON[task] = running  # it is the caller who undoes it
+
+        return await super().overlapped(sent(), work)
 
     async def _ending(self, session: Any, end: Callable[[], Awaitable[None]]) -> None:
         await _ended()
@@ -85,6 +114,7 @@ class MotorStore(AsyncStore):
         return await self._shielded(operation)
 
     async def _shielded(self, operation: Callable[[], Awaitable[Any]], *, first: bool = False) -> Any:
+        self._at_home()
         await _ended()
         await self._gate.acquire(first=first)
         try:
@@ -101,6 +131,18 @@ class MotorStore(AsyncStore):
             if task is not None and not future.done():
                 _RUNNING_ON[task] = future
             raise
+
+    def _at_home(self) -> None:
+        """Refuse another event loop, where Motor would send the operation and then fail to hear of it.
+
+        Raises:
+            RuntimeError: The client belongs to another one.
+        """
+        if self._database.client.get_io_loop() is not asyncio.get_running_loop():
+            raise RuntimeError(
+                "This Motor client belongs to another event loop, that of its first use. "
+                "Open one inside of the loop that uses it."
+            )
 
     def _done(self, future: asyncio.Future[Any]) -> None:
         self._gate.release()

@@ -218,8 +218,13 @@ class Store(ABC):
             with pymongo.timeout(self.limit):
                 yield
 
-    async def apart(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return the outcome of what goes on to its end, also where the caller is cancelled."""
+    async def apart(self, work: Coroutine[Any, Any, T], session: Any = None) -> T:  # noqa: ARG002 - for those who go on
+        """Return the outcome of what goes on to its end, also where the caller is cancelled.
+
+        Args:
+            work: What goes on.
+            session: The session that it needs, which is not ended before it.
+        """
         return await work
 
     async def topology(self) -> Topology:
@@ -314,3 +319,8 @@ class Store(ABC):
     async def distinct(self, collection: str, key: str, filter: Filter | None = None, **options: Any) -> list[Any]:
         """PyMongo's ``distinct``."""
         return await self.call(collection, "distinct", key, filter, **options)  # type: ignore[no-any-return]  # the driver's
+
+
+def plain(session: Any) -> Any:
+    """Return PyMongo's session: Motor's wraps it, and cannot be a key."""
+    return getattr(session, "delegate", session)

@@ -8,15 +8,23 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
-from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, WriteConcernError, WTimeoutError
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+    WTimeoutError,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from integrity.errors import TransactionRequired, UnguardedWrite
+from integrity.errors import PoolTimeout, TransactionRequired, UnguardedWrite
+from integrity.store.deadline import within
 from integrity.store.port import Store
 
 T = TypeVar("T")
@@ -32,6 +40,9 @@ _NO_TRANSACTIONS = 20
 _NO_SNAPSHOT = 246
 #: MaxTimeMSExpired: a commit that ran out of its own time is not tried again.
 _TIME_IS_UP = 50
+
+#: Seconds that it may take to bar what is left of a transaction.
+_BARRING = 1.0
 
 _COMMITTED = "_integrity_committed"
 
@@ -108,8 +119,9 @@ async def _repeat(
         try:
             outcome = await body(session)
         except BaseException as error:
-            if session.in_transaction:
-                await store.abort(session)
+            again = _labelled(error, TRANSIENT) and not _late(store, deadline)
+            # One that is run again bars what is left of the one before.
+            await give_up(store, session, None if again else error)
             if isinstance(error, OperationFailure) and error.code == _NO_TRANSACTIONS:
                 raise required(why) from error
             if isinstance(error, OperationFailure) and error.code == _NO_SNAPSHOT and "capped" in str(error):
@@ -117,7 +129,7 @@ async def _repeat(
                     f"{why or 'This'} needs a transaction, and MongoDB's transactions cannot read a capped collection; "
                     "make it one without a limit."
                 ) from error
-            if not _labelled(error, TRANSIENT) or _late(store, deadline):
+            if not again:
                 raise
         else:
             if not session.in_transaction:  # the body ended it
@@ -129,7 +141,11 @@ async def _repeat(
                 setattr(error, _COMMITTED, outcome)
                 raise
         attempt += 1
-        await _pause(store, attempt)
+        try:
+            await _pause(store, attempt)
+        except BaseException as error:
+            await give_up(store, session, error)
+            raise
 
 
 async def commit(
@@ -148,6 +164,14 @@ async def commit(
         Whether it is committed; False where the whole transaction is to be run again.
     """
     limited = concern is not None and "wtimeout" in concern.document
+    try:
+        return await _committed(store, session, deadline, limited=limited, again=again)
+    except BaseException as error:
+        await give_up(store, session, error)
+        raise
+
+
+async def _committed(store: Store, session: Any, deadline: float, *, limited: bool, again: bool) -> bool:
     attempt = 0
     while True:
         try:
@@ -164,6 +188,35 @@ async def commit(
         return True
 
 
+async def give_up(store: Store, session: Any, error: BaseException | None = None) -> None:
+    """Let nothing of a session's transaction be left on the server, also where the caller is cancelled once more.
+
+    Args:
+        store: The database.
+        session: The session.
+        error: What has ended the transaction; None where everything that was sent was answered.
+    """
+    # The driver takes a commit for done that was interrupted before it was sent.
+    unanswered = error is not None and (not isinstance(error, Exception) or _lost(error))
+    if unanswered or session.in_transaction:
+        await store.apart(_given_up(store, session, unanswered=unanswered), session)
+
+
+async def _given_up(store: Store, session: Any, *, unanswered: bool) -> None:
+    if session.in_transaction:
+        await store.abort(session)
+    if not unanswered:
+        return
+    # A command whose answer nobody waits for may come after the abort, which took another connection, and begin the
+    # transaction anew. What belongs to a transaction before the session's last one the server refuses, or aborts.
+    with within(_BARRING), suppress(PyMongoError, PoolTimeout):
+        await store.begin(session, read_concern=ReadConcern("local"), read_preference=ReadPreference.PRIMARY)
+        try:
+            await store.one("integrity.none", {"_id": None}, {"_id": 1}, session)
+        finally:
+            await store.abort(session)
+
+
 def committed(error: WriteConcernError) -> Any:
     """Return what a transaction's body returned, from the error that says who has not confirmed the commit; or None."""
     return getattr(error, _COMMITTED, None)
@@ -177,6 +230,11 @@ async def _pause(store: Store, attempt: int) -> None:
     """Wait before an attempt: longer each time, and never past the caller's deadline."""
     pause = random.random() * min(0.005 * 1.5 ** min(attempt, 20), 0.5)  # noqa: S311 - jitter is no cryptography
     await store.sleep(max(0.0, min(pause, store.left)))
+
+
+def _lost(error: BaseException) -> bool:
+    """Whether a command may be on its way that nobody hears of any more."""
+    return isinstance(error, ConnectionFailure) or _labelled(error, UNKNOWN_COMMIT)
 
 
 def _labelled(error: BaseException, label: str) -> bool:

@@ -15,7 +15,7 @@ from integrity.declare.equality import same
 from integrity.declare.extract import ABSENT, value_at, values_at
 from integrity.declare.registry import Entry
 from integrity.store.lookup import look_up
-from integrity.store.port import Store
+from integrity.store.port import Store, plain
 from integrity.violation import Violation
 from integrity.writes.change import Change
 from integrity.writes.copies import finishing, recording
@@ -134,16 +134,16 @@ class Keeper:
     def later(self, session: Any, names: Sequence[str]) -> None:
         """Remember what is to be finished when the caller's transaction is committed."""
         if names:
-            self._after.setdefault(_plain(session), []).extend(names)
+            self._after.setdefault(plain(session), []).extend(names)
 
     async def committed(self, store: Store, session: Any) -> None:
         """Finish what a transaction of the caller's has recorded."""
         if self._after:
-            await self.finish(store, self._after.pop(_plain(session), ()))
+            await self.finish(store, self._after.pop(plain(session), ()))
 
     def aborted(self, session: Any) -> None:
         """Forget what a transaction of the caller's has recorded: it is gone with it."""
-        self._after.pop(_plain(session), None)
+        self._after.pop(plain(session), None)
 
     async def lazily(self, store: Store) -> None:
         """Finish a few records of processes that died, now and then."""
@@ -173,8 +173,3 @@ def _edits(single: Single) -> list[Edit]:
             if value_at(single.after, path) is ABSENT
         ]
     return edits
-
-
-def _plain(session: Any) -> Any:
-    """Return PyMongo's session: Motor's wraps it, and cannot be a key."""
-    return getattr(session, "delegate", session)

@@ -17,7 +17,7 @@ from integrity.rules.judge import dotted
 from integrity.rules.reference import dangling
 from integrity.rules.rule import At
 from integrity.store.lookup import look_up
-from integrity.store.port import Document, Store
+from integrity.store.port import Document, Store, plain
 from integrity.violation import Violation
 from integrity.writes.references.keys import Key, by_field, named, protected
 from integrity.writes.references.plan import children
@@ -101,14 +101,14 @@ _DEFERRED: WeakKeyDictionary[Any, Deferred] = WeakKeyDictionary()
 
 def begin(session: Any) -> None:
     """Put the checks of a session's transaction off; until they are made, nobody commits it."""
-    _DEFERRED[_plain(session)] = Deferred()
-    for each in {id(session): session, id(_plain(session)): _plain(session)}.values():
+    _DEFERRED[plain(session)] = Deferred()
+    for each in {id(session): session, id(plain(session)): plain(session)}.values():
         each.commit_transaction = _unchecked
 
 
 def release(session: Any) -> None:
     """Let the transaction be committed: what was put off is checked."""
-    for each in (session, _plain(session)):
+    for each in (session, plain(session)):
         vars(each).pop("commit_transaction", None)
 
 
@@ -125,15 +125,10 @@ def _unchecked(*_: Any, **__: Any) -> Never:
 
 def of(session: Any) -> Deferred | None:
     """Return what a session's transaction has put off, or None where it puts nothing off."""
-    return _DEFERRED.get(_plain(session)) if _DEFERRED else None
+    return _DEFERRED.get(plain(session)) if _DEFERRED else None
 
 
 def end(session: Any) -> None:
     """Put nothing off any more."""
-    if _DEFERRED.pop(_plain(session), None) is not None:
+    if _DEFERRED.pop(plain(session), None) is not None:
         release(session)
-
-
-def _plain(session: Any) -> Any:
-    """Return PyMongo's session: Motor's wraps it, and cannot be a key."""
-    return getattr(session, "delegate", session)

@@ -69,12 +69,20 @@ async def insert(protocol: Protocol, guard: Guard, seat: Seat, *, optimistic: bo
         PyMongo's result; None where it is to be inserted by itself.
     """
     lanes = protocol.groups.lanes(guard, optimistic=optimistic)
-    leads = lanes.enter(seat, guard.store)
-    if not leads:
-        await lanes.wait(seat)
-    if leads or seat.leads:
-        # Who is cancelled does not take the others down.
-        await guard.store.apart(set_out(protocol, guard, lanes, lanes.group(seat), optimistic=optimistic))
+    seats = [seat]
+    try:
+        leads = lanes.enter(seat, guard.store)
+        if not leads:
+            await lanes.wait(seat)
+        if leads or seat.leads:
+            seats = lanes.group(seat)
+            # Who is cancelled does not take the others down.
+            await guard.store.apart(set_out(protocol, guard, lanes, seats, optimistic=optimistic))
+    except BaseException:  # a KeyboardInterrupt comes between any two steps
+        if not seat.away:
+            lanes.leave(seat)
+            _open(seats[1:])
+        raise
     if isinstance(seat.outcome, Exception):
         raise seat.outcome
     return seat.outcome  # type: ignore[no-any-return]  # a result, or None
@@ -91,6 +99,7 @@ async def set_out(protocol: Protocol, guard: Guard, lanes: Lanes, seats: list[Se
         optimistic: Whether they are written optimistically; otherwise they pin.
     """
     try:
+        seats[0].away = True
         await (_optimistic if optimistic else _pinned)(protocol, guard, seats)
     except (AutoReconnect, ConnectionFailure, PoolTimeout) as error:
         _fail(seats, error)
@@ -107,10 +116,14 @@ async def set_out(protocol: Protocol, guard: Guard, lanes: Lanes, seats: list[Se
         _fail([each for each in seats[1:] if each.sent], AutoReconnect(words))
         raise
     finally:
-        lanes.leave()
-        for each in seats[1:]:
-            assert each.waiter is not None
-            each.waiter.open()
+        lanes.leave(seats[0])
+        _open(seats[1:])
+
+
+def _open(seats: Sequence[Seat]) -> None:
+    for each in seats:
+        assert each.waiter is not None
+        each.waiter.open()
 
 
 def _fail(seats: Sequence[Seat], error: Exception) -> None:

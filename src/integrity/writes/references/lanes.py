@@ -30,7 +30,7 @@ class Seat:
         keys: What it refers to.
     """
 
-    __slots__ = ("document", "keys", "leads", "outcome", "sent", "waiter")
+    __slots__ = ("away", "document", "keys", "leads", "outcome", "sent", "waiter")
 
     def __init__(self, document: Document, keys: Mapping[Hashable, Key]) -> None:
         self.document = document
@@ -41,6 +41,8 @@ class Seat:
         self.sent = False
         #: Whether it is to take the others along.
         self.leads = False
+        #: Whether it has set out, so that it leaves its lane by itself.
+        self.away = False
         self.waiter: Waiter | None = None
 
 
@@ -49,14 +51,14 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken = 0
+        self._taken: set[Seat] = set()
         self._waiting: list[Seat] = []
 
     def enter(self, seat: Seat, store: Store) -> bool:
         """Take a lane, if one is free; otherwise `wait` is next."""
         with self._lock:
-            if self._taken < LANES:
-                self._taken += 1
+            if len(self._taken) < LANES:
+                self._taken.add(seat)
                 return True
             seat.waiter = store.waiter()
             self._waiting.append(seat)
@@ -71,8 +73,6 @@ class Lanes:
             with self._lock:
                 if seat in self._waiting:
                     self._waiting.remove(seat)
-            if seat.leads:
-                self.leave()
             raise
 
     def group(self, seat: Seat) -> list[Seat]:
@@ -82,13 +82,16 @@ class Lanes:
             del self._waiting[: MOST - 1]
             return taken
 
-    def leave(self) -> None:
-        """Give the lane to who waits, or free it."""
+    def leave(self, seat: Seat) -> None:
+        """Give the lane of a document, if it still has one, to who waits, or free it."""
         with self._lock:
+            if seat not in self._taken:
+                return
+            self._taken.remove(seat)
             if not self._waiting:
-                self._taken -= 1
                 return
             following = self._waiting.pop(0)
             following.leads = True
+            self._taken.add(following)
         assert following.waiter is not None
         following.waiter.open()
