@@ -159,5 +159,4 @@ def failed(error: PyMongoError, store: Store) -> EnforcementError:
             f"The server refused: {what}; the user needs the roles readWrite and dbAdmin on {store.name!r}, "
             "and for a comparison alone the role read."
         )
-    words = sentence(error, "the server")
-    return EnforcementError(words[0].upper() + words[1:])
+    return EnforcementError(sentence(error, "The server"))
