@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from pymongo import MongoClient
+from pymongo.write_concern import WriteConcern
 
 Client = MongoClient[dict[str, Any]]
 
@@ -19,3 +20,16 @@ def alone(client: Client) -> Iterator[None]:
             member.admin.command({**stop, "mode": "alwaysOn"})
             stack.callback(member.admin.command, {**stop, "mode": "off"})
         yield
+
+
+@contextmanager
+def deaf(client: Client) -> Iterator[tuple[str, int | None]]:
+    """Keep a secondary from hearing of what is written, and yield its address."""
+    client.shop.beginning.with_options(write_concern=WriteConcern(3)).insert_one({})
+    address = min(client.secondaries)
+    with Client(address[0], address[1], directConnection=True) as member:
+        member.admin.command({"configureFailPoint": "rsSyncApplyStop", "mode": "alwaysOn"})
+        try:
+            yield address
+        finally:
+            member.admin.command({"configureFailPoint": "rsSyncApplyStop", "mode": "off"})

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ from integrity.errors import AuditError
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from tests.audit.conftest import Audit, audited
-from tests.lagging import alone
+from tests.lagging import alone, deaf
 
 Raw = Database[dict[str, Any]]
 
@@ -245,7 +246,7 @@ def test_what_a_majority_has_not_yet_is_waited_for(
             mark = run(standing(BlockingStore(database), Options()))
             with alone(client):
                 database.readers.with_options(write_concern=WriteConcern(1)).insert_one({"_id": 2})
-                monkeypatch.setattr(changes, "_LAG_MS", 300)
+                monkeypatch.setattr(changes, "LAG_MS", 300)
                 with pytest.raises(AuditError, match="Run a whole audit"):
                     run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
             monkeypatch.undo()
@@ -254,6 +255,53 @@ def test_what_a_majority_has_not_yet_is_waited_for(
             assert found.written == {"readers": (2,)}
         finally:
             client.drop_database(database_name)
+
+
+@pytest.fixture
+def late(replica: Mongod, database_name: str) -> Iterator[tuple[Raw, BlockingStore]]:
+    """A database with a clean document, and how an audit reads it whose secondary has not heard of anything since."""
+    with MongoClient[dict[str, Any]](replica.uri, w=3) as client:
+        client[database_name].readers.insert_one({"_id": 1})
+        try:
+            with deaf(client) as address:
+
+                def only(servers: Any) -> Any:
+                    return [each for each in servers if each.address in {client.primary, address}]
+
+                options: dict[str, Any] = {"server_selector": only, "readPreference": "secondaryPreferred"}
+                with MongoClient[dict[str, Any]](replica.uri, **options) as reader:
+                    yield (
+                        client.get_database(database_name, write_concern=WriteConcern(2)),
+                        BlockingStore(reader[database_name]),
+                    )
+        finally:
+            client.drop_database(database_name)
+
+
+def test_what_has_changed_is_read_where_it_has(late: tuple[Raw, BlockingStore]) -> None:
+    database, store = late
+    mark = run(standing(store, Options()))
+    database.readers.insert_one({"_id": 2, "name": ""})
+    since = run(since_last(store, Registry([Reader]), Options(), mark))
+    with run(audit(store, Registry([Reader]), Options(since=since))) as result:
+        assert [each.id for each in result.violations] == [2]
+
+
+def test_what_a_secondary_has_not_heard_of_is_not_seen(
+    late: tuple[Raw, BlockingStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next audit would begin after it."""
+    database, store = late
+    database.readers.insert_one({"_id": 2, "name": ""})
+    monkeypatch.setattr(changes, "LAG_MS", 300)
+    with State(tmp_path / "state") as state:
+        with run(audit(store, Registry([Reader]), state=state)) as result:
+            assert (result.total, result.done) == (0, False)
+        assert state.last(Options()) is None
+        everywhere = BlockingStore(database)
+        with run(audit(everywhere, Registry([Reader]), state=state)) as result:
+            assert (result.total, result.done) == (1, True)
+        assert state.last(Options()) is not None
 
 
 def test_a_mark_of_another_database_is_refused(database: Raw) -> None:

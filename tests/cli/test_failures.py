@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import AutoReconnect
 
 from integrity.embedded import Mongod
+from integrity.store.failure import sentence
 from tests.cli.conftest import Command, Outcome
 
 Raw = Database[dict[str, Any]]
@@ -335,3 +337,9 @@ def test_output_that_nobody_takes(tmp_path: Path) -> None:
     assert (full.returncode, full.stderr) == (2, "integrity: the output cannot be written: No space left on device.\n")
     assert rule(">&-").returncode == 0
     assert rule("2>&-").stdout.startswith("EMP001")
+
+
+def test_the_server_is_written_as_it_stands_in_the_sentence() -> None:
+    lost = AutoReconnect("not primary")
+    assert sentence(lost, "The server") == "The connection to the server was lost: not primary."
+    assert sentence(lost, "db.example:27017") == "The connection to db.example:27017 was lost: not primary."

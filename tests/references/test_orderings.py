@@ -163,7 +163,7 @@ def test_what_lost_its_flag_is_not_deleted(finds: Explore, monkeypatch: pytest.M
 
 
 def test_a_record_is_forgotten_after_its_flags(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def record_first(self: Condemnation, store: Any) -> None:
+    async def record_first(self: Condemnation, store: Any, **_: Any) -> None:
         await durable(store).delete_many(COLLECTION, {"op": self.token})
         await self.lift(store)
 

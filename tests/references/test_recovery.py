@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import NetworkTimeout, PyMongoError
 
 import integrity
 from integrity import BeingDeleted, Database, IntegrityError, Model, Ref, RestrictedDelete
@@ -195,7 +195,7 @@ def test_what_a_cascade_spares_is_condemned_no_more_whenever_the_process_dies(
                 session.commit_transaction()
             raise _KilledError
 
-    async def nothing(*_: Any) -> None: ...
+    async def nothing(*_: Any, **__: Any) -> None: ...
 
     with monkeypatch.context() as patched:
         patched.setattr(Condemnation, "extend", then_it_moves_away)
@@ -204,6 +204,52 @@ def test_what_a_cascade_spares_is_condemned_no_more_whenever_the_process_dies(
         with pytest.raises(_KilledError):
             db[Box].delete_one({"_id": 1})
     assert list(raw.stickers.find()) == [{"_id": 1, "box": 2}]
+
+
+def test_what_moves_away_from_a_cascade_that_grows_is_condemned_no_more(
+    raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wheel(Model, collection="wheels"):
+        id: int
+        sticker: Annotated[int, Ref(Sticker)]
+
+    db = integrity.Database(raw, models=[*MODELS, Wheel])
+    raw.boxes.insert_many([{"_id": 1}, {"_id": 2}])
+    raw.stickers.insert_many([{"_id": 1, "box": 1}, {"_id": 2, "box": 1}])
+    condemn = Condemnation.extend
+
+    async def while_others_write(*args: Any, **options: Any) -> None:
+        late = raw.stickers.count_documents({"_id": 3}) == 0
+        if late:
+            raw.stickers.insert_one({"_id": 3, "box": 1})
+        await condemn(*args, **options)
+        if late:
+            raw.stickers.update_one({"_id": 2}, {"$set": {"box": 2}})
+
+    monkeypatch.setattr(Condemnation, "extend", while_others_write)
+    db[Box].delete_one({"_id": 1})
+    assert list(raw.stickers.find()) == [{"_id": 2, "box": 2}]
+
+
+def test_a_flag_that_arrives_when_its_delete_was_given_up_is_taken_off(mongod: Any, database_name: str) -> None:
+    """The server is still at the command whose answer the process has stopped waiting for."""
+    late = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 1500, "appName": "hasty"}
+    with (
+        MongoClient[dict[str, Any]](mongod.uri) as client,
+        MongoClient[dict[str, Any]](mongod.uri, socketTimeoutMS=500, appname="hasty") as hasty,
+    ):
+        raw = client[database_name]
+        raw.boxes.insert_one({"_id": 1})
+        db = integrity.Database(hasty[database_name], models=MODELS)
+        db[Box].delete_one({"_id": 2})  # everything is there
+        client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": late})
+        with pytest.raises(NetworkTimeout):
+            db[Box].delete_one({"_id": 1})
+        while not raw.boxes.count_documents({"_condemned": {"$exists": True}}):
+            time.sleep(0.05)
+        assert later(raw, 60).undone == 1
+        assert list(raw.boxes.find()) == [{"_id": 1}]
+        assert raw["integrity.condemned"].count_documents({}) == 0
 
 
 def test_who_was_taken_over_deletes_nothing(alone: MongoClient[dict[str, Any]], database_name: str) -> None:

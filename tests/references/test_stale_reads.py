@@ -1,8 +1,6 @@
 """An application that reads from secondaries: what a guard decides by is read on the primary all the same."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,24 +12,12 @@ import integrity
 import integrity.aio
 from integrity import DanglingReference, DuplicateValue, RestrictedDelete
 from integrity.embedded import Mongod
+from tests.lagging import deaf
 from tests.references.cities import City, Shop
 
 Client = MongoClient[dict[str, Any]]
 
 READS = frozenset({"aggregate", "count", "distinct", "find", "listIndexes"})
-
-
-@contextmanager
-def deaf(client: Client) -> Iterator[tuple[str, int | None]]:
-    """Keep a secondary from hearing of what is written, and yield its address."""
-    client.shop.beginning.with_options(write_concern=WriteConcern(3)).insert_one({})
-    address = min(client.secondaries)
-    with Client(address[0], address[1], directConnection=True) as member:
-        member.admin.command({"configureFailPoint": "rsSyncApplyStop", "mode": "alwaysOn"})
-        try:
-            yield address
-        finally:
-            member.admin.command({"configureFailPoint": "rsSyncApplyStop", "mode": "off"})
 
 
 @pytest.mark.parametrize("mode", ["pinned", "optimistic"])

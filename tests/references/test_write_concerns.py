@@ -8,9 +8,10 @@ from pymongo.errors import WriteConcernError, WTimeoutError
 from pymongo.write_concern import WriteConcern
 
 import integrity
-from integrity import DuplicateValue
+from integrity import DuplicateValue, IndexRequired
 from integrity.embedded import Mongod
 from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
 from integrity.writes.transaction import majority
 from tests.lagging import alone
 from tests.references.cities import City, Shop
@@ -51,6 +52,29 @@ def test_a_write_waits_as_long_as_the_application_says(replica: Mongod, database
                 with pytest.raises(WTimeoutError), db.transaction():
                     db[Shop].insert_one({"id": 3, "city": 1})
             assert db[Shop].count_documents({}) == 4  # stored, as PyMongo's is
+        finally:
+            client.drop_database(database_name)
+
+
+def test_what_others_have_made_counts_when_a_majority_has_it(replica: Mongod, database_name: str) -> None:
+    """A unique index, and a notice, of a process that still waits for a majority: an election would take them back."""
+    with Client(replica.uri, w=1, wtimeoutMS=300) as hasty, Client(replica.uri, w=3) as client:
+        try:
+            raw = client[database_name]
+            raw.create_collection("cities")  # without a document, an index is built by the primary alone
+            client.shop.beginning.insert_one({})  # every member has heard of it
+            first, second = (integrity.Database(hasty[database_name], models=[City, Shop]) for _ in range(2))
+            with alone(client):
+                with pytest.raises(IndexRequired):
+                    first[City].insert_one({"id": 2, "code": "a"})
+                assert "integrity_unique_code" in raw["cities"].index_information()
+                with pytest.raises(WTimeoutError):
+                    second[City].insert_one({"id": 2, "code": "a"})
+                for each in (first, second):
+                    guards = each._guards  # how often somebody looks at a notice is no public matter
+                    with pytest.raises(WTimeoutError):
+                        run(guards.references.notices.post(guards.store, "cities"))
+            second[City].insert_one({"id": 2, "code": "a"})
         finally:
             client.drop_database(database_name)
 

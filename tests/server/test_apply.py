@@ -340,6 +340,24 @@ def test_what_is_applied_lasts_on_a_server_without_transactions(standalone: Mong
         client.drop_database(database_name)
 
 
+@pytest.mark.parametrize("command", ["create", "collMod", "createIndexes"])
+def test_what_an_election_may_take_back_is_not_said_to_be_done(
+    client: MongoClient[dict[str, Any]], database: Raw, command: str
+) -> None:
+    """The answer of a primary that steps down before a majority has heard of what it did."""
+    database.create_collection("countries")
+    concern = {"code": 11602, "errmsg": "operation was interrupted"}
+    lost = {"failCommands": [command], "writeConcernError": concern}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": lost})
+    try:
+        with pytest.raises(EnforcementError, match=r"no majority has confirmed it \(operation was interrupted\)"):
+            run(apply(BlockingStore(database), REGISTRY))
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    run(apply(BlockingStore(database), REGISTRY))
+    assert not run(diff(BlockingStore(database), REGISTRY))
+
+
 def test_a_user_without_the_right_gets_one_sentence() -> None:
     with Mongod(auth=True) as server, MongoClient[dict[str, Any]](server.uri) as admin:
         admin.shop.command("createUser", "reader", pwd="secret-of-reader", roles=["read"])

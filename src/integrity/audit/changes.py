@@ -32,7 +32,7 @@ _RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 _BATCH = 1000
 _WAIT_MS = 500
 #: How long a majority may take to have what one member has.
-_LAG_MS = 30_000
+LAG_MS = 30_000
 _WRITTEN = frozenset({"insert", "update", "replace"})
 #: A token's first byte says "timestamp" in the order of an index's keys; eight bytes of it follow.
 _TIME = re.compile("82([0-9A-Fa-f]{8})([0-9A-Fa-f]{8})")
@@ -67,9 +67,7 @@ async def since(store: Store, earlier: Document, collections: Iterable[str]) -> 
     told = _Told()
     cursor = 0
     try:
-        # A new stream begins one tick beyond the last operation: that one is as far as there is anything to read. An
-        # idle server would come to the next tick with its next no-op, ten seconds later.
-        now = _before(_time(await token(store)))
+        now = last_before(await token(store))
         await _until_majority(store, now)
         command = _opened({"resumeAfter": earlier}, _BATCH, wanted)
         reply = (await store.command(command, codec_options=_RAW))["cursor"]
@@ -106,7 +104,7 @@ async def _until_majority(store: Store, time: Timestamp | None) -> None:
     """
     if time is not None:
         concern = {"level": "majority", "afterClusterTime": time}
-        command = {**_opened({}, 0), "readConcern": concern, "maxTimeMS": _LAG_MS}
+        command = {**_opened({}, 0), "readConcern": concern, "maxTimeMS": LAG_MS}
         await _close(store, (await store.command(command))["cursor"]["id"])
 
 
@@ -149,7 +147,13 @@ def _time(found: Document | None) -> Timestamp | None:
     return Timestamp(int(match[1], 16), int(match[2], 16)) if match else None
 
 
-def _before(time: Timestamp | None) -> Timestamp | None:
+def last_before(found: Document | None) -> Timestamp | None:
+    """Return the time of the last operation before a new stream's token, or None.
+
+    It begins one tick beyond that, and there is nothing more to read. An idle server would come to the next tick with
+    its next no-op, ten seconds later.
+    """
+    time = _time(found)
     return Timestamp(time.time, time.inc - 1) if time is not None and time.inc else time
 
 

@@ -6,9 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable
 
+from bson import Timestamp
 from bson.errors import BSONError, InvalidDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
+from integrity.audit import changes
+from integrity.audit.after import after
 from integrity.audit.baseline import UNTOLD, Baseline, Scope
 from integrity.audit.identity import identity
 from integrity.audit.marks import standing
@@ -118,6 +121,7 @@ class _Run:
             sampled=options.sample is not None,
             warned=frozenset(each.code for each in RULES if each.code.startswith(options.warn)),
         )
+        self._after: Timestamp | None = None
         self._history: Counter[str] = Counter()
         self._twice: set[tuple[str, Hashable]] = set()
         self._counted: tuple[tuple[str, Hashable], set[str]] = (("", None), set())
@@ -125,9 +129,7 @@ class _Run:
     async def audit(self) -> AuditResult:
         started = time.monotonic()
         if self.means.state is not None:
-            begun = self.means.state.begin(identity(self._registry, self._store.name, self._options))
-            if not begun and self._options.partial is None:
-                self.means.state.mark(await standing(self._store, self._options))
+            await self._begin(self.means.state)
         if self.baseline is not None:
             self.result.compared = Compared()
         try:
@@ -168,6 +170,16 @@ class _Run:
         if self.means.state is not None and self.result.done:
             self._remember(self.means.state)
         return self.result
+
+    async def _begin(self, state: State) -> None:
+        begun = state.begin(identity(self._registry, self._store.name, self._options))
+        if self._options.partial is not None:
+            return
+        if not begun:
+            state.mark(await standing(self._store, self._options))
+        # A later audit begins there: what a secondary has not heard of by then, neither of them would see.
+        if (mark := state.begun()) is not None:
+            self._after = changes.last_before(mark.token)
 
     def _compare(self, baseline: Baseline, compared: Compared) -> None:
         """Say what is gone, of what this audit looked for: all of it was there when the baseline was written."""
@@ -239,7 +251,11 @@ class _Run:
     ) -> None:
         source = await describe(self._store, listed)
         result.documents = await self._many(source)
-        known = Known(source, tuple(kinds.items()))
+        known = Known(source, tuple(kinds.items()), self._after)
+        if self._after is not None and source.kind == "collection":
+            # Once with a limit: a member that lags behind for long is told of, and not waited for.
+            here = after(self._store, self._after)
+            await here.find_one(source.name, {}, {"_id": 1}, max_time_ms=changes.LAG_MS)
         plan = known.plan(entry, self._options)
         pieces = Pieces(self._store, self._options, known, plan, self.means, watched=self._progress is not None)
         parts = await pieces.parts()

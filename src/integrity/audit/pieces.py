@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from integrity.audit.after import after
 from integrity.audit.cut import Cutter, smallest
 from integrity.audit.options import Options
 from integrity.audit.pace import Pace
@@ -116,7 +117,7 @@ class Pieces:
             async for piece in self._workers.pieces(self._known, wanted, self._options):
                 yield piece
             return
-        scan = Scan(self._store, self._plan, self._options, watched=self._watched)
+        scan = Scan(after(self._store, self._known.after), self._plan, self._options, watched=self._watched)
         for task in wanted:
             async for piece in performed(scan, self._plan, task):
                 yield piece

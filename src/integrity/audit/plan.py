@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson import json_util
+from bson import Timestamp, json_util
 
 from integrity.audit.options import Options
 from integrity.audit.pushdown import Pushdown, compiled
@@ -77,10 +77,13 @@ class Known:
     Args:
         source: The collection.
         kinds: The kind of every collection that exists, by name.
+        after: What was written up to this time is to be seen, wherever is read; None where a later audit of what has
+            changed does not begin there.
     """
 
     source: Source
     kinds: tuple[tuple[str, str], ...]
+    after: Timestamp | None = None
 
     def plan(self, entry: Entry, options: Options) -> Plan:
         """Return the plan for the collection of `entry`."""

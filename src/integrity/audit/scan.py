@@ -22,6 +22,7 @@ from integrity.audit.listed import KEYS, fitting
 from integrity.audit.options import Options
 from integrity.audit.partition import Partition
 from integrity.audit.plan import FIELDS, CopyLookup, KeyLookup, Plan
+from integrity.audit.since import SinceLast
 from integrity.audit.targets import Pair, Targets, null
 from integrity.audit.unique import Duplicates
 from integrity.declare.equality import key
@@ -58,14 +59,16 @@ class Scan:
 
     def __init__(self, store: Store, plan: Plan, options: Options, *, watched: bool = False) -> None:
         self._watched = watched
-        self._store = store
+        told = isinstance(options.since, SinceLast)
+        # What the primary has told of, a secondary may not have yet: it would be read as it was, and never again.
+        self._store = store.with_options(read_preference=ReadPreference.PRIMARY) if told else store
         self._plan = plan
         self._options = options
         self._entry = plan.entry
         self._exact = plan.source.exact
         # A finding is confirmed where the writes are: two secondaries may be seconds apart, and a child's parent is
         # then not there yet on one of them.
-        self._sure = store.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
+        self._sure = self._store if told else store.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
         self._alone = Facts(self._sure, plan.entry, references=(), copies=())
         undecided = plan.fields.undecided if plan.fields is not None else ()
         self._undecided = [_Undecided(slot) for slot in undecided]

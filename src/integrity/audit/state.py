@@ -135,6 +135,11 @@ class State:
         with self._file:
             self._keep("begun", json_util.dumps(asdict(mark)))
 
+    def begun(self) -> Mark | None:
+        """Return where the database stood when the audit of every document began that is under way, or None."""
+        found = self._meta("begun")
+        return None if found is None else Mark(**json_util.loads(found))
+
     def last(self, options: Options) -> Mark | None:
         """Return where the database stood when the last audit began that saw all that is asked for, or None."""
         found = [each for each in self._marks() if each.covers(options.collections, options.codes)]
@@ -187,8 +192,8 @@ class State:
         """Forget the tasks of an audit that is complete, and remember that it was."""
         with self._file:
             self._file.execute("insert into run values (?, ?, 1, ?)", (time.time(), seconds, json.dumps(counts)))
-            if (begun := self._meta("begun")) is not None:
-                self._move(Mark(**json_util.loads(begun)))
+            if (begun := self.begun()) is not None:
+                self._move(begun)
             self._forget()
 
     def abandon(self) -> None:

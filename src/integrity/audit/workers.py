@@ -19,6 +19,7 @@ from functools import cache
 
 from pymongo.read_preferences import ReadPreference
 
+from integrity.audit.after import after
 from integrity.audit.options import Options
 from integrity.audit.plan import Known
 from integrity.audit.scan import Scan
@@ -130,7 +131,7 @@ def work(place: Workplace, known: Known, task: Task, options: Options) -> tuple[
 
     async def perform() -> tuple[list[Violation], int, float]:
         found, read, seconds = [], 0, 0.0
-        async for piece in performed(Scan(store, plan, options), plan, task):
+        async for piece in performed(Scan(after(store, known.after), plan, options), plan, task):
             found += [each for each in piece.violations if options.wants(each.code)]
             read, seconds = read + piece.read, piece.seconds
         return found, read, seconds

@@ -12,7 +12,7 @@ from typing import Any
 from pymongo.errors import OperationFailure, PyMongoError
 
 from integrity.declare.registry import Registry
-from integrity.declare.stage import Constraint, Stage, Stages
+from integrity.declare.stage import COLLECTION, Constraint, Stage, Stages
 from integrity.errors import EnforcementError
 from integrity.server import actual as server
 from integrity.server import side, state
@@ -23,6 +23,7 @@ from integrity.server.step import take
 from integrity.server.validator import validator
 from integrity.store.failure import sentence
 from integrity.store.port import Store
+from integrity.writes.references.durable import settled
 
 # https://www.mongodb.com/docs/manual/reference/error-codes/
 _UNAUTHORIZED = 13
@@ -145,6 +146,8 @@ async def _act(store: Store, registry: Registry, made: Plan, actual: Actual) -> 
         else:
             blocked.append((step, reason))
     await side.create(store, registry)
+    # Nor may be taken back what another process has done just before, and was not done here.
+    await settled(store, COLLECTION)
     return Applied(made, (*done, *own), tuple(blocked))
 
 

@@ -20,6 +20,7 @@ from integrity.declare.constraint import Owner
 from integrity.declare.registry import Copy, Entry, Registry
 from integrity.declare.stage import COLLECTION as STAGES
 from integrity.errors import DeclarationError, EnforcementError
+from integrity.server.confirmed import confirmed
 from integrity.store.failure import reason
 from integrity.store.port import Store
 from integrity.writes.copies.recording import COLLECTION as REFRESHES
@@ -135,12 +136,12 @@ async def apply(store: Store, wanted: Iterable[Role]) -> list[str]:
         document = {"privileges": role.privileges(store.name), "roles": []}
         try:
             try:
-                await store.command({"updateRole": role.name, **document})
+                await confirmed(store, {"updateRole": role.name, **document})
                 done.append(f"{role.name}: changed")
             except OperationFailure as error:
                 if error.code != _NO_ROLE:
                     raise
-                await store.command({"createRole": role.name, **document})
+                await confirmed(store, {"createRole": role.name, **document})
                 done.append(f"{role.name}: created")
         except OperationFailure as error:
             raise EnforcementError(

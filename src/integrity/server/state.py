@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from integrity.declare.stage import COLLECTION, Constraint, Stage
 from integrity.store.port import Store
+from integrity.writes.references.durable import durable
 from integrity.writes.staging import read
 
 __all__ = ["read", "record"]
@@ -26,7 +27,7 @@ async def record(store: Store, constraints: Iterable[Constraint], stage: Stage, 
         now = dt.datetime.now(dt.UTC)
         if staged:
             change = {"$set": {"stage": str(stage), "staged": True, "since": now}}
-            await store.update_one(COLLECTION, {"_id": each.name}, change, upsert=True)
+            await durable(store).update_one(COLLECTION, {"_id": each.name}, change, upsert=True)
         else:
             change = {"$setOnInsert": {"stage": str(stage), "staged": False, "since": now}}
-            await store.update_one(COLLECTION, {"_id": each.name}, change, upsert=True)
+            await durable(store).update_one(COLLECTION, {"_id": each.name}, change, upsert=True)

@@ -6,7 +6,6 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pymongo.errors import OperationFailure
@@ -14,11 +13,12 @@ from pymongo.errors import OperationFailure
 from integrity.declare.registry import Entry
 from integrity.declare.stage import Stage
 from integrity.server.actual import Collection
+from integrity.server.confirmed import confirmed
 from integrity.server.drift import ENFORCEMENT
 from integrity.server.indexes import Index
 from integrity.server.plan import Step
 from integrity.server.validator import validator
-from integrity.store.port import Store
+from integrity.store.port import Document, Store
 
 # https://www.mongodb.com/docs/manual/reference/error-codes/
 _INDEX_NOT_FOUND = 27
@@ -48,10 +48,10 @@ async def take(store: Store, entry: Entry, step: Step, collection: Collection | 
     if step.act == "create collection":
         await _create(store, entry, step.stage)
     elif step.act == "set validator":
-        await _patiently(store, lambda: store.command(_validation(entry, step.stage)))
+        await _patiently(store, _validation(entry, step.stage))
     elif step.act == "drop validator":
         off = {"collMod": step.collection, "validator": {}, "validationLevel": "strict", "validationAction": "error"}
-        await _patiently(store, lambda: store.command(off))
+        await _patiently(store, off)
     elif step.act == "drop index":
         await _drop(store, step.collection, step.what)
     else:
@@ -63,12 +63,12 @@ async def take(store: Store, entry: Entry, step: Step, collection: Collection | 
 async def _create(store: Store, entry: Entry, stage: Stage) -> None:
     options = {name: value for name, value in _validation(entry, stage).items() if name != "collMod"}
     try:
-        await _patiently(store, lambda: store.command({"create": entry.collection, **options}))
+        await _patiently(store, {"create": entry.collection, **options})
     except OperationFailure as error:
         if error.code != _NAMESPACE_EXISTS:
             raise
         # Another process was first, or a writer: what it created may have no validator.
-        await _patiently(store, lambda: store.command(_validation(entry, stage)))
+        await _patiently(store, _validation(entry, stage))
 
 
 def _validation(entry: Entry, stage: Stage) -> dict[str, Any]:
@@ -124,7 +124,7 @@ async def _make_unique(store: Store, index: Index, stage: Stage) -> None:
 
 async def _build(store: Store, index: Index, stage: Stage) -> None:
     command = {"createIndexes": index.collection, "indexes": [index.specification(stage)]}
-    await _patiently(store, lambda: store.command(command))
+    await _patiently(store, command)
 
 
 async def _converted(store: Store, index: Index, stage: Stage) -> None:
@@ -137,25 +137,25 @@ async def _converted(store: Store, index: Index, stage: Stage) -> None:
 
 async def _modify(store: Store, index: Index, **change: bool) -> None:
     command = {"collMod": index.collection, "index": {"name": index.name, **change}}
-    await _patiently(store, lambda: store.command(command))
+    await _patiently(store, command)
 
 
 async def _drop(store: Store, collection: str, name: str) -> None:
     """Hide an index, then drop it: the planner forgets it before it is gone, and what goes wrong goes wrong early."""
     try:
         hide = {"collMod": collection, "index": {"name": name, "hidden": True}}
-        await _patiently(store, lambda: store.command(hide))
-        await _patiently(store, lambda: store.command({"dropIndexes": collection, "index": name}))
+        await _patiently(store, hide)
+        await _patiently(store, {"dropIndexes": collection, "index": name})
     except OperationFailure as error:
         if error.code not in {_INDEX_NOT_FOUND, _NAMESPACE_NOT_FOUND}:
             raise  # anything but "another process has dropped it"
 
 
-async def _patiently(store: Store, command: Callable[[], Awaitable[Any]]) -> None:
+async def _patiently(store: Store, command: Document) -> None:
     """Run a command, again while another process is at the same thing."""
     for attempt in range(_TRIES):
         try:
-            await command()
+            await confirmed(store, command)
         except OperationFailure as error:
             if error.code not in _BUSY or attempt == _TRIES - 1:
                 raise

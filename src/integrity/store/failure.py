@@ -30,14 +30,15 @@ def sentence(error: PyMongoError, where: str) -> str:
 
     Args:
         error: What the driver raised.
-        where: The server, as a reader knows it: the URI's hosts.
+        where: The server, as a reader knows it: the URI's hosts, or "The server".
     """
+    inside = "the server" if where == "The server" else where
     if isinstance(error, ServerSelectionTimeoutError):
-        return f"No MongoDB server answered at {where}: {_reason(error)}."
+        return f"No MongoDB server answered at {inside}: {_reason(error)}."
     if isinstance(error, NetworkTimeout):
         return f"{where} stopped answering (a network timeout)."
     if isinstance(error, AutoReconnect):
-        return f"The connection to {where} was lost: {_reason(error)}."
+        return f"The connection to {inside} was lost: {_reason(error)}."
     if isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED:
         return f"{where} refused the login; check the user, the password and authSource in the URI."
     if isinstance(error, OperationFailure) and error.code == _UNAUTHORIZED:

@@ -22,7 +22,7 @@ from integrity.rules.rule import At
 from integrity.rules.unique import duplicate_value
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
-from integrity.writes.references.durable import durable
+from integrity.writes.references.durable import durable, settled
 from integrity.writes.staging import Staging
 
 #: What is done about a unique index that is not there, at the first write of a collection: ``"apply"`` creates it,
@@ -66,6 +66,8 @@ class Indexes:
                     continue
                 if await self.staging.enforces(store, Constraint(entry.collection, "unique", path(entry, each))):
                     await self._create(store, entry, each, session)
+            # Who made it may still wait for a majority: an election would take it back, and nobody look again.
+            await settled(store, entry.collection)
         self.ready.add(entry.collection)
 
     async def _create(self, store: Store, entry: Entry, index: UniqueIndex, session: Any) -> None:

@@ -211,9 +211,21 @@ class Condemnation:
         """Take the flags off what is still there, in a transaction where there is one."""
         await unflag(store, self.token, {name: list(ids.values()) for name, ids in self.documents.items()}, session)
 
-    async def release(self, store: Store) -> None:
-        """Undo it: nothing is condemned any more, and nothing is remembered."""
+    def beyond(self, documents: Mapping[str, Mapping[Any, Any]]) -> bool:
+        """Whether more is condemned than some documents: their ``_id``s by collection and equality key."""
+        return any(not ids.keys() <= documents.get(name, {}).keys() for name, ids in self.documents.items())
+
+    async def release(self, store: Store, *, answered: bool = True) -> None:
+        """Undo it: nothing is condemned any more, and nothing is remembered.
+
+        Args:
+            store: The database.
+            answered: Whether every command was answered. One that was not may set flags after they are taken off here:
+                the record then stays for its lease, and recovery takes them off once more.
+        """
         await self.lift(store)
+        if not answered:
+            return
         # After the flags: a record tells recovery where flags may be. One that says "gone" stays: who was interrupted
         # at a commit does not know whether it was one, and what is gone must be swept.
         await durable(store).delete_many(COLLECTION, {"op": self.token, "owner": self.owner, "state": {"$in": LIVE}})

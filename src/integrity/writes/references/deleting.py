@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, NotPrimaryError, PyMongoError
 
 from integrity.declare.equality import key
 from integrity.declare.registry import Entry
@@ -187,13 +187,20 @@ async def _once(
         # Whether the transaction was committed is not known; its record is, and recovery reads it.
         if not decided and not error.has_error_label("UnknownTransactionCommitResult"):
             with suppress(PyMongoError):
-                await condemnation.release(store)
+                await condemnation.release(store, answered=_answered(error))
         raise
-    except BaseException:
+    except BaseException as error:
         if not decided:
             with suppress(PyMongoError):
-                await condemnation.release(store)
+                await condemnation.release(store, answered=_answered(error))
         raise
+
+
+def _answered(error: BaseException) -> bool:
+    """Whether every command that was sent has been answered when an error is raised."""
+    if isinstance(error, ConnectionFailure):
+        return isinstance(error, NotPrimaryError)
+    return isinstance(error, Exception)  # else it was interrupted, or its task was cancelled
 
 
 async def _in_transaction(
@@ -214,7 +221,7 @@ async def _in_transaction(
         deleted = await carry_out(store, plan, condemnation.token, condemnation.beside, session=session)
         if deleted < len(plan.doomed):
             raise _Slipped
-        if plan.size < chosen.size:
+        if condemnation.beyond(plan.condemned()[0]):
             # What is spared loses its flag in the transaction itself: what is gone is swept, and nobody looks for
             # flags any more.
             await condemnation.lift(store, session)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
+from pymongo.errors import OperationFailure
+
+from integrity.declare.reserved import CONDEMNED
 from integrity.store.port import Store
 from integrity.writes.transaction import majority
+
+#: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+_UNAUTHORIZED = 13
 
 _DURABLE: WeakKeyDictionary[Store, Store] = WeakKeyDictionary()
 
@@ -19,3 +25,19 @@ def durable(store: Store) -> Store:
     if found is None:
         found = _DURABLE[store] = store.with_options(write_concern=majority(store))
     return found
+
+
+async def settled(store: Store, collection: str) -> None:
+    """Return when what was read on the primary before stays, whatever election follows.
+
+    A write that changes nothing waits all the same until a majority has everything before it.
+
+    Args:
+        store: The database.
+        collection: A collection that the caller writes to.
+    """
+    try:
+        await durable(store).update_one(collection, {"_id": {"$in": []}}, {"$unset": {CONDEMNED: ""}})
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:  # who may only insert has no such write
+            raise

@@ -78,12 +78,11 @@ class Notices:
         if collection in self._posted:
             return False
         name = f"{_BESIDE}{collection}"
+        # Also where it is there already: who posted it may still wait for a majority, and an election take it back.
+        await durable(store).update_one(
+            COLLECTION, {"_id": name}, {"$setOnInsert": {"since": self._timing.now()}}, upsert=True
+        )
         posted = await store.find_one(COLLECTION, {"_id": name})
-        if posted is None:
-            await durable(store).update_one(
-                COLLECTION, {"_id": name}, {"$setOnInsert": {"since": self._timing.now()}}, upsert=True
-            )
-            posted = await store.find_one(COLLECTION, {"_id": name})
         # Looked for after posting, see `register`.
         if posted is None or await store.find_one(COLLECTION, {"_id": OPTIMISTIC}) is None:
             self._posted[collection] = None

@@ -52,9 +52,16 @@ def row(key: Key) -> int:
     return int(key.name[:8], 16) % ROWS
 
 
-async def create(store: Store) -> None:
-    """Create what is missing of the table; outside of any transaction."""
-    if await store.estimated_document_count(COLLECTION) >= SIZE:
+async def create(store: Store, *, missed: bool = False) -> None:
+    """Create what is missing of the table; outside of any transaction.
+
+    Args:
+        store: The database.
+        missed: Whether pins were missed: they are then counted one by one. What the server keeps count of may be wrong
+            after a crash.
+    """
+    there = store.count_documents(COLLECTION, {}) if missed else store.estimated_document_count(COLLECTION)
+    if await there >= SIZE:
         return
     try:
         await durable(store).insert_one(PROTOCOL, {"_id": "pins"})

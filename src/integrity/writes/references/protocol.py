@@ -64,7 +64,7 @@ class Protocol:
         self.columns = pins.Columns()
         self.groups = group_commit.Groups()
         self._transactional: bool | None = None
-        self._ready = False
+        self._ready = self._missed = False
         self._recovered = -math.inf
         self._known_revocable: set[str] = set()
 
@@ -82,7 +82,8 @@ class Protocol:
         if self._ready:
             return
         if await self.transactional(store):
-            await pins.create(store)
+            await pins.create(store, missed=self._missed)
+            self._missed = False
         await condemned.create(store)
         self._ready = True
 
@@ -113,7 +114,7 @@ class Protocol:
         try:
             yield
         except pins.PinsMissing:
-            self._ready = False
+            self._ready, self._missed = False, True
             raise
 
     async def store(
