@@ -127,6 +127,19 @@ def test_what_the_drivers_own_codec_refuses_is_repaired_and_comes_back(shop: Mak
     assert made.bytes() == before
 
 
+@pytest.mark.parametrize("remedy", ["delete", "quarantine"])
+def test_a_document_of_more_than_a_page_is_repaired_and_comes_back(shop: Make, remedy: str) -> None:
+    """The driver gives the bytes of one of 4,096 bytes or more as a view of its reply."""
+    long = "x" * 5000
+    made = shop([Odd], odd=[{"_id": 1, "size": 5.0, "other": long}, {"_id": 2, "size": "large", "other": long}])
+    before = made.bytes()
+    done = made.repair(remedy)
+    assert (done.summary.documents, done.summary.away) == (2, {remedy: 1})
+    undone = made.undo(done.summary.run)
+    assert (undone.back, undone.skipped) == (2 if remedy == "delete" else 3, {})
+    assert made.bytes() == before
+
+
 def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:
     made = shop([Customer], customers=CUSTOMERS[2:])
     done = made.repair()
