@@ -12,8 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
 from bson import Binary, Code, Decimal128, MinKey, ObjectId, Regex, Timestamp
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -238,6 +240,30 @@ def test_a_field_that_no_model_can_name_is_said_and_left_out(database: Raw, impo
     audits(database, imported(source))
     assert "# 'a.b' is not declared" in source
     assert annotation(source, "in_").startswith("in_: Annotated[dict[str, int | str]")
+
+
+def test_a_name_that_is_no_utf8_is_said_and_left_out(database: Raw, imported: Any, tmp_path: Path) -> None:
+    """The driver reads it, and cannot write it: no query may name it."""
+    customers = [{"_id": n, "name": f"Name {n}", "city": f"City {n}"} for n in range(30)]
+    database.customers.insert_many(customers)
+    odd = bson.encode({"_id": 30, "name": "Name 30", "##": "x", "city": "City 30"}).replace(b"##", b"\xff#")
+    database.customers.insert_one(RawBSONDocument(odd))
+    database.orders.insert_many({"_id": n, "customer_id": n % 30, "name": f"Name {n % 30}"} for n in range(60))
+    source = inferred(database)
+    well_formed(source, tmp_path)
+    assert r"'\udcff#' is not declared, since no update names such a field" in source
+    assert references(Registry(imported(source)).entry("Order")) == {("customer_id", "customers", "_id")}
+
+
+def test_objects_in_a_mapping_are_models_too(database: Raw, imported: Any, tmp_path: Path) -> None:
+    prices = {"net.total": {"amount": 1.5, "currency": "EUR"}, "gross": [{"amount": 2.5, "class": "A"}]}
+    deep = {"by.year": {f"{year}.": {"sold": year, "lines": [{"sku": "A"}]} for year in range(2000, 2003)}}
+    database.offers.insert_many({"_id": n, "prices": prices, "deep": deep} for n in range(30))
+    source = inferred(database)
+    well_formed(source, tmp_path)
+    module = imported(source)
+    assert annotation(source, "class_").startswith('class_: Annotated[Literal["A"]')
+    assert audits(database, module) == {}
 
 
 def test_a_reference_goes_to_the_key_where_another_field_is_called_id(database: Raw, imported: Any) -> None:

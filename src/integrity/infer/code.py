@@ -91,11 +91,16 @@ class _Writer:
             made = "id" if name == "_id" and not steps else attribute(name, taken)
             taken.add(made)
             self.attributes[collection, at] = made
-            below: Profile | None = each
-            while below is not None:
-                if below.objects and not below.mapping:
-                    self._name(collection, below, at)
-                below, at = below.items, (*at, "[]")
+            self._name_below(collection, each, at)
+
+    def _name_below(self, collection: str, profile: Profile, steps: Steps) -> None:
+        """Give every field of the objects at a place its attribute, as far as arrays and mappings lead to them."""
+        if profile.mapping:
+            self._name_below(collection, profile.merged(), (*steps, "*"))
+        elif profile.objects:
+            self._name(collection, profile, steps)
+        if profile.items is not None:
+            self._name_below(collection, profile.items, (*steps, "[]"))
 
     def _fields(self, profile: Profile, steps: Steps) -> list[str]:
         lines: list[str] = []
