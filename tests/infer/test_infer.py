@@ -200,7 +200,7 @@ def test_dirty_values_are_left_out_of_the_types_and_mentioned(shop: Raw) -> None
     assert annotation(source, "name") == "name: str | None = None"
     assert "dirty 2.5 % ('N/A' 5)" in comment(source, "name")
     assert annotation(source, "count") == "count: int"
-    assert "1 dirty values of type string" in comment(source, "count")
+    assert "1 dirty value of type string" in comment(source, "count")
 
 
 def test_the_inclusion_rate_is_said(shop: Raw) -> None:
@@ -266,6 +266,17 @@ def test_objects_in_a_mapping_are_models_too(database: Raw, imported: Any, tmp_p
     assert audits(database, module) == {}
 
 
+def test_objects_and_arrays_that_are_rare_are_dirty(database: Raw, imported: Any, tmp_path: Path) -> None:
+    database.users.insert_many({"_id": n, "name": f"Name {n}"} for n in range(500))
+    database.posts.insert_many({"_id": n, "user_id": n % 500} for n in range(500))
+    database.posts.insert_many([{"_id": 500, "user_id": {"id": 5}}, {"_id": 501, "user_id": [1, 2]}])
+    source = inferred(database)
+    well_formed(source, tmp_path)
+    assert annotation(source, "user_id").startswith('user_id: Annotated[int, Ref("User")')
+    assert "1 dirty value of type array; 1 dirty value of type object" in source
+    assert audits(database, imported(source)) == {"SCH001": 2}
+
+
 def test_a_reference_goes_to_the_key_where_another_field_is_called_id(database: Raw, imported: Any) -> None:
     keys = [ObjectId() for _ in range(40)]
     database.users.insert_many({"_id": key, "id": n} for n, key in enumerate(keys))
@@ -297,6 +308,15 @@ def test_a_sample_is_enough_and_the_server_says_what_hangs_on_every_value(databa
     assert annotation(source, "state") == 'state: Literal["often", "rare"]'
     assert annotation(source, "twice") == "twice: str"
     assert "300 of them read" in source
+
+
+def test_what_is_left_out_is_not_said_to_be_missing(database: Raw) -> None:
+    database.users.insert_one({"_id": 1})
+    database.create_collection("seen", viewOn="users", pipeline=[])
+    with pytest.raises(IntegrityError, match="'seen' is a view: models are inferred for collections"):
+        inferred(database, collections=["seen", "users"])
+    with pytest.raises(IntegrityError, match="There is no collection 'usres' in"):
+        inferred(database, collections=["usres"])
 
 
 def test_a_database_without_documents_is_a_sentence(database: Raw) -> None:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from integrity.infer.found import CollectionFound, Found, Link, Repeat, Steps
-from integrity.infer.kinds import Kind, frequencies, quoted, scalar_kind
+from integrity.infer.kinds import Kind, frequencies, meant, quoted, scalar_kind
 from integrity.infer.naming import USED, attribute, class_name
 from integrity.infer.profile import Profile
 
@@ -145,9 +145,9 @@ class _Writer:
     def _kind(self, profile: Profile, steps: Steps) -> Kind:
         kind = scalar_kind(profile)
         self.imports |= kind.imports & _FROM.keys()
-        if profile.types["array"]:
+        if meant(profile, "array", kind):
             kind.types.append(f"list[{self._element(profile, steps)}]")
-        if profile.objects:
+        if meant(profile, "object", kind):
             kind.types.append(self._object(profile, steps))
         return kind
 
@@ -199,7 +199,7 @@ class _Writer:
         found = []
         link = self.links.get((self.collection, steps))
         here = self.found.collections[self.collection].at(steps)
-        if link is not None and here is not None and (here.types["array"] or here.objects):
+        if link is not None and here is not None and any(meant(here, name, Kind()) for name in ("array", "object")):
             kind.comments.append(f"single values are found in {link.target}.{link.field}")  # and what is no key besides
         elif link is not None:
             found.append(self._ref(link, kind))

@@ -69,7 +69,7 @@ async def _along(store: Store, found: Found, link: Link) -> AsyncIterator[Repeat
 
 
 def _columns(names: list[str], documents: list[Document]) -> dict[str, list[Hashable]]:
-    """Return what stands at each name, document by document; without what proves nothing, of which there may be much."""
+    """Return what stands at each name, document by document; without what proves nothing: there may be much of it."""
     columns = {name: [_token(each.get(name)) for each in documents] for name in names}
     return {name: each for name, each in columns.items() if _enough(each)}
 
