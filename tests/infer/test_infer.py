@@ -323,7 +323,7 @@ def test_a_database_without_documents_is_a_sentence(database: Raw) -> None:
     with pytest.raises(IntegrityError, match="holds no documents"):
         inferred(database)
     database.x.insert_one({"a": 1})
-    with pytest.raises(IntegrityError, match="no collection y"):
+    with pytest.raises(IntegrityError, match="no collection 'y' in"):
         inferred(database, collections=["y"])
 
 
