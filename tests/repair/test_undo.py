@@ -140,6 +140,18 @@ def test_a_document_of_more_than_a_page_is_repaired_and_comes_back(shop: Make, r
     assert made.bytes() == before
 
 
+def test_a_document_with_a_name_that_is_no_utf8_is_set_aside(shop: Make) -> None:
+    made = shop([Odd])
+    odd = bson.encode({"_id": 1, "size": 1, "##": 1}).replace(b"##", b"\xff#")
+    made.raw.command({"insert": "odd", "documents": [RawBSONDocument(odd)]})
+    before = made.bytes()
+    done = made.repair("SCH004=quarantine")
+    (record,) = made.raw["odd.quarantine"].find({}, {"violations": 1})
+    assert record["violations"][0]["path"] == r"\udcff#"
+    assert not made.undo(done.summary.run).skipped
+    assert made.bytes() == before
+
+
 def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:
     made = shop([Customer], customers=CUSTOMERS[2:])
     done = made.repair()
@@ -404,7 +416,7 @@ def test_a_killed_repair_is_undone(uri: str, database_name: str, client: Any, tm
         [*command, "undo", str(file), *options, *at], capture_output=True, text=True, check=True
     ).stdout
     if changed < 4000:
-        assert "did not come to its end" in listed
+        assert "changes not counted, did not come to its end" in listed
     done = subprocess.run(
         [*command, "undo", str(file), listed.split()[0], *options, *at], capture_output=True, text=True, check=False
     )
