@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pymongo import MongoClient
@@ -11,6 +11,9 @@ from pymongo.errors import DuplicateKeyError, WriteError
 
 from integrity.adopt import Advance, enforce, status
 from integrity.adopt.enforce import _Enforcing
+from integrity.declare.constraint import Ref, Unique
+from integrity.declare.model import Model
+from integrity.declare.registry import Registry
 from integrity.declare.stage import Constraint, Stage
 from integrity.errors import AuditError, EnforcementError
 from integrity.server.apply import apply, diff
@@ -57,6 +60,24 @@ def repaired(database: Raw) -> None:
 
 def test_without_a_record_everything_is_declared(database: Raw) -> None:
     assert set(stages(database).values()) == {"declared"}
+
+
+def test_a_reference_that_another_index_serves_is_not_enforced_before_that_is_there(database: Raw) -> None:
+    class Owner(Model, collection="owners"):
+        id: int
+
+    class Pet(Model, collection="pets", constraints=[Unique("owner_id", "name")]):
+        id: int
+        owner_id: Annotated[int, Ref(Owner)]
+        name: str
+
+    database.owners.insert_one({"_id": 1})
+    database.pets.insert_one({"_id": 1, "owner_id": 5, "name": "Rex"})
+    store, registry = BlockingStore(database), Registry([Owner, Pet])
+    rows = run(status(store, registry))
+    assert {str(each.stage) for each in rows} == {"declared"}
+    held = {each.constraint.name: each for each in run(enforce(store, registry)) if each.held}
+    assert {name: str(each.after) for name, each in held.items()} == {"pets.reference(owner_id)": "warn"}
 
 
 def test_at_warn_the_server_takes_what_it_took_before(database: Raw) -> None:

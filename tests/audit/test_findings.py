@@ -6,17 +6,19 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from bson import Binary, Decimal128, Int64, ObjectId, encode
+from bson import Binary, Code, Decimal128, Int64, ObjectId, encode
 from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from pydantic import Field, field_validator, model_validator
 from pymongo.database import Database
 
 from integrity.audit import Options
+from integrity.audit.since import parsed
 from integrity.declare.constraint import Allow, CopyOf, Forbid, Ref, Unique
 from integrity.declare.model import Model
 from integrity.errors import AuditError
-from tests.audit.conftest import Audit
+from integrity.store.blocking import BlockingStore
+from tests.audit.conftest import Audit, audited
 
 
 class Line(Model):
@@ -285,6 +287,23 @@ def test_duplicates_of_what_fits_no_query_are_found(check: Audit, database: Data
     database.essays.insert_many([{"_id": 30 + n, "query": {"$gt": 1}} for n in range(2)])
     found = check([Essay])
     assert (found.complete, found.failure, found.codes) == (True, None, {"UNQ001": 20})
+
+
+class Snippet(Model, collection="snippets"):
+    id: int
+    source: Annotated[Any, Unique(case_insensitive=True)] = None
+    title: Annotated[str | None, Unique(case_insensitive=True)] = None
+
+
+@pytest.mark.parametrize("options", [Options(), Options(since=parsed("0"))])
+def test_code_is_no_text_whose_case_is_ignored(database: Database[dict[str, Any]], options: Options) -> None:
+    """To Python a Code is a str, which has no hash."""
+    sources = [Code("a"), Code("a"), Code("A"), Code("b", {"c": 1}), "a", "A", Code("ä")]
+    database.snippets.insert_many({"_id": n, "source": each, "title": each} for n, each in enumerate(sources, 1))
+    found = audited(BlockingStore(database), [Snippet], options)
+    assert found.failure is None
+    twice = [("UNQ001", n, "source") for n in (1, 2, 5, 6)] + [("UNQ001", n, "title") for n in (5, 6)]
+    assert found.places == sorted(twice + [("SCH001", n, "title") for n in (1, 2, 3, 4, 7)], key=repr)
 
 
 def test_nulls_may_be_equal(check: Audit, database: Database[dict[str, Any]]) -> None:

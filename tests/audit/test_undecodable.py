@@ -116,9 +116,11 @@ def test_it_is_found_by_tasks_elsewhere_and_gone_on_with(
     assert found.codes == {"SCH001": 30, "EMP001": 30}
 
 
-def test_what_nobody_can_decode_is_named(doors: Database[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("length", [1, 5000])
+def test_what_nobody_can_decode_is_named(doors: Database[dict[str, Any]], length: int) -> None:
     """The obsolete subtype 2 holds its length once more; a wrong one ends the reading, in a sentence with the _id."""
-    doors.locks.insert_one(broken(b"\x02\x03\0\0\0abc", b"\x02\x09\0\0\0abc", _id="odd", size=Binary(b"abc", 2)))
+    odd = broken(b"\x02\x03\0\0\0abc", b"\x02\x09\0\0\0abc", _id="odd", size=Binary(b"abc", 2), name="x" * length)
+    doors.locks.insert_one(odd)
     found = audited(BlockingStore(doors), MODELS)
     assert not found.complete
     assert "the document with the _id 'odd' of 'locks' is no valid BSON" in str(found.failure)

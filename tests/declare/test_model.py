@@ -14,14 +14,16 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    PlainSerializer,
     PrivateAttr,
     ValidationInfo,
+    WithJsonSchema,
     computed_field,
     field_validator,
     model_validator,
 )
 
-from integrity.declare.constraint import Allow, Forbid
+from integrity.declare.constraint import Allow, Forbid, Ref
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.rules.judge import Judge
@@ -367,3 +369,25 @@ def test_a_text_that_is_stripped_is_judged_by_what_is_left() -> None:
     assert made.offered({"_id": 1, "f": " a "}).document["f"] == "a"
     assert codes(made.offered({"_id": 1, "f": "  "}).violations) == [("EMP001", "f")]
     assert codes(made.stored({"_id": 1, "f": "  "})) == [("EMP002", "f")]
+
+
+def test_an_object_id_is_its_digits_in_json() -> None:
+    class Page(Model, collection="pages"):
+        id: ObjectId
+        above: Annotated[ObjectId | None, Ref("Page")] = None
+
+    key = ObjectId("65a0000000000000000000ab")
+    page = Page(id=key, above=key)
+    assert page.model_dump_json() == f'{{"id":"{key}","above":"{key}"}}'
+    assert page.model_dump() == {"id": key, "above": key}
+    assert Page.model_validate_json(page.model_dump_json()) == page
+
+
+def test_what_is_declared_for_json_stays() -> None:
+    short = PlainSerializer(lambda key: str(key)[-2:], return_type=str, when_used="json")
+
+    class Page(Model, collection="pages"):
+        id: Annotated[ObjectId, short, WithJsonSchema({"type": "string"})]
+
+    assert Page(id=ObjectId("65a0000000000000000000ab")).model_dump_json() == '{"id":"ab"}'
+    assert Page.model_json_schema()["properties"]["_id"] == {"type": "string", "title": "Id"}

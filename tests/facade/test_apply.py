@@ -13,9 +13,15 @@ from tests.server.shop import REGISTRY, Customer
 
 def test_blocking(client: MongoClient[dict[str, Any]], database_name: str) -> None:
     db = integrity.Database(client[database_name], models=REGISTRY, actor="*")
-    assert db.apply(dry_run=True).done == ()
-    assert db.apply().done
-    assert db.apply().done == ()
+    dry = db.apply(dry_run=True)
+    assert dry.done == ()
+    assert str(dry) == str(dry.plan)
+    made = db.apply()
+    assert made.done
+    assert str(made).splitlines()[0] == f"done: {made.done[0]}"
+    again = db.apply()
+    assert again.done == ()
+    assert str(again) == "Nothing was to be done."
     db[Customer].insert_one({"id": 1, "email": "a@b"})
     with pytest.raises(DuplicateKeyError):
         db.unsafe_raw.customers.insert_one({"_id": 2, "email": "a@b"})

@@ -12,8 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
 from bson import Binary, Code, Decimal128, MinKey, ObjectId, Regex, Timestamp
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -198,7 +200,7 @@ def test_dirty_values_are_left_out_of_the_types_and_mentioned(shop: Raw) -> None
     assert annotation(source, "name") == "name: str | None = None"
     assert "dirty 2.5 % ('N/A' 5)" in comment(source, "name")
     assert annotation(source, "count") == "count: int"
-    assert "1 dirty values of type string" in comment(source, "count")
+    assert "1 dirty value of type string" in comment(source, "count")
 
 
 def test_the_inclusion_rate_is_said(shop: Raw) -> None:
@@ -240,6 +242,41 @@ def test_a_field_that_no_model_can_name_is_said_and_left_out(database: Raw, impo
     assert annotation(source, "in_").startswith("in_: Annotated[dict[str, int | str]")
 
 
+def test_a_name_that_is_no_utf8_is_said_and_left_out(database: Raw, imported: Any, tmp_path: Path) -> None:
+    """The driver reads it, and cannot write it: no query may name it."""
+    customers = [{"_id": n, "name": f"Name {n}", "city": f"City {n}"} for n in range(30)]
+    database.customers.insert_many(customers)
+    odd = bson.encode({"_id": 30, "name": "Name 30", "##": "x", "city": "City 30"}).replace(b"##", b"\xff#")
+    database.customers.insert_one(RawBSONDocument(odd))
+    database.orders.insert_many({"_id": n, "customer_id": n % 30, "name": f"Name {n % 30}"} for n in range(60))
+    source = inferred(database)
+    well_formed(source, tmp_path)
+    assert r"'\udcff#' is not declared, since no update names such a field" in source
+    assert references(Registry(imported(source)).entry("Order")) == {("customer_id", "customers", "_id")}
+
+
+def test_objects_in_a_mapping_are_models_too(database: Raw, imported: Any, tmp_path: Path) -> None:
+    prices = {"net.total": {"amount": 1.5, "currency": "EUR"}, "gross": [{"amount": 2.5, "class": "A"}]}
+    deep = {"by.year": {f"{year}.": {"sold": year, "lines": [{"sku": "A"}]} for year in range(2000, 2003)}}
+    database.offers.insert_many({"_id": n, "prices": prices, "deep": deep} for n in range(30))
+    source = inferred(database)
+    well_formed(source, tmp_path)
+    module = imported(source)
+    assert annotation(source, "class_").startswith('class_: Annotated[Literal["A"]')
+    assert audits(database, module) == {}
+
+
+def test_objects_and_arrays_that_are_rare_are_dirty(database: Raw, imported: Any, tmp_path: Path) -> None:
+    database.users.insert_many({"_id": n, "name": f"Name {n}"} for n in range(500))
+    database.posts.insert_many({"_id": n, "user_id": n % 500} for n in range(500))
+    database.posts.insert_many([{"_id": 500, "user_id": {"id": 5}}, {"_id": 501, "user_id": [1, 2]}])
+    source = inferred(database)
+    well_formed(source, tmp_path)
+    assert annotation(source, "user_id").startswith('user_id: Annotated[int, Ref("User")')
+    assert "1 dirty value of type array; 1 dirty value of type object" in source
+    assert audits(database, imported(source)) == {"SCH001": 2}
+
+
 def test_a_reference_goes_to_the_key_where_another_field_is_called_id(database: Raw, imported: Any) -> None:
     keys = [ObjectId() for _ in range(40)]
     database.users.insert_many({"_id": key, "id": n} for n, key in enumerate(keys))
@@ -273,11 +310,20 @@ def test_a_sample_is_enough_and_the_server_says_what_hangs_on_every_value(databa
     assert "300 of them read" in source
 
 
+def test_what_is_left_out_is_not_said_to_be_missing(database: Raw) -> None:
+    database.users.insert_one({"_id": 1})
+    database.create_collection("seen", viewOn="users", pipeline=[])
+    with pytest.raises(IntegrityError, match="'seen' is a view: models are inferred for collections"):
+        inferred(database, collections=["seen", "users"])
+    with pytest.raises(IntegrityError, match="There is no collection 'usres' in"):
+        inferred(database, collections=["usres"])
+
+
 def test_a_database_without_documents_is_a_sentence(database: Raw) -> None:
     with pytest.raises(IntegrityError, match="holds no documents"):
         inferred(database)
     database.x.insert_one({"a": 1})
-    with pytest.raises(IntegrityError, match="no collection y"):
+    with pytest.raises(IntegrityError, match="no collection 'y' in"):
         inferred(database, collections=["y"])
 
 

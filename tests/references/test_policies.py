@@ -211,6 +211,12 @@ def test_the_plan_of_a_chain_shows_each_document_under_its_own_parent(db: Databa
     assert lines[-1].strip() == "└── …"
 
 
+def test_the_plan_counts_in_words(db: Database) -> None:
+    db.unsafe_raw.cities.insert_one({"_id": 7, "code": "SEV"})
+    db.unsafe_raw.trips.insert_many({"_id": each, "start": 7} for each in (71, 72))
+    assert str(db[City].plan_delete({"_id": 7})).endswith("trips.start: 2 documents refuse (71, 72)")
+
+
 def test_a_delete_of_nothing_deletes_nothing(db: Database) -> None:
     assert db[City].delete_one({"_id": 99}).deleted_count == 0
     assert db[City].find_one_and_delete({"_id": 99}) is None

@@ -206,8 +206,7 @@ def test_a_reference_is_pinned_although_another_names_the_same(shop: Make) -> No
     box = {"_id": 1, "item": 1, "needed": 1, "code": "a"}
     made = shop([Item, Box], items=[GOOD], boxes=[box, {**box, "_id": 2, "needed": "1"}])
     made.repair()
-    found = made.raw.boxes.find_one({"_id": 2})
-    assert found is not None
+    (found,) = made.raw.boxes.find({"_id": 2})
     assert found["needed"] == 1
     assert made.raw["integrity.pins"].count_documents({"n": {"$gt": 0}}) == 1
 

@@ -127,6 +127,31 @@ def test_what_the_drivers_own_codec_refuses_is_repaired_and_comes_back(shop: Mak
     assert made.bytes() == before
 
 
+@pytest.mark.parametrize("remedy", ["delete", "quarantine"])
+def test_a_document_of_more_than_a_page_is_repaired_and_comes_back(shop: Make, remedy: str) -> None:
+    """The driver gives the bytes of one of 4,096 bytes or more as a view of its reply."""
+    long = "x" * 5000
+    made = shop([Odd], odd=[{"_id": 1, "size": 5.0, "other": long}, {"_id": 2, "size": "large", "other": long}])
+    before = made.bytes()
+    done = made.repair(remedy)
+    assert (done.summary.documents, done.summary.away) == (2, {remedy: 1})
+    undone = made.undo(done.summary.run)
+    assert (undone.back, undone.skipped) == (2 if remedy == "delete" else 3, {})
+    assert made.bytes() == before
+
+
+def test_a_document_with_a_name_that_is_no_utf8_is_set_aside(shop: Make) -> None:
+    made = shop([Odd])
+    odd = bson.encode({"_id": 1, "size": 1, "##": 1}).replace(b"##", b"\xff#")
+    made.raw.command({"insert": "odd", "documents": [RawBSONDocument(odd)]})
+    before = made.bytes()
+    done = made.repair("SCH004=quarantine")
+    (record,) = made.raw["odd.quarantine"].find({}, {"violations": 1})
+    assert record["violations"][0]["path"] == r"\udcff#"
+    assert not made.undo(done.summary.run).skipped
+    assert made.bytes() == before
+
+
 def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:
     made = shop([Customer], customers=CUSTOMERS[2:])
     done = made.repair()
@@ -391,7 +416,7 @@ def test_a_killed_repair_is_undone(uri: str, database_name: str, client: Any, tm
         [*command, "undo", str(file), *options, *at], capture_output=True, text=True, check=True
     ).stdout
     if changed < 4000:
-        assert "did not come to its end" in listed
+        assert "changes not counted, did not come to its end" in listed
     done = subprocess.run(
         [*command, "undo", str(file), listed.split()[0], *options, *at], capture_output=True, text=True, check=False
     )

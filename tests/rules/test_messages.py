@@ -2,6 +2,7 @@
 
 # ruff: noqa: DTZ001 - stored dates are read without a zone, and are UTC
 import datetime as dt
+import uuid
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,8 @@ from pydantic import Field
 
 from integrity.declare.constraint import Allow, Forbid
 from integrity.declare.model import Model
+from integrity.rules.unique import duplicate_value
+from integrity.violation import quote
 from tests.declare.models import of_field
 
 
@@ -89,3 +92,11 @@ OFFERED: list[tuple[Any, Any, str]] = [
 def test_an_offered_fault_in_words(annotation: Any, value: Any, message: str) -> None:
     (violation,) = of_field(annotation).offered({"_id": 1, "f": value}).violations
     assert violation.message == message
+
+
+def test_the_values_of_a_compound_constraint_are_shown_however_long() -> None:
+    values = {"product_id": "x" * 100, "customer_id": uuid.UUID(int=1)}
+    shown = f"{{'product_id': {quote('x' * 100)}, 'customer_id': UUID('{uuid.UUID(int=1)}')}}"
+    assert duplicate_value.fault(values).message == f"is {shown}, which is taken and is declared unique."
+    many = duplicate_value.fault({str(each): "x" * 20 for each in range(10)}).message
+    assert many.startswith("is an object with 10 fields")

@@ -1,5 +1,6 @@
 """Where `db.apply()` has made a validator, what the server refuses first is told in the rules' own words."""
 
+import datetime as dt
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -97,3 +98,46 @@ def test_a_validator_of_the_applications_own_that_says_more_is_told_too(
     client[database_name].command("collMod", "kits", validator={"$jsonSchema": schema})
     with pytest.raises(InvalidDocument, match="stock: is 60, and must satisfy the collection's validator"):
         kits.update_one({"_id": 1}, {"$set": {"stock": 60}})
+
+
+class Visit(Model, collection="visits"):
+    id: int
+    count: Annotated[int, Field(ge=0)]
+    at: Annotated[dt.datetime | None, Field(lt=dt.datetime(2030, 1, 1))] = None  # noqa: DTZ001 - UTC, as it is stored
+
+
+def test_what_no_schema_can_say_is_told_beside_it(client: MongoClient[Document], database_name: str) -> None:
+    """A date's bounds stand beside the schema, and the server then tells of both in another form."""
+    db = integrity.Database(client[database_name], models=[Visit])
+    db.apply()
+    db[Visit].insert_one({"_id": 1, "count": 1, "at": dt.datetime(2029, 1, 1)})  # noqa: DTZ001 - as above
+    late: Document = {"at": {"$add": ["$at", 10**12]}}
+    cases: list[tuple[Any, list[tuple[str, str]]]] = [
+        ({"$inc": {"count": -5}}, [("SCH003", "count")]),
+        ([{"$set": late}], [("SCH003", "at")]),
+        ([{"$set": {**late, "count": -1, "x": 1}}], [("SCH003", "count"), ("SCH004", "x"), ("SCH003", "at")]),
+    ]
+    for update, expected in cases:
+        with pytest.raises(InvalidDocument) as refused:
+            db[Visit].update_one({"_id": 1}, update)
+        assert [(each.code, each.path) for each in refused.value.violations] == expected
+
+
+def test_a_validator_of_older_declarations_says_so(client: MongoClient[Document], database_name: str) -> None:
+    class Visited(Model, collection="visits"):
+        id: int
+        visits: int
+        where: str | None = None
+
+    integrity.Database(client[database_name], models=[Visit]).apply()
+    client[database_name].visits.insert_one({"_id": 1, "count": 1})
+    visits = integrity.Database(client[database_name], models=[Visited])[Visited]
+    with pytest.raises(InvalidDocument) as refused:
+        visits.update_one({"_id": 1}, {"$rename": {"count": "visits"}})
+    assert [(each.code, each.path, each.message) for each in refused.value.violations] == [
+        ("SCH004", "visits", "is declared, and the collection's validator does not know it."),
+        ("SCH002", "count", "is not declared, and the collection's validator requires it."),
+    ]
+    assert {each.hint for each in refused.value.violations} == {
+        "Bring the validator up to date: `integrity apply`, or db.apply()."
+    }

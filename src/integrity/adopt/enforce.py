@@ -7,7 +7,7 @@ and the last step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pymongo.errors import PyMongoError
@@ -15,12 +15,13 @@ from pymongo.errors import PyMongoError
 from integrity.adopt.findings import Findings, find
 from integrity.adopt.selection import chosen
 from integrity.audit.engine import OnProgress
-from integrity.declare.registry import Registry
-from integrity.declare.stage import Constraint, Stage, Stages
+from integrity.declare.registry import Entry, Registry
+from integrity.declare.stage import Constraint, Stage, Stages, of_entry
 from integrity.server import actual as server
 from integrity.server import side, state
 from integrity.server.apply import failed
 from integrity.server.drift import drift
+from integrity.server.indexes import indexes
 from integrity.server.plan import plan
 from integrity.server.step import take
 from integrity.store.port import Store
@@ -85,12 +86,28 @@ async def stages_now(store: Store, registry: Registry) -> dict[Constraint, Stage
     recorded = await state.read(store)
     actual = await server.read(store, registry)
     missing = {each.constraint for each in drift(registry, Stages({}), actual)}
+    served = {each: index for entry in registry for each, index in _served(entry)}
     found = {}
     for each in chosen(registry):
         there = actual.declared.get(each.collection)
-        unrecorded = each in missing or each.kind == "copy" or there is None or there.kind != "collection"
+        unrecorded = (
+            each in missing
+            or served.get(each) in missing
+            or each.kind == "copy"
+            or there is None
+            or there.kind != "collection"
+        )
         found[each] = recorded.of(each) or (Stage.DECLARED if unrecorded else Stage.ENFORCED)
     return found
+
+
+def _served(entry: Entry) -> Iterator[tuple[Constraint, Constraint]]:
+    """Yield the references that need no index of their own, each with a constraint whose index is theirs too."""
+    there = indexes(entry)
+    for each in of_entry(entry):
+        if each.kind == "reference" and all(one.constraint != each for one in there):
+            path = each.path.replace("[]", "")
+            yield from ((each, one.constraint) for one in there if one.keys[0] == path)
 
 
 class _Enforcing:

@@ -7,6 +7,9 @@ copy of them that differs in one point would report what a unique index lets in,
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+from bson import Code
 
 from integrity.store.lookup import pieces
 from integrity.store.port import Document, Store
@@ -18,6 +21,11 @@ COLLATION = {"locale": "en", "strength": 2}
 _CHUNK = 200
 #: Bytes of them, beside those of the pool: a command has 16 MB.
 _BYTES = 4_000_000
+
+
+def is_text(value: Any) -> bool:
+    """Whether a collation compares a value: a Code, which is a str of Python's, it does not."""
+    return isinstance(value, str) and not isinstance(value, Code)
 
 
 class Folding:

@@ -11,7 +11,7 @@ from bson import Regex
 
 from integrity.audit.changed import changed, may_be_changed, of_types
 from integrity.audit.facts import Facts, faults, touched
-from integrity.audit.folding import COLLATION, Folding
+from integrity.audit.folding import COLLATION, Folding, is_text
 from integrity.audit.listed import fitting
 from integrity.audit.source import Source
 from integrity.declare import equality
@@ -99,7 +99,7 @@ class Duplicates:
     async def has(self, document: Document, values: tuple[Any, ...]) -> bool:
         """Whether a document has values of the constraint."""
         if self._folding is not None:
-            await self._folding.begin(each for each in values if isinstance(each, str))
+            await self._folding.begin(each for each in values if is_text(each))
             await self._learn([document])
         sought = self._key(values)
         return any(self._key(each) == sought for _, each in self._instances(document))
@@ -118,7 +118,7 @@ class Duplicates:
         parts = (distinct[start : start + self._together] for start in range(0, len(distinct), self._together))
         for some in (one for each in parts for one in fitting(each)):
             if self._folding is not None:
-                await self._folding.begin(one for each in some for one in each if isinstance(one, str))
+                await self._folding.begin(one for each in some for one in each if is_text(one))
                 await self._learn(documents)
             sought, counted = {self._key(each) for each in some}, await self._count(some, otherwise=apart)
             for own, document, earlier in zip(found, documents, judged, strict=True):
@@ -140,7 +140,7 @@ class Duplicates:
     async def _members(self, values: list[_Values], *, otherwise: bool = False) -> AsyncIterator[list[Violation]]:
         """Yield the violations of every document that has one of these values, where another has it too."""
         if self._folding is not None:
-            await self._folding.begin(one for each in values for one in each if isinstance(one, str))
+            await self._folding.begin(one for each in values for one in each if is_text(one))
         sought = {self._key(each) for each in values}
         # The groups are a moment old: what is reported is counted again.
         counted = await self._count(values, otherwise=otherwise)
@@ -161,7 +161,7 @@ class Duplicates:
                 for document in documents
                 for _, values in self._instances(document)
                 for one in values
-                if isinstance(one, str)
+                if is_text(one)
             )
             await self._folding.learn(texts)
 
@@ -221,7 +221,7 @@ class Duplicates:
 
     def _key(self, values: _Values) -> Hashable:
         if (folding := self._folding) is not None:
-            values = tuple(folding.of(each) if isinstance(each, str) else each for each in values)
+            values = tuple(folding.of(each) if is_text(each) else each for each in values)
         return tuple(map(equality.key, values))
 
 

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
@@ -114,9 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("stopped by Ctrl-C before the end; nothing is known of what was not seen.")
         return INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the exit status says that the job was not done
         if os.environ.get("INTEGRITY_TRACEBACK"):
-            raise
+            click.echo(_veiled(traceback.format_exc()), err=True)
         _say(_unwritten(error) or told(error))
         return Failure.exit_code
     return status if isinstance(status, int) else 0

@@ -61,14 +61,5 @@ def apply(
     elif dry_run:
         click.echo(str(made.plan))
     else:
-        for step in made.done:
-            click.echo(f"done: {step}")
-        for step, reason in made.blocked:
-            click.echo(f"refused: {step}: {reason}")
-        for each in made.plan.left:
-            click.echo(f"left as it is: {each} {each.fault.hint}")
-        for note in made.plan.notes:
-            click.echo(note)
-        if not made.plan.steps:
-            click.echo("Nothing was to be done.")
+        click.echo(str(made))
     return BLOCKED if made.blocked else 0

@@ -71,7 +71,8 @@ def undo(
             runs = run(kept.runs())
             for each in runs:
                 state = "undone" if each.undone else "ended" if each.ended else "did not come to its end"
-                click.echo(f"{each.name}  {each.at:%Y-%m-%d %H:%M} UTC  {each.changes:,} changes, {state}")
+                changes = f"{each.changes:,} changes" if each.ended else "changes not counted"
+                click.echo(f"{each.name}  {each.at:%Y-%m-%d %H:%M} UTC  {changes}, {state}")
             if not runs:
                 raise Failure("The journal knows no run of a repair.")
             return 0

@@ -57,11 +57,14 @@ def branch(schema: Any, kind: str) -> Any:
 
 
 def of_class(schema: Any, function: Callable[[Any], Any]) -> Schema:
-    """Return a coercion before an is-instance schema; the class is kept for `shape.read`."""
+    """Return a coercion before an is-instance schema; the class is kept for `shape.read`.
+
+    What is declared for JSON stays. An ObjectId is its digits there, which a write takes back.
+    """
     made = before(function, core_schema.is_instance_schema(schema["cls"]))
-    if schema.get("metadata"):
-        made["metadata"] = schema["metadata"]
-    return made
+    if schema["cls"] is ObjectId:
+        made["serialization"] = core_schema.to_string_ser_schema(when_used="json")
+    return made | {name: schema[name] for name in ("metadata", "serialization") if schema.get(name)}
 
 
 def _is_object_id(schema: Any) -> bool:

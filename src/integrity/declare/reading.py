@@ -70,10 +70,12 @@ def read(schema: CoreSchema, owner: str) -> Node:
 def nameable(name: str) -> bool:
     """Whether a stored field of this name can be declared.
 
-    A dot or a leading dollar is stored, and can then not be named by an update, a projection or an index.
+    A dot or a leading dollar is stored, and can then not be named by an update, a projection or an index. What is no
+    valid UTF-8 is read with its bytes escaped, and no command holds it.
     Source: https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
     """
-    return bool(name) and "." not in name and "\x00" not in name and not name.startswith("$")
+    plain = bool(name) and "." not in name and "\x00" not in name and not name.startswith("$")
+    return plain and not any("\ud800" <= each <= "\udfff" for each in name)
 
 
 class _Reader:

@@ -12,7 +12,7 @@ from integrity.infer.found import Found
 from integrity.infer.links import find_links
 from integrity.infer.repeats import find_repeats, without_links
 from integrity.infer.sample import collections as names_of
-from integrity.infer.sample import complete, read
+from integrity.infer.sample import complete, left_out, read
 from integrity.infer.uniques import find_uniques
 from integrity.store.failure import sentence
 from integrity.store.port import Store
@@ -38,7 +38,7 @@ async def infer(store: Store, *, collections: Sequence[str] = (), sample: int = 
     try:
         names = await names_of(store, collections)
         if unknown := set(collections) - set(names):
-            raise IntegrityError(f"There is no collection {', '.join(sorted(unknown))} in {store.name!r}.")
+            raise IntegrityError(" ".join([await left_out(store, each) for each in sorted(unknown)]))
         found = Found(store.name, {each: await read(store, each, sample) for each in names})
         found.collections = {name: each for name, each in found.collections.items() if each.profile.present}
         if not found.collections:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from integrity.infer.found import CollectionFound, Found, Link, Repeat, Steps
-from integrity.infer.kinds import Kind, frequencies, quoted, scalar_kind
+from integrity.infer.kinds import Kind, frequencies, meant, quoted, scalar_kind
 from integrity.infer.naming import USED, attribute, class_name
 from integrity.infer.profile import Profile
 
@@ -91,11 +91,16 @@ class _Writer:
             made = "id" if name == "_id" and not steps else attribute(name, taken)
             taken.add(made)
             self.attributes[collection, at] = made
-            below: Profile | None = each
-            while below is not None:
-                if below.objects and not below.mapping:
-                    self._name(collection, below, at)
-                below, at = below.items, (*at, "[]")
+            self._name_below(collection, each, at)
+
+    def _name_below(self, collection: str, profile: Profile, steps: Steps) -> None:
+        """Give every field of the objects at a place its attribute, as far as arrays and mappings lead to them."""
+        if profile.mapping:
+            self._name_below(collection, profile.merged(), (*steps, "*"))
+        elif profile.objects:
+            self._name(collection, profile, steps)
+        if profile.items is not None:
+            self._name_below(collection, profile.items, (*steps, "[]"))
 
     def _fields(self, profile: Profile, steps: Steps) -> list[str]:
         lines: list[str] = []
@@ -140,9 +145,9 @@ class _Writer:
     def _kind(self, profile: Profile, steps: Steps) -> Kind:
         kind = scalar_kind(profile)
         self.imports |= kind.imports & _FROM.keys()
-        if profile.types["array"]:
+        if meant(profile, "array", kind):
             kind.types.append(f"list[{self._element(profile, steps)}]")
-        if profile.objects:
+        if meant(profile, "object", kind):
             kind.types.append(self._object(profile, steps))
         return kind
 
@@ -194,7 +199,7 @@ class _Writer:
         found = []
         link = self.links.get((self.collection, steps))
         here = self.found.collections[self.collection].at(steps)
-        if link is not None and here is not None and (here.types["array"] or here.objects):
+        if link is not None and here is not None and any(meant(here, name, Kind()) for name in ("array", "object")):
             kind.comments.append(f"single values are found in {link.target}.{link.field}")  # and what is no key besides
         elif link is not None:
             found.append(self._ref(link, kind))

@@ -63,7 +63,8 @@ def scalar_kind(profile: Profile) -> Kind:
         fractions = doubles - profile.integral
         kind.types.append("float" if fractions or doubles == sum(kept[each] for each in numbers) else "int")
         if doubles and not fractions and kind.types == ["int"]:
-            kind.comments.append(f"{doubles:,} whole numbers are stored as doubles")
+            are = "whole number is stored as a double" if doubles == 1 else "whole numbers are stored as doubles"
+            kind.comments.append(f"{doubles:,} {are}")
     for name in sorted(kept.keys() - numbers):
         python = _PYTHON.get(name)
         if python is None:
@@ -86,9 +87,29 @@ def _without_rare(types: Counter[str], total: int, kind: Kind) -> Counter[str]:
     for name, count in types.items():
         group = "number" if name in {"int", "long", "double"} else name
         if groups[group] < total * RARE:
-            kind.comments.append(f"{count:,} dirty values of type {name}")
+            kind.comments.append(dirty(count, name))
             del kept[name]
     return kept
+
+
+def meant(profile: Profile, name: str, kind: Kind) -> bool:
+    """Whether objects, or arrays, are what a place is meant to hold; where they are too rare for that, say so.
+
+    Args:
+        profile: What stands there.
+        name: "object" or "array".
+        kind: What the place is declared as so far.
+    """
+    count = profile.types[name]
+    if 0 < count < profile.valid * RARE:
+        kind.comments.append(dirty(count, name))
+        return False
+    return count > 0
+
+
+def dirty(count: int, name: str) -> str:
+    """Return what a comment says of values of a type that is too rare to be meant."""
+    return f"{count:,} dirty value{'s' if count != 1 else ''} of type {name}"
 
 
 def _text(profile: Profile, kind: Kind) -> None:

@@ -59,13 +59,24 @@ async def _along(store: Store, found: Found, link: Link) -> AsyncIterator[Repeat
     if not mine or not theirs:
         return
     pairs = await _pairs(store, link, enclosing, theirs)
-    held = {name: [_token(holder.get(name)) for holder, _ in pairs] for name in mine}
-    named = {name: [_token(document.get(name)) for _, document in pairs] for name in theirs}
-    for name in mine:
-        for other in theirs:
-            share, many = _equal(held[name], named[other])
+    held = _columns(mine, [holder for holder, _ in pairs])
+    named = _columns(theirs, [document for _, document in pairs])
+    for name, column in held.items():
+        for other, originals in named.items():
+            share, many = _equal(column, originals)
             if share >= EQUAL and many >= FEW:
                 yield Repeat(link, (*enclosing, name), other, share)
+
+
+def _columns(names: list[str], documents: list[Document]) -> dict[str, list[Hashable]]:
+    """Return what stands at each name, document by document; without what proves nothing: there may be much of it."""
+    columns = {name: [_token(each.get(name)) for each in documents] for name in names}
+    return {name: each for name, each in columns.items() if _enough(each)}
+
+
+def _enough(column: list[Hashable]) -> bool:
+    values = [each for each in column if each is not None]
+    return len(values) >= LEAST and len(set(values)) >= FEW
 
 
 def _texts(types: Counter[str]) -> bool:

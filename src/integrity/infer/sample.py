@@ -26,6 +26,17 @@ async def collections(store: Store, names: Sequence[str] = ()) -> list[str]:
     return [each for each in wanted if each in names] if names else wanted
 
 
+async def left_out(store: Store, name: str) -> str:
+    """Return why a collection is none of those to look at."""
+    kinds = {each["name"]: each.get("type", "collection") for each in await store.collections()}
+    if name not in kinds:
+        return f"There is no collection {name!r} in {store.name!r}."
+    if kinds[name] == "collection":
+        return f"{name!r} is MongoDB's own, or this library's: no models are inferred for it."
+    kind = "a time series" if kinds[name] == "timeseries" else f"a {kinds[name]}"
+    return f"{name!r} is {kind}: models are inferred for collections. Declare its model by hand."
+
+
 async def read(store: Store, name: str, sample: int) -> CollectionFound:
     """Return what stands in a collection.
 

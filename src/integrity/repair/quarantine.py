@@ -46,12 +46,22 @@ def record(run: str, document: bytes, violations: Sequence[Violation], now: dt.d
             "_id": {"run": run, "id": decoded(document).get("_id")},
             "at": now,
             "violations": [
-                {"code": each.code, "path": each.path, "message": each.message, "hint": each.hint}
+                {
+                    "code": each.code,
+                    "path": _escaped(each.path),
+                    "message": _escaped(each.message),
+                    "hint": _escaped(each.hint),
+                }
                 for each in violations
             ],
             "document": raw_document(document),
         }
     )
+
+
+def _escaped(text: str) -> str:
+    """Return text as it can be stored: a name of the document may be no valid UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,15 @@ class Applied:
         if self.blocked:
             raise EnforcementError("\n".join(f"{step}: {reason}" for step, reason in self.blocked))
 
+    def __str__(self) -> str:
+        if self.plan.steps and not (self.done or self.blocked):
+            return str(self.plan)  # a dry run
+        lines = [f"done: {step}" for step in self.done]
+        lines += [f"refused: {step}: {reason}" for step, reason in self.blocked]
+        lines += [f"left as it is: {each} {each.fault.hint}" for each in self.plan.left]
+        nothing = [] if self.plan.steps else ["Nothing was to be done."]
+        return "\n".join([*lines, *self.plan.notes, *nothing])
+
     def to_json(self) -> dict[str, Any]:
         """Return what was done as a JSON-ready dict."""
         blocked = [{**step.to_json(), "reason": reason} for step, reason in self.blocked]

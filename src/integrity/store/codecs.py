@@ -81,17 +81,28 @@ def result_codec(database: Any) -> Any:
         return database
 
 
+class Stored(RawBSONDocument):
+    """A document of bytes whose ``raw`` is bytes.
+
+    Since PyMongo 4.18 that of a RawBSONDocument of 4,096 bytes or more is a view of the reply that it came in, which
+    is no bytes to whatever asks, and keeps the whole reply in memory.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: bytes | memoryview, options: CodecOptions[Any] | None = None) -> None:
+        super().__init__(bytes(data), options)  # bytes are not copied
+
+
 def raw_codec(database: Any) -> Any:
     """Return a driver's database that reads and writes documents as the bytes that are stored."""
     # With what encodes an application's own types: a filter means the same as outside of this.
-    return database.with_options(
-        codec_options=_of_core(database.codec_options).with_options(document_class=RawBSONDocument)
-    )
+    return database.with_options(codec_options=_of_core(database.codec_options).with_options(document_class=Stored))
 
 
 #: Of a document of bytes: nothing that may be stored is an error to look at, a binary that is called a UUID neither.
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(
-    **{**CODEC, "document_class": RawBSONDocument, "uuid_representation": UuidRepresentation.UNSPECIFIED}
+    **{**CODEC, "document_class": Stored, "uuid_representation": UuidRepresentation.UNSPECIFIED}
 )
 
 
@@ -100,7 +111,7 @@ def raw_document(data: bytes) -> RawBSONDocument:
 
     The driver decodes it all the same, to see that it is not empty, and its own codec refuses some of what is stored.
     """
-    return RawBSONDocument(data, _RAW)
+    return Stored(data, _RAW)
 
 
 def without(document: Any, name: str) -> Any:

@@ -51,7 +51,7 @@ def forgiving(options: CodecOptions[Any]) -> CodecOptions[Any] | None:
 def decoded(stored: Any) -> Document:
     """Return a document as the core reads it: of its bytes, of one that was read as bytes, or one as it is."""
     data = stored.raw if isinstance(stored, RawBSONDocument) else stored
-    if not isinstance(data, bytes):
+    if not isinstance(data, bytes | memoryview):
         return stored  # type: ignore[no-any-return]  # a document already
     try:
         return bson.decode(data, codec_options=_CODEC)

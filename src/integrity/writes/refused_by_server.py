@@ -21,23 +21,40 @@ from integrity.rules.schema import constraint_not_met, missing_field, unknown_fi
 from integrity.violation import Violation
 from integrity.writes.updates.target import targets
 
+_APPLY = "Bring the validator up to date: `integrity apply`, or db.apply()."
+_UNKNOWN = Fault("is declared, and the collection's validator does not know it.", _APPLY)
+_REQUIRED = Fault("is not declared, and the collection's validator requires it.", _APPLY)
+
 
 def violations(entry: Entry, details: Mapping[str, Any]) -> list[Violation]:
-    """Return what a ``$jsonSchema`` was not satisfied with; empty where the details do not say.
+    """Return what a ``$jsonSchema`` was not satisfied with, and what beside it matched; empty where nothing is said.
 
     Args:
         entry: The model's entry.
         details: The server's details of the write error, with ``errInfo``.
     """
     info = details.get("errInfo") or {}
-    node = info.get("details") or {}
-    if node.get("operatorName") != "$jsonSchema":
-        return []
     found: dict[str, Violation] = {}
-    for each in node.get("schemaRulesNotSatisfied", ()):
-        for violation in _read(entry, each, "", info.get("failingDocumentId")):
-            found.setdefault(violation.path, violation)
+    for violation in _clause(entry, info.get("details") or {}, info.get("failingDocumentId")):
+        found.setdefault(violation.path, violation)
     return list(found.values())
+
+
+def _clause(entry: Entry, node: Mapping[str, Any], id: Any) -> Iterator[Violation]:
+    """Yield what one clause of a validator says: the library's own are a schema, and what no document may match."""
+    operator = node.get("operatorName")
+    if operator == "$jsonSchema":
+        for each in node.get("schemaRulesNotSatisfied", ()):
+            yield from _read(entry, each, "", id)
+    elif operator == "$and":
+        for each in node.get("clausesNotSatisfied", ()):
+            yield from _clause(entry, each.get("details") or {}, id)
+    elif operator == "$nor":
+        for each in node.get("clausesSatisfied", ()):
+            inner = each.get("details") or {}
+            for path in inner.get("specifiedAs") or ():
+                if not path.startswith("$"):
+                    yield from _value(entry, inner, path, id)
 
 
 def _read(entry: Entry, node: Mapping[str, Any], path: str, id: Any) -> Iterator[Violation]:
@@ -46,14 +63,16 @@ def _read(entry: Entry, node: Mapping[str, Any], path: str, id: Any) -> Iterator
             yield from _all(entry, each.get("details", ()), _below(path, each["propertyName"]), id)
     elif "missingProperties" in node:
         for name in node["missingProperties"]:
-            yield missing_field.RULE.violation(_at(entry, _below(path, name), id), missing_field.FAULT)
+            inside = _below(path, name)
+            fault = _REQUIRED if targets(entry)[inside].undeclared else missing_field.FAULT
+            yield missing_field.RULE.violation(_at(entry, inside, id), fault)
     elif "failingProperty" in node or "itemIndex" in node:
         inside = _below(path, str(node.get("failingProperty", node.get("itemIndex"))))
         yield from _all(entry, node.get("details", ()), inside, id)
     elif isinstance(node.get("additionalProperties"), list):
         for name in node["additionalProperties"]:
             target = targets(entry)[_below(path, name)]
-            fault = target.undeclared[1] if target.undeclared else unknown_field.fault(name, entry.document)
+            fault = target.undeclared[1] if target.undeclared else _UNKNOWN
             yield unknown_field.RULE.violation(_at(entry, target.path, id), fault)
     else:
         yield from _value(entry, node, path, id)

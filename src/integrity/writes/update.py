@@ -11,15 +11,20 @@ from pymongo.results import UpdateResult
 from integrity.declare.constraint import CopyOf, Immutable, Ref, Unique
 from integrity.declare.extract import values_at
 from integrity.errors import InvalidDocument, StaleDocument
+from integrity.rules.judge import Verdict
 from integrity.rules.ownership import stale_revision
+from integrity.rules.reference import dangling
 from integrity.rules.rule import At
+from integrity.rules.schema import missing_field
 from integrity.store.port import Document, Filter, Store
 from integrity.violation import Violation
 from integrity.writes import revision
-from integrity.writes.copies.prefilling import prefilled
+from integrity.writes.candidate import settled
+from integrity.writes.copies.prefilling import inserting, prefilled
 from integrity.writes.derived import without_echo
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.references import Faults
+from integrity.writes.references.existence import verify
 from integrity.writes.refusal import from_driver, refusal
 from integrity.writes.staging import tolerate
 from integrity.writes.transaction import joins
@@ -77,9 +82,29 @@ async def planned(guard: Guard, wish: Wish, session: Any = None) -> UpdatePlan:
             found = [*mentioned, *found]
         elif mentioned:
             plan = plan._replace(reasons=(*plan.reasons, "it mentions what belongs to another actor"))
+    if found and guard.entry.copies:
+        found = await _ownerless(guard, plan, found, session)
     if await tolerate(guard, found):
         raise refusal(found, model=guard.entry.name)
+    if plan.upsert_document is not None and guard.entry.copies:
+        plan = plan._replace(update=await inserting(guard, plan, session))
     return plan
+
+
+async def _ownerless(guard: Guard, plan: UpdatePlan, found: Sequence[Violation], session: Any) -> list[Violation]:
+    """Say of a copy that is missing because what it is a copy of does not exist that that does not exist."""
+    copies = {each.path: each for each in guard.entry.copies}
+    vias = {
+        copies[each.field].via.path for each in found if each.code == missing_field.RULE.code and each.field in copies
+    }
+    if not vias:
+        return list(found)
+    documents, places = _sketches(guard, plan)
+    faults = zip(await verify(guard, documents, session), places, strict=True)
+    broken = [one for each, place in faults for one in _placed(each, place)]
+    # What is not coerced yet may seem to be of another type than the key.
+    broken = [each for each in broken if each.code == dangling.RULE.code and each.field in vias]
+    return list(settled(guard, Verdict({}, tuple(found)), broken).violations)
 
 
 async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: Any = None) -> Any:
@@ -111,6 +136,11 @@ async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: An
     except Exception as error:
         if (mine := ours(guard, error, plan)) is error:
             raise
+        if isinstance(mine, InvalidDocument) and guard.entry.copies:
+            # By the server's validator: a transaction that it joined is over.
+            found = await _ownerless(guard, plan, mine.violations, None)
+            if found != list(mine.violations):
+                mine = refusal(found, model=guard.entry.name)
         raise mine from error
     if isinstance(outcome, InvalidDocument):
         raise outcome

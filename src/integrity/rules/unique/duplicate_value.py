@@ -52,6 +52,9 @@ RULE = Rule(
     remedies=(remedy.KEEP_OLDEST, remedy.KEEP_NEWEST, remedy.QUARANTINE),
 )
 
+#: Of so many values each is shown, shortened: what is taken is the whole of them.
+_FEW = 6
+
 
 def fault(value: Any, others: int | None = None) -> Fault:
     """Return what is wrong with a value that others have too.
@@ -61,6 +64,8 @@ def fault(value: Any, others: int | None = None) -> Fault:
         others: How many more there are; None when it is not known.
     """
     shown = quote(value)
+    if isinstance(value, dict) and not shown.startswith("{") and len(value) <= _FEW:
+        shown = f"{{{', '.join(f'{name!r}: {quote(each)}' for name, each in value.items())}}}"
     many = "is taken" if others is None else f"is there {others + 1} times"
     return Fault(
         f"is {shown}, which {many} and is declared unique.", "Choose another value, or merge the documents.", (shown,)

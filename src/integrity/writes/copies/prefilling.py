@@ -11,10 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from integrity.declare import codec
+from integrity.declare.extract import ABSENT
+from integrity.rules.judge import dotted
 from integrity.store.port import Document
 from integrity.writes.copies.filling import fill, originals
 from integrity.writes.copies.spots import spots
+from integrity.writes.updates.plan import UpdatePlan
 from integrity.writes.updates.target import targets
+from integrity.writes.whole import nameable
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
@@ -47,6 +51,39 @@ async def prefilled(guard: Guard, update: Update, session: Any) -> Update:
     for each in sketches:
         fill(guard, each, known)
     return made
+
+
+async def inserting(guard: Guard, plan: UpdatePlan, session: Any) -> Any:
+    """Return the update of an upsert that also sets the copies of what it would insert.
+
+    The outcome is filled as well, when it is judged; but where `db.apply()` has made a validator, the server refuses
+    the document before that.
+
+    Args:
+        guard: The model's guard.
+        plan: The plan of an upsert whose document is known.
+        session: The caller's session, or None.
+    """
+    document: Document = copying.deepcopy(dict(plan.upsert_document or {}))
+    holes = [
+        spot
+        for one in guard.entry.copies
+        for spot in spots(one, document)
+        if spot.value in (None, ABSENT) and nameable(spot.path) and not any(isinstance(each, int) for each in spot.path)
+    ]
+    # A path is named by one operator.
+    steps = [tuple(each.path.split(".")) for each in plan.touched]
+    holes = [spot for spot in holes if not any(_within(each, spot.path) or _within(spot.path, each) for each in steps)]
+    if not holes:
+        return plan.update
+    fill(guard, document, await originals(guard, [document], session))
+    filled = {dotted(spot.path): spot.value for spot in holes if spot.value not in (None, ABSENT)}
+    on_insert = {**plan.update.get("$setOnInsert", {}), **filled}
+    return {**plan.update, "$setOnInsert": on_insert} if filled else plan.update
+
+
+def _within(outer: Sequence[Any], inner: Sequence[Any]) -> bool:
+    return tuple(inner[: len(outer)]) == tuple(outer)
 
 
 def _sketches(guard: Guard, update: Mapping[str, Mapping[str, Any]]) -> Iterator[Document]:

@@ -24,6 +24,7 @@ _BYTES = 4_000_000
 #: How many levels of a cascade an explanation shows.
 DEEPEST = 12
 _BESIDE = "│   "
+_SEVERAL = {"loses its reference": "lose their references", "refuses": "refuse"}
 #: How many ``_id``s an explanation names.
 EXAMPLES = 5
 
@@ -166,7 +167,8 @@ class DeletePlan:
             names = ", ".join(quote(each) for each in children[:EXAMPLES])
             more = ", …" if len(children) > EXAMPLES else ""
             where = f"{reference.entry.collection}.{reference.path}"
-            yield f"{indent}{'└── ' if last else '├── '}{where}: {documents(len(children))} {word} ({names}{more})"
+            done = word if len(children) == 1 else _SEVERAL.get(word, word)
+            yield f"{indent}{'└── ' if last else '├── '}{where}: {documents(len(children))} {done} ({names}{more})"
             yield from self._below(further, indent + ("    " if last else _BESIDE))
 
     def _children(self, reference: Reference, keys: set[Hashable]) -> Iterator[tuple[str, list[Any], list[Doomed]]]:
