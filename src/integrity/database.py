@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pymongo import MongoClient
 from pymongo.database import Database as RawDatabase
@@ -15,6 +15,7 @@ from integrity.declare.model import Model
 from integrity.declare.policy import Policy
 from integrity.declare.registry import Registry
 from integrity.declare.warnings import Caution
+from integrity.facade import adoption
 from integrity.facade.collection import Collection
 from integrity.facade.guards import Given, Guards, clear_of_credentials, named, registry
 from integrity.facade.transaction import Transaction, repeated
@@ -26,6 +27,11 @@ from integrity.store.run import run
 from integrity.writes.copies import Synced, sync
 from integrity.writes.references import Recovered, recover
 from integrity.writes.unique import UniqueMode
+
+if TYPE_CHECKING:
+    from integrity.adopt import Advance, Row
+    from integrity.audit import AuditResult, Options
+    from integrity.audit.engine import OnProgress
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -184,6 +190,56 @@ class Database:
         made = run(server.apply(self._guards.store, self.registry, dry_run=dry_run, prune=prune))
         made.raise_if_blocked()
         return made
+
+    def audit(self, options: Options | None = None, *, progress: OnProgress | None = None) -> AuditResult:
+        """Read the declared collections, and return every violation of their declarations. Nothing is written.
+
+        ``integrity audit`` does it from the command line, with reports, several processes, and a state to go on from.
+
+        Args:
+            options: The scope, an `integrity.audit.Options`; everything without.
+            progress: Called now and then with how far it is.
+
+        Returns:
+            The result; where `complete` is false, `unseen` says what was not seen. Closed by `close` or a ``with``
+            block: its violations may stand in a file.
+
+        Raises:
+            AuditError: What was asked for is not declared, or the server does not answer at all.
+        """
+        return run(adoption.audit(self._guards, options, progress))
+
+    def status(self, *, audited: bool = True, progress: OnProgress | None = None) -> tuple[Row, ...]:
+        """Return how far each declared constraint has come: its stage, its violations, its drift. Nothing is written.
+
+        Args:
+            audited: Whether the violations are counted, which reads the collections.
+            progress: Called now and then with how far the audit is.
+
+        Raises:
+            AuditError: The audit did not see everything.
+            EnforcementError: The database cannot be read.
+        """
+        return run(adoption.status(self._guards, progress, audited=audited))
+
+    def enforce(
+        self, *names: str, to: adoption.To = "enforced", progress: OnProgress | None = None
+    ) -> tuple[Advance, ...]:
+        """Move constraints to a stage, as far as the data lets them: PostgreSQL's ``VALIDATE CONSTRAINT``.
+
+        Args:
+            names: Constraints, such as ``"customers.unique(email)"``, or collections; all constraints without any.
+            to: ``"declared"``, ``"warn"``, ``"moderate"`` or ``"enforced"``; a lower one takes a constraint back.
+            progress: Called now and then with how far the audit is.
+
+        Returns:
+            What became of each; one whose `held` is true did not get as far as it was asked to, and says why.
+
+        Raises:
+            EnforcementError: There is no such constraint, no right to, or the server does not answer.
+            AuditError: The audit did not see everything; what was moved until then stays moved.
+        """
+        return run(adoption.enforce(self._guards, names, to, progress))
 
     def close(self) -> None:
         """Close the client that `connect` opened."""

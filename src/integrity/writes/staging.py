@@ -74,6 +74,10 @@ class Staging:
             self.read_at = time.monotonic()
         return self.stages
 
+    def forget(self) -> None:
+        """Have the stages read again: this process has moved some."""
+        self.stages = None
+
     async def refuses(self, store: Store, constraint: Constraint) -> bool:
         """Whether guarded writes refuse what breaks a constraint."""
         return (await self.now(store)).refuses(constraint)
