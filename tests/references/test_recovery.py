@@ -172,15 +172,21 @@ def test_an_interrupted_delete_does_not_forget_what_is_gone(raw: Any, monkeypatc
     assert later(raw, 600).strays == [("items", 1)]
 
 
-def test_what_a_cascade_spares_is_condemned_no_more_whenever_the_process_dies(
-    raw: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def with_wheels(raw: Any) -> integrity.Database:
+    """Two boxes, whose stickers are referred to: they bear a flag while they are deleted."""
+
     class Wheel(Model, collection="wheels"):
         id: int
         sticker: Annotated[int, Ref(Sticker)]
 
-    db = integrity.Database(raw, models=[*MODELS, Wheel])
     raw.boxes.insert_many([{"_id": 1}, {"_id": 2}])
+    return integrity.Database(raw, models=[*MODELS, Wheel])
+
+
+def test_what_a_cascade_spares_is_condemned_no_more_whenever_the_process_dies(
+    raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = with_wheels(raw)
     raw.stickers.insert_one({"_id": 1, "box": 1})
     condemn, say = Condemnation.extend, Condemnation.renew
 
@@ -209,12 +215,7 @@ def test_what_a_cascade_spares_is_condemned_no_more_whenever_the_process_dies(
 def test_what_moves_away_from_a_cascade_that_grows_is_condemned_no_more(
     raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Wheel(Model, collection="wheels"):
-        id: int
-        sticker: Annotated[int, Ref(Sticker)]
-
-    db = integrity.Database(raw, models=[*MODELS, Wheel])
-    raw.boxes.insert_many([{"_id": 1}, {"_id": 2}])
+    db = with_wheels(raw)
     raw.stickers.insert_many([{"_id": 1, "box": 1}, {"_id": 2, "box": 1}])
     condemn = Condemnation.extend
 
