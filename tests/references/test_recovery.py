@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import NetworkTimeout, PyMongoError
 
@@ -251,6 +252,30 @@ def test_a_flag_that_arrives_when_its_delete_was_given_up_is_taken_off(mongod: A
         assert later(raw, 60).undone == 1
         assert list(raw.boxes.find()) == [{"_id": 1}]
         assert raw["integrity.condemned"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize("mode", ["pinned", "optimistic"])
+def test_a_flag_that_no_record_knows_of_is_taken_off(
+    client: MongoClient[dict[str, Any]], database_name: str, mode: Any
+) -> None:
+    """As after a backup of the boxes alone, made while some were being deleted."""
+    raw = client[database_name]
+    past = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
+    raw.boxes.insert_many([{"_id": each, "_condemned": {"by": ObjectId(), "until": past}} for each in range(3)])
+    db = integrity.Database(raw, models=MODELS, references=mode)
+    db[Item].insert_one({"_id": 1, "box": 0})
+    db[Item].insert_many([{"_id": 2, "box": 1}])
+    assert db[Box].delete_one({"_id": 2}).deleted_count == 1
+    assert list(raw.boxes.find()) == [{"_id": 0}, {"_id": 1}]
+
+
+def test_a_flag_that_no_record_knows_of_stands_for_its_lease(raw: Any) -> None:
+    """Its record may be on its way to whoever reads an older state."""
+    by = ObjectId()
+    lease = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60)
+    raw.boxes.insert_one({"_id": 1, "_condemned": {"by": by, "until": lease}})
+    run(recovery.one(Protocol(integrity.Registry(MODELS)), BlockingStore(raw), by, flagged=lease.replace(tzinfo=None)))
+    assert raw.boxes.count_documents({"_condemned": {"$exists": True}}) == 1
 
 
 def test_who_was_taken_over_deletes_nothing(alone: MongoClient[dict[str, Any]], database_name: str) -> None:

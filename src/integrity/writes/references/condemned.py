@@ -58,11 +58,13 @@ class Busy(Exception):
 
     Args:
         by: Its token, when known.
+        until: The lease on its flag, where it was the flag that was met.
     """
 
-    def __init__(self, by: Any = None) -> None:
-        super().__init__(by)
+    def __init__(self, by: Any = None, until: dt.datetime | None = None) -> None:
+        super().__init__(by, until)
         self.by = by
+        self.until = until
 
 
 class Fenced(Exception):
@@ -177,7 +179,7 @@ class Condemnation:
                     collection, {"_id": piece, FLAG: {"$exists": True}, f"{FLAG}.by": {"$ne": self.token}}
                 )
                 if other is not None:  # otherwise it is no longer there, and needs no flag
-                    raise Busy(other[FLAG]["by"])
+                    raise Busy(other[FLAG]["by"], other[FLAG]["until"])
 
     async def renew(self, store: Store, state: str, session: Any = None) -> None:
         """Go on holding it for another lease, or for the grace when it is done.

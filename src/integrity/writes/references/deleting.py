@@ -151,7 +151,7 @@ async def delete(protocol: Protocol, store: Store, wish: Wish, session: Any = No
                     f"{timing.patience:g} s; try again, or run `integrity recover`."
                 ) from None
             if isinstance(signal, Busy):
-                await protocol.recover_one(store, signal.by)
+                await protocol.recover_one(store, signal)
         attempt += 1
         await store.sleep(timing.pause(attempt))
 

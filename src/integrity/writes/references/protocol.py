@@ -330,7 +330,7 @@ class Protocol:
             raise _being_deleted(guard, self.timing, flags)
         for flag in {each["by"]: each for each in flags.values()}.values():
             if condemned.expired(flag["until"], self.timing):
-                await recovery.one(self, guard.store, flag["by"])
+                await recovery.one(self, guard.store, flag["by"], flagged=flag["until"])
         await guard.store.sleep(self.timing.pause(attempt))
 
     async def _decided(self, guard: Guard, stored: Document) -> None:
@@ -392,9 +392,9 @@ class Protocol:
         self._recovered = now
         await recovery.recover(self, store, limit=recovery.BY_THE_WAY)
 
-    async def recover_one(self, store: Store, token: Any) -> None:
-        """Recover one deletion, if its lease is over."""
-        await recovery.one(self, store, token)
+    async def recover_one(self, store: Store, met: condemned.Busy) -> None:
+        """Recover the deletion that another one has met, if its lease is over."""
+        await recovery.one(self, store, met.by, flagged=met.until)
 
 
 class _Condemned(Exception):

@@ -8,6 +8,7 @@ says.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from integrity.writes.references.condemned import (
     ACTING,
     COLLECTION,
     CONDEMNED,
+    FLAG,
     GONE,
     LIVE,
     OVER,
@@ -33,7 +35,7 @@ from integrity.writes.references.condemned import (
 )
 from integrity.writes.references.deleting import Wish, delete, in_batches
 from integrity.writes.references.durable import durable
-from integrity.writes.references.keys import protected
+from integrity.writes.references.keys import fields, protected
 from integrity.writes.references.plan import Child, among, children, naming
 
 if TYPE_CHECKING:
@@ -130,7 +132,9 @@ async def recover(
     return done
 
 
-async def one(protocol: Protocol, store: Store, token: Any, done: Recovered | None = None) -> None:
+async def one(
+    protocol: Protocol, store: Store, token: Any, done: Recovered | None = None, *, flagged: dt.datetime | None = None
+) -> None:
     """Take over one deletion, if its lease or grace is over.
 
     Args:
@@ -138,10 +142,15 @@ async def one(protocol: Protocol, store: Store, token: Any, done: Recovered | No
         store: The database.
         token: The deletion's.
         done: Where what was done is noted.
+        flagged: The lease on a flag of it that was met.
     """
     done = Recovered() if done is None else done
     timing = protocol.timing
     records = await _records(store, token)
+    if not records:
+        if flagged is not None and expired(flagged, timing):
+            await _unrecorded(protocol, store, token)
+        return
     head = next((each for each in records if each["_id"] == token), None)
     if head is None or not all(expired(each["until"], timing) for each in records):
         return
@@ -172,6 +181,18 @@ async def one(protocol: Protocol, store: Store, token: Any, done: Recovered | No
             await _finish(protocol, store, token, records, owner, done)
     except Fenced:
         return  # it took longer than the lease, and another process has it now
+
+
+async def _unrecorded(protocol: Protocol, store: Store, token: Any) -> None:
+    """Take a deletion's flags off that no record knows of, when their lease is over.
+
+    A record is there before the first flag and until after the last one, so this deletion has ended: its flags came
+    with a backup that has no records, or of a process that went on after it was taken over.
+    """
+    expired_by = {f"{FLAG}.by": token, f"{FLAG}.until": {"$lte": protocol.timing.now()}}
+    for entry in protocol.registry:
+        if fields(entry):
+            await durable(store).update_many(entry.collection, expired_by, {"$unset": {FLAG: ""}})
 
 
 async def _finish(
