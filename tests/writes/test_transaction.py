@@ -9,13 +9,13 @@ import pymongo
 import pytest
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import MongoClient
+from pymongo import InsertOne, MongoClient
 from pymongo.database import Database
 from pymongo.errors import InvalidOperation
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 import integrity
-from integrity import IntegrityError, InvalidDocument, TransactionRequired
+from integrity import IntegrityError, InvalidBulkWrite, InvalidDocument, TransactionRequired
 from integrity.embedded import Mongod
 from tests.writes.conftest import stored
 from tests.writes.handles import Handle, opened
@@ -184,6 +184,25 @@ async def test_a_duplicate_in_a_transaction_is_ours(db: Handle, raw: Raw) -> Non
         async with db.transaction():
             await db[Customer].insert_one({**CUSTOMER, "_id": 2})
     assert raw["customers"].count_documents({}) == 1
+
+
+async def test_an_unordered_bulk_ends_with_the_transaction_that_the_server_has_aborted(db: Handle, raw: Raw) -> None:
+    """What comes after is not sent: its error would say of a duplicate that the transaction may be run again."""
+    await db[Node].insert_one({"_id": 1})
+    await db[Span].insert_one({"_id": 1, "low": 1, "high": 1})
+    with pytest.raises(InvalidBulkWrite, match="UNQ001") as caught:
+        async with db.transaction():
+            await db[Node].bulk_write([InsertOne({"_id": 1}), InsertOne({"_id": 2})], ordered=False)
+    assert not caught.value.has_error_label("TransientTransactionError")
+    for after in ([], [{"_id": 2, "parent": 3}]):
+        with pytest.raises(InvalidBulkWrite, match="UNQ001"):
+            async with db.transaction():
+                await db[Node].insert_many([{"_id": 1}, *after], ordered=False)
+    more_than_one_command = [{"_id": each, "low": each, "high": each} for each in range(1, 2200)]
+    with pytest.raises(InvalidBulkWrite, match="UNQ001"):
+        async with db.transaction():
+            await db[Span].insert_many(more_than_one_command, ordered=False)
+    assert raw["nodes"].distinct("_id") == raw["spans"].distinct("_id") == [1]
 
 
 def test_a_standalone_server_says_that_it_has_no_transactions(standalone: Mongod) -> None:

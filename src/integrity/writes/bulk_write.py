@@ -78,7 +78,7 @@ async def bulk_write(
             raise UnguardedWrite(f"{each!r} names a collection of its own; write it through that model's collection.")
         _refuse_malformed(guard, each)
     await guard.indexes.ensure(guard.store, guard.entry, session)
-    bulk = _Bulk(guard, requests, Outcome(guard.entry, ordered), session, options)
+    bulk = _Bulk(guard, requests, Outcome(guard.entry, ordered, joins(session)), session, options)
     for index, request in enumerate(requests):
         if not await bulk.collect(index, request):
             if ordered:

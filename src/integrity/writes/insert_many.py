@@ -28,6 +28,7 @@ from integrity.writes.outcome import Outcome
 from integrity.writes.references import Faults
 from integrity.writes.refusal import refusal, unencodable
 from integrity.writes.staging import tolerated
+from integrity.writes.transaction import joins
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
@@ -81,7 +82,7 @@ async def insert_many(
     if not requests:
         raise TypeError("documents must be a non-empty list")
     await guard.indexes.ensure(guard.store, guard.entry, session)
-    outcome = Outcome(guard.entry, ordered)
+    outcome = Outcome(guard.entry, ordered, joins(session))
     if guard.simple:
         ids, acknowledged = await insert_plain(guard, requests, outcome, session, comment)
         outcome.raise_failures()
@@ -330,7 +331,7 @@ class _Piece:
     def _again(self, refused: list[tuple[int, Verdict]]) -> Batch:
         """Return what is to be tried again: unordered documents that may refer to those just stored."""
         entry = self.guard.entry
-        if self.outcome.ordered or not any(each.target is entry for each in entry.references):
+        if self.outcome.ordered or self.outcome.aborted or not any(each.target is entry for each in entry.references):
             return Batch()
         waiting = {index for index, found in refused if {each.code[:3] for each in found.violations} == {"REF"}}
         return self.left.only(waiting)
@@ -361,7 +362,7 @@ class _Piece:
             self._sent[0].extend(indexes[at] for at in stored)
             self._sent[1].extend(documents[at] for at in stored)
             outcome.failed(error, indexes, documents)
-            return not outcome.ordered
+            return not outcome.over
         except ENCODING_ERRORS as error:
             raise unencodable(guard.entry, error) from error
         else:

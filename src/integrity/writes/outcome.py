@@ -12,7 +12,7 @@ from integrity.declare.registry import Entry
 from integrity.errors import DUPLICATE_KEY, InvalidBulkWrite, InvalidDocument, TransactionRequired
 from integrity.store.forgiving import decoded
 from integrity.violation import Violation
-from integrity.writes.refusal import duplicate_violation
+from integrity.writes.refusal import by_server, duplicate_violation
 
 #: The server's code where it has no transactions: IllegalOperation.
 ILLEGAL_OPERATION = 20
@@ -27,16 +27,21 @@ class Outcome:
     Args:
         entry: The model's entry.
         ordered: Whether the first failure ends it.
+        joined: Whether it is part of the caller's transaction, which ends with the first thing that the server refuses:
+            what were sent after that would be told of the end alone, and that is an error after which a transaction is
+            run again.
     """
 
     entry: Entry
     ordered: bool = True
+    joined: bool = False
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
     upserted: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     concern: list[Any] = field(default_factory=list)
     violations: list[tuple[int, Violation]] = field(default_factory=list)
     cause: TransactionRequired | None = None
+    aborted: bool = False
 
     @property
     def begun(self) -> bool:
@@ -45,8 +50,8 @@ class Outcome:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is to be done: it is ordered, and something failed."""
-        return self.ordered and bool(self.errors)
+        """Whether nothing more is to be done: something failed, and it is ordered or has no transaction any more."""
+        return self.aborted or (self.ordered and bool(self.errors))
 
     def mark(self) -> tuple[dict[str, int], int, int, int, int]:
         """Return how far it has come, for `reset`."""
@@ -65,6 +70,7 @@ class Outcome:
             error: Why.
             request: The request, as ``op`` shows it.
         """
+        self.aborted = self.aborted or (self.joined and by_server(error))
         self.errors.append({"index": index, "code": error.server_code, "errmsg": str(error), "op": request})
         self.violations += [(index, each) for each in error.violations]
 
@@ -85,6 +91,7 @@ class Outcome:
         """
         details: Mapping[str, Any] = error.details
         self.add(details, indexes)
+        self.aborted = self.aborted or (self.joined and bool(details.get("writeErrors")))
         for each in details.get("writeErrors", ()):
             index = indexes[each["index"]]
             self.errors.append({**each, "index": index})

@@ -114,6 +114,12 @@ def by_validator(entry: Entry, error: OperationFailure) -> Exception:
     return found
 
 
+def by_server(error: InvalidDocument) -> bool:
+    """Whether it is the server that refused, and not the library before anything was sent."""
+    cause = error.__cause__
+    return isinstance(cause, OperationFailure) and not isinstance(cause, InvalidDocument)
+
+
 def _collated(entry: Entry, fields: Sequence[str]) -> bool:
     return any(
         each.unique.case_insensitive
