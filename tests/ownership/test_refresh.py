@@ -7,7 +7,7 @@ from pymongo import ReplaceOne, UpdateOne
 from pymongo.database import Database
 
 import integrity
-from integrity import CopyOf, InvalidDocument, Model, Ref, TransactionRequired
+from integrity import CopyOf, ForeignWrite, InvalidDocument, Model, Ref, Revision, TransactionRequired, derived
 from integrity.embedded import Mongod
 from integrity.writes.copies import finishing
 from tests.ownership.library import MODELS, Author, Award, Book, Loan
@@ -150,6 +150,18 @@ async def test_a_reference_set_to_null_leaves_the_last_value_to_its_document(db:
     assert raw["loans"].find_one({"_id": 2}, {"author": 1}) == {"_id": 2, "author": "Robert"}
 
 
+async def test_a_copy_that_follows_nobody_is_written_by_its_documents_owner_only(db: Handle, raw: Raw) -> None:
+    await db[Book].insert_one({"_id": 1, "title": "One"})
+    critics = Handle(db.db.acting_as("critics"))
+    for change in ({"$set": {"author": "Bob"}}, [{"$set": {"author": "Bob"}}]):
+        with pytest.raises(ForeignWrite, match="belongs to 'catalogue'"):
+            await critics[Book].update_one({"_id": 1}, change)
+    with pytest.raises(ForeignWrite):
+        await critics[Book].replace_one({"_id": 1}, {"title": "One", "author": "Bob"})
+    await Handle(db.db.acting_as("catalogue"))[Book].update_one({"_id": 1}, {"$set": {"author": "Eve"}})
+    assert raw["books"].find_one() == {"_id": 1, "title": "One", "author_id": None, "author": "Eve"}
+
+
 async def test_beyond_the_bound_the_writer_goes_on_in_batches(db: Handle, raw: Raw) -> None:
     await stocked(db)
     await db[Book].insert_many([{"_id": 10 + each, "title": "More", "author_id": 1} for each in range(25)])
@@ -203,6 +215,36 @@ def test_documents_that_are_copied_themselves_go_in_small_batches(raw: Raw, monk
     assert sizes == [50, 10]
     assert raw["books"].count_documents({"author": "Ada L."}) == 60
     assert raw["loans"].count_documents({"author": "Ada L."}) == 1
+
+
+class Sticker(Model, collection="stickers"):
+    id: int
+    author_id: Annotated[int, Ref(Author)]
+    author: Annotated[str, CopyOf(Author, "name", via="author_id")]
+    copies: int = 1
+    revision: Annotated[int, Revision()] = 0
+
+    @derived
+    def label(self) -> str:
+        return f"{self.author} x {10 // self.copies}"
+
+
+@pytest.mark.parametrize("limit", [0, 1000])
+def test_a_document_that_was_wrong_before_is_refreshed_as_far_as_it_goes(raw: Raw, limit: int) -> None:
+    """It was stored past the library; its owner's writer has no part in that, and no means to mend it."""
+    db = integrity.Database(raw, models=[Author, Sticker], actor="*")
+    db._guards.copies.limit = limit
+    db[Author].insert_one(dict(ADA))
+    wrong: list[dict[str, Any]] = [{"revision": "first"}, {"revision": None}, {"copies": 0, "label": "?"}]
+    stored = {"author_id": 1, "author": "Ada", "copies": 2, "label": "Ada x 5", "revision": 4}
+    raw["stickers"].insert_many([{"_id": number, **stored, **each} for number, each in enumerate([*wrong, {}])])
+    db[Author].update_one({"_id": 1}, {"$set": {"name": "Bob"}})
+    assert list(raw["stickers"].find({}, {"_id": 0, "author": 1, "label": 1, "revision": 1}).sort("_id")) == [
+        {"author": "Bob", "label": "Ada x 5", "revision": "first"},  # what is not valid computes nothing
+        {"author": "Bob", "label": "Ada x 5", "revision": None},
+        {"author": "Bob", "label": "?", "revision": 5},
+        {"author": "Bob", "label": "Bob x 5", "revision": 5},
+    ]
 
 
 class Full(Model):

@@ -14,6 +14,7 @@ from integrity.rules.ownership import foreign_write
 from integrity.rules.rule import At
 from integrity.violation import Violation
 from integrity.writes.change import Change
+from integrity.writes.copies.spots import spots
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
@@ -39,13 +40,16 @@ def trespassed(guard: Guard, change: Change) -> Iterator[Violation]:
                 yield _violation(guard, name, at, owner.actors)
     if guard.owned or change.before is None:
         return
-    # What nobody has been named for is the model's owner's, except what the library itself keeps.
+    # What nobody has been named for is the model's owner's, except what the library itself keeps. A copy without its
+    # reference follows nobody: it is the document's own.
     entry = guard.entry
     apart = [each.steps for each in entry.places if each.node.marker(Owner) is not None]
-    apart += [each.steps for each in (*(copy.place for copy in entry.copies), *entry.derived)]
+    apart += [each.steps for each in entry.derived]
     apart += [entry.revision.steps] if entry.revision is not None else []
+    both = (change.before, change.after)
+    copies = {spot.path for copy in entry.copies for each in both for spot in spots(copy, each)}
     for path in _changed(change.before, change.after, ()):
-        if not any(_within(path, steps) for steps in apart):
+        if not any(_within(path, steps) for steps in apart) and copies.isdisjoint(_above(path)):
             yield _violation(guard, name, path, entry.owner)
 
 
@@ -73,6 +77,11 @@ def _changed(before: Any, after: Any, path: Path) -> Iterator[Path]:
             yield from _changed(inner[0], inner[1], (*path, at))
     elif before is not after and (before is ABSENT or after is ABSENT or not same(before, after)):
         yield path
+
+
+def _above(path: Path) -> Iterator[Path]:
+    """Yield a path, and those that it lies below."""
+    return (path[:length] for length in range(len(path) + 1))
 
 
 def _within(path: Path, steps: tuple[str, ...]) -> bool:

@@ -286,10 +286,15 @@ def single(
     if not changed:
         return []
     failed = derived.recompute(entry, after) if entry.derived else []
+    if failed:  # what could not be computed before is not the copies' fault
+        before = {each.path for each in derived.recompute(entry, copying.deepcopy(document))}
+        failed = [each for each in failed if each.path not in before]
     if known is None:
         if entry.revision is not None:
             counted = entry.revision.steps[-1]
-            after[counted] = after.get(counted, 0) + 1
+            stands = after.get(counted, 0)
+            if isinstance(stands, int | float):  # another type is nothing to count; the audit tells of it
+                after[counted] = stands + 1
         known = made.singles[at] = Single(entry, document, after)
     made.violations += [*failed, *_new_faults(known)]
     return [known]
