@@ -15,7 +15,7 @@ from pymongo.errors import InvalidOperation
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 import integrity
-from integrity import IntegrityError, InvalidBulkWrite, InvalidDocument, TransactionRequired
+from integrity import ImmutableField, IntegrityError, InvalidBulkWrite, InvalidDocument, TransactionRequired
 from integrity.embedded import Mongod
 from tests.writes.conftest import stored
 from tests.writes.handles import Handle, opened
@@ -203,6 +203,16 @@ async def test_an_unordered_bulk_ends_with_the_transaction_that_the_server_has_a
         async with db.transaction():
             await db[Span].insert_many(more_than_one_command, ordered=False)
     assert raw["nodes"].distinct("_id") == raw["spans"].distinct("_id") == [1]
+
+
+@pytest.mark.parametrize("method", ["update_one", "update_many"])
+async def test_what_is_written_once_is_so_in_a_document_of_any_size(db: Handle, raw: Raw, method: str) -> None:
+    """Of a large one the driver gives the bytes as a view; it passed for a document without any field before."""
+    await db[Customer].insert_one({**CUSTOMER, "name": "A" * 5000})
+    async with db.transaction():
+        with pytest.raises(ImmutableField):
+            await getattr(db[Customer], method)({"_id": 1}, {"$unset": {"country": ""}})
+    assert raw["customers"].distinct("country") == ["NL"]
 
 
 def test_a_standalone_server_says_that_it_has_no_transactions(standalone: Mongod) -> None:
