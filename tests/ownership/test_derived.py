@@ -128,6 +128,23 @@ async def test_a_value_from_outside_is_refused_unless_it_is_equal(db: Handle, ra
     assert shown(raw)[1] == "3.25"
 
 
+async def test_what_moves_with_its_element_was_not_set(db: Handle, raw: Raw) -> None:
+    """Read, changed and replaced, or changed by a pipeline, with an element taken out before the changed one."""
+    for change in ({"quantity": 4}, {"quantity": 4, "product_id": 1}):
+        await db[Order].replace_one({"_id": 1}, {"lines": LINES}, upsert=True)
+        read = await db[Order].find_one({"_id": 1})
+        await db[Order].replace_one({"_id": 1}, {**read, "lines": [{**read["lines"][1], **change}]})
+        assert shown(raw) == (["2.0"], "2.0", "Lamp" if "product_id" in change else "Bulb")
+    await db[Order].replace_one({"_id": 1}, {"lines": LINES})
+    more = {"$mergeObjects": ["$$this", {"quantity": 6}]}
+    await db[Order].update_one(
+        {"_id": 1}, [{"$set": {"lines": {"$map": {"input": {"$slice": ["$lines", 1, 1]}, "in": more}}}}]
+    )
+    assert shown(raw) == (["3.0"], "3.0", "Bulb")
+    with pytest.raises(InvalidDocument, match="OWN002"):
+        await db[Order].replace_one({"_id": 1}, {"lines": [{**LINES[0], "total": 9}]})
+
+
 async def test_what_cannot_be_computed_or_is_not_valid_is_refused(db: Handle, raw: Raw) -> None:
     with pytest.raises(InvalidDocument, match="cannot be computed"):
         await db[Order].insert_one({"_id": 1, "lines": LINES, "share": 0})

@@ -150,6 +150,14 @@ async def test_a_reference_set_to_null_leaves_the_last_value_to_its_document(db:
     assert raw["loans"].find_one({"_id": 2}, {"author": 1}) == {"_id": 2, "author": "Robert"}
 
 
+async def test_a_copy_that_follows_nobody_outlives_a_replacement_that_hands_it_back(db: Handle, raw: Raw) -> None:
+    await stocked(db)
+    await db[Author].delete_one({"_id": 2})
+    for read in ({}, {"as_model": True}):
+        await db[Book].replace_one({"_id": 2}, await db[Book].find_one({"_id": 2}, **read))
+        assert raw["books"].find_one({"_id": 2}) == {"_id": 2, "title": "Two", "author_id": None, "author": "Bob"}
+
+
 async def test_a_copy_that_follows_nobody_is_written_by_its_documents_owner_only(db: Handle, raw: Raw) -> None:
     await db[Book].insert_one({"_id": 1, "title": "One"})
     critics = Handle(db.db.acting_as("critics"))

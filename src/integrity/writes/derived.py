@@ -26,14 +26,15 @@ def settle(entry: Entry, document: Document, before: Document | None = None) -> 
     Args:
         entry: The model.
         document: The document as the write leaves it, or as it is offered.
-        before: As it was; None for none. What is as it was, the write has not set.
+        before: As it was; None for none. What is as it was, here or in an element that has moved, the write has not
+            set.
     """
     found = derivations(entry, document)
     wrong = []
     for each in found:
         if each.stands is ABSENT or each.error or _equal(each):
             continue
-        if before is None or not same(value_at(before, each.path), each.stands):
+        if before is None or not _stood(before, each):
             wrong.append(each.violation(entry.collection, document))
     put(document, found)
     return [*wrong, *_failed(entry, document, found)]
@@ -61,6 +62,11 @@ def _equal(each: Derivation) -> bool:
         return True
     stands = codec.encode(codec.plain(each.stands))
     return same(stands, each.value) or (type(stands) is not bool and stands == each.value)
+
+
+def _stood(before: Document, each: Derivation) -> bool:
+    """Whether a value stood there before, or at the same place in another element."""
+    return any(same(value, each.stands) for _, value in values_at(before, each.place.steps))
 
 
 def _failed(entry: Entry, document: Document, found: list[Derivation]) -> list[Violation]:

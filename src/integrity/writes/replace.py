@@ -7,7 +7,7 @@ A model with a revision is replaced only from the revision that is stored.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,10 +15,11 @@ from pydantic import BaseModel
 from pymongo.errors import OperationFailure
 from pymongo.results import UpdateResult
 
-from integrity.declare import codec
+from integrity.declare import codec, equality
 from integrity.declare.equality import same
 from integrity.declare.extract import ABSENT, value_at, values_at
 from integrity.declare.registry import Entry
+from integrity.declare.shape import Place
 from integrity.errors import InvalidDocument
 from integrity.rules.judge import Verdict
 from integrity.rules.ownership import changed_immutable, stale_revision
@@ -29,6 +30,7 @@ from integrity.writes import derived, revision
 from integrity.writes.candidate import Offered, candidates, given, settled
 from integrity.writes.change import Change
 from integrity.writes.copies import current
+from integrity.writes.copies.spots import spots
 from integrity.writes.exactly import exactly
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.post_image import kept
@@ -330,13 +332,25 @@ def _carry(guard: Guard, document: Document, stored: Document) -> None:
 def _drop_kept(guard: Guard, document: Document, stored: Document) -> None:
     """Take copies and derived fields out of the replacement that it has as they are stored: they are made anew.
 
-    Who reads a document, changes a field and replaces it hands back what the library has put there.
+    Who reads a document, changes a field and replaces it hands back what the library has put there, in another element
+    where one before it was taken out. A copy without its reference is the document's own.
     """
-    for place in (*(each.place for each in guard.entry.copies), *guard.entry.derived):
+    for copy in guard.entry.copies:
+        stands = _standing(stored, copy.place)
+        for spot in list(spots(copy, document)):
+            if spot.value is not ABSENT and equality.key(codec.plain(spot.value)) in stands:
+                del spot.parent[spot.name]
+    for place in guard.entry.derived:
+        stands = _standing(stored, place)
         for path, value in list(values_at(document, place.steps)):
             holder = value_at(document, path[:-1])
-            if isinstance(holder, dict) and same(value_at(stored, path), codec.plain(value)):
+            if isinstance(holder, dict) and equality.key(codec.plain(value)) in stands:
                 del holder[path[-1]]
+
+
+def _standing(stored: Document, place: Place) -> set[Hashable]:
+    """Return what stands at a place, in whichever element."""
+    return {equality.key(value) for _, value in values_at(stored, place.steps)}
 
 
 def _unchanged(guard: Guard, stored: Document) -> list[Filter]:
