@@ -10,7 +10,7 @@ from pydantic import Field
 from pymongo.database import Database
 
 import integrity
-from integrity import CopyOf, DeclarationError, InvalidDocument, Model, Ref, derived
+from integrity import Allow, CopyOf, DeclarationError, InvalidDocument, Model, Ref, Revision, Unique, derived
 from integrity.audit import audit
 from integrity.declare.registry import Registry
 from integrity.store.blocking import BlockingStore
@@ -143,6 +143,39 @@ async def test_what_moves_with_its_element_was_not_set(db: Handle, raw: Raw) -> 
     assert shown(raw) == (["3.0"], "3.0", "Bulb")
     with pytest.raises(InvalidDocument, match="OWN002"):
         await db[Order].replace_one({"_id": 1}, {"lines": [{**LINES[0], "total": 9}]})
+
+
+class Tag(Model, collection="tags"):
+    id: int
+    code: Annotated[str, Unique()]
+
+
+class Post(Model, collection="posts"):
+    id: int
+    title: str
+    main: Annotated[int | None, Ref(Tag, on_delete="set_null")] = None
+    tags: Annotated[list[Annotated[int, Ref(Tag, on_delete="set_null")]], Allow([])]
+    code: Annotated[str | None, Ref(Tag, field="code", on_update="cascade", on_delete="set_null")] = None
+    revision: Annotated[int, Revision()] = 0
+
+    @derived
+    def label(self) -> str:
+        return f"{self.title}: {self.main} {self.tags} {self.code}"
+
+
+def test_they_follow_the_references_that_the_library_itself_changes(raw: Raw) -> None:
+    db = integrity.Database(raw, models=[Tag, Post])
+    db[Tag].insert_many([{"_id": 1, "code": "a"}, {"_id": 2, "code": "b"}])
+    db[Post].insert_one({"_id": 1, "title": "One", "main": 1, "tags": [1, 2], "code": "a"})
+    labels = raw["posts"].find({}, {"_id": 0, "label": 1})
+    db[Tag].update_one({"_id": 1}, {"$set": {"code": "c"}})
+    assert labels.clone().to_list() == [{"label": "One: 1 [1, 2] c"}]
+    db[Tag].delete_one({"_id": 1})
+    assert labels.clone().to_list() == [{"label": "One: None [2] None"}]
+    with db.transaction():
+        db[Post].update_one({"_id": 1}, {"$set": {"code": "b"}})
+        db[Tag].update_one({"_id": 2}, {"$set": {"code": "d"}})
+    assert labels.clone().to_list() == [{"label": "One: None [2] d"}]
 
 
 async def test_what_cannot_be_computed_or_is_not_valid_is_refused(db: Handle, raw: Raw) -> None:

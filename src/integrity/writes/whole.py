@@ -43,6 +43,7 @@ async def rewrite(
     tops: Sequence[str],
     change: Callable[[Document], bool],
     counted: Document | None = None,
+    beside: Sequence[str] = (),
     **session: Any,
 ) -> bool:
     """Change top-level fields of one document; return whether that was done.
@@ -54,13 +55,15 @@ async def rewrite(
         tops: The fields.
         change: Changes a document that has them; returns False where it is not as expected, and nothing is written.
         counted: An operator beside it: ``$inc`` of a revision.
+        beside: Fields that the change reads only.
         session: PyMongo's ``session``, when there is one.
     """
-    before = await store.find_one(collection, {"_id": id}, projection=dict.fromkeys(tops, 1), **session)
+    read = dict.fromkeys((*tops, *beside), 1)
+    before = await store.find_one(collection, {"_id": id}, projection=read, **session)
     after = copying.deepcopy(before)
     if before is None or after is None or not change(after):
         return False
-    still = [{each: {"$eq": before[each]} if each in before else {"$exists": False}} for each in tops]
+    still = [{each: {"$eq": before[each]} if each in before else {"$exists": False}} for each in read]
     sets = {each: after[each] for each in tops if each in after}
     unsets = {each: "" for each in tops if each not in after}
     update = {**_operators(sets, unsets), **(counted or {})}

@@ -21,6 +21,7 @@ from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY
 from integrity.rules.judge import dotted
 from integrity.store.lookup import width
 from integrity.store.port import Document, Store
+from integrity.writes import derived
 from integrity.writes.references.condemned import FLAG
 from integrity.writes.references.keys import fields
 from integrity.writes.references.plan import Child, DeletePlan, Doomed, naming
@@ -158,11 +159,12 @@ async def _standing(store: Store, missed: Sequence[Child], **session: Any) -> li
 
 
 async def _piece(store: Store, entry: Entry, children: Sequence[Child], value: Any, **session: Any) -> list[Child]:
-    """Write one command, and the documents that no path goes into by themselves; return what may be missed."""
+    """Write one command, and by themselves what no path goes into or is derived from; return what may be missed."""
     named: list[Child] = []
     others: list[Child] = []
     for each in children:
-        (named if all(nameable(path) for path, _ in each.spots) else others).append(each)
+        by_path = not entry.derived and all(nameable(path) for path, _ in each.spots)
+        (named if by_path else others).append(each)
     requests = [(child, request) for child in named for request in _requests(store, child, value)]
     missed: list[Child] = []
     at: Child | None = None
@@ -202,9 +204,19 @@ def _requests(store: Store, child: Child, value: Any) -> Iterator[UpdateOne]:
 
 
 async def _whole(store: Store, child: Child, value: Any, **session: Any) -> bool:
-    """Change a document that no path goes into; return False where it is not as the plan has it."""
+    """Change a document that no path goes into, or that is derived from; return False where it is not as planned."""
+    entry = child.reference.entry
+    tops = list(dict.fromkeys(each.steps[0] for each in (child.reference.place, *entry.derived)))
+    counts = () if entry.revision is None else entry.revision.steps
+    others = [each for each in entry.document.fields if each not in {"_id", *tops, *counts}] if entry.derived else []
 
     def change(document: Document) -> bool:
+        if not moved(document):
+            return False
+        derived.recompute(entry, document)
+        return True
+
+    def moved(document: Document) -> bool:
         if _taken_out(child, value):
             for path, values in _arrays(child).items():
                 array, gone = value_at(document, path), set(map(key, values))
@@ -218,10 +230,7 @@ async def _whole(store: Store, child: Child, value: Any, **session: Any) -> bool
             value_at(document, path[:-1])[path[-1]] = value
         return True
 
-    entry = child.reference.entry
-    return await rewrite(
-        store, entry.collection, child.id, child.reference.place.steps[:1], change, _counted(child), **session
-    )
+    return await rewrite(store, entry.collection, child.id, tops, change, _counted(child), others, **session)
 
 
 def _counted(child: Child) -> Document:
