@@ -25,13 +25,13 @@ class Moment:
         self.where = ""
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
-        if event not in {"call", "c_return"} or self.where:
-            return
+        if event not in {"call", "c_return"} or self.where or frame.f_code.co_name == "__del__":
+            return  # what is raised in the last, nobody hears of
         name = frame.f_code.co_filename
         if not name.startswith(OURS) and not name.endswith(BETWEEN):
             return
-        if event == "call" and frame.f_code.co_name in {"__del__", "<genexpr>"}:
-            return  # what the collector runs, or closes, nothing interrupts
+        if event == "call" and frame.f_code.co_name == "<genexpr>":
+            return  # it may be closed only, which nothing interrupts
         self._left -= 1
         if not self._left:
             self.where = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
