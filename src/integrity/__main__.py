@@ -6,6 +6,12 @@ import signal
 import sys
 
 INTERRUPTED = 130
+#: What ends a program from outside; Windows has no SIGHUP.
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class _Ended(BaseException):
+    """The process is told to end: what the command was writing is put away on the way out."""
 
 
 def main() -> int:
@@ -19,13 +25,24 @@ def main() -> int:
     try:
         if ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _end)
         return command()
+    except _Ended as ended:
+        os.kill(os.getpid(), ended.args[0])  # by the signal itself, so that who sent it sees that
+        return INTERRUPTED  # where that one is blocked
     except KeyboardInterrupt:  # outside of what the command itself does
         _say()
         return INTERRUPTED
     finally:
         if ours:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # while Python ends, a traceback would be of its own modules
+
+
+def _end(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_DFL)  # the second one waits for nothing
+    raise _Ended(number)
 
 
 def _stop(*_: object) -> None:

@@ -1,6 +1,8 @@
 """The baseline: what is known does not fail a run; what is new does; what is gone is said."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,26 @@ from tests.audit.shop import Box, Item
 
 def violation(id_: Any = 1, path: str = "size", code: str = "SCH001", message: str = "is wrong.") -> Violation:
     return Violation(code, "wrong-type", "items", id_, path, message, "")
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from integrity.audit.baseline import write
+from integrity.errors import AuditError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+try:
+    write(Path(sys.argv[1]), [])
+except AuditError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_no_half_of_a_baseline(tmp_path: Path) -> None:
+    said = subprocess.run([sys.executable, "-c", FULL, tmp_path / "known"], capture_output=True, text=True, check=True)
+    assert "cannot be written" in said.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_violation_is_known_by_code_collection_id_and_path() -> None:

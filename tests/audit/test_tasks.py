@@ -294,6 +294,48 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
         State(tmp_path / "state")
 
 
+@pytest.mark.parametrize("tables", ["create table shopping (item text)", "create table meta (a, b, c)"])
+def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path, tables: str) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "state")) as file:
+        file.execute(tables)
+        with pytest.raises(AuditError, match="no state file"), State(tmp_path / "state") as state:
+            state.begin("one")
+
+
+def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
+    with State(tmp_path / "state") as state:
+        state.begin("one")
+    with contextlib.closing(sqlite3.connect(tmp_path / "state")) as file, file:
+        file.execute("update meta set value = '9' where name = 'format'")
+    with pytest.raises(AuditError, match="another version"):
+        State(tmp_path / "state")
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from integrity.audit import State
+from integrity.errors import AuditError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+room = int(sys.argv[2])
+try:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    with State(Path(sys.argv[1])) as state:
+        state.begin("one" * 10_000)
+except AuditError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 30_000])
+def test_a_full_disk_is_said_to_be_one(tmp_path: Path, room: int) -> None:
+    """When the file is made, and when it grows."""
+    said = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path / "state", str(room)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "the disk is full" in said
+
+
 def test_an_audit_out_of_time_is_not_complete_and_goes_on(shop: Database[dict[str, Any]], tmp_path: Path) -> None:
     with State(tmp_path / "state") as state:
         found = audited(BlockingStore(shop), [Item, Box], Options(partition=50), state=state, pace=Pace(seconds=0))

@@ -211,6 +211,32 @@ def test_a_real_ctrl_c_leaves_no_traceback(models: Path) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_leaves_no_draft_of_its_reports(
+    models: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """They hold what the database holds."""
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    address = "mongodb://127.0.0.1:1/test?serverSelectionTimeoutMS=60000"
+    command = [
+        "audit",
+        str(models),
+        "--uri",
+        address,
+        "-o",
+        f"{folder}/report",
+        "--output",
+        f"html={folder}/report.html",
+    ]
+    with subprocess.Popen([sys.executable, "-m", "integrity", *command], stderr=subprocess.PIPE, text=True) as running:
+        while len(list(folder.iterdir())) < 2 and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(number)
+        _, said = running.communicate()
+    assert (running.returncode, said, list(folder.iterdir())) == (-number, "", [])
+
+
 ENTRIES = {
     "module": ["-m", "integrity"],
     "script": ["-c", "import sys; from integrity.__main__ import main; sys.exit(main())"],

@@ -5,7 +5,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -93,11 +93,10 @@ def load(opened: ClientPool, database: str) -> Iterator[Load]:
 def whole(opened: ClientPool) -> None:
     """Check that a pool has lost nothing: all permits are free, and every one can be used."""
     assert (opened.gate.in_use, opened.gate.waiting) == (0, 0)
-    for _ in range(LIMIT):
-        opened.gate.__enter__()
-    assert opened.gate.in_use == LIMIT
-    for _ in range(LIMIT):
-        opened.gate.__exit__()
+    with ExitStack() as stack:
+        for _ in range(LIMIT):
+            stack.enter_context(opened.gate.permit())
+        assert opened.gate.in_use == LIMIT
     assert opened.client.admin.command("ping")["ok"] == 1
     assert all(each.in_use == 0 and each.opening == 0 for each in opened.stats().servers.values())
 

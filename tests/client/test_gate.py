@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pymongo
 import pytest
@@ -12,16 +12,16 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 
 from integrity.client import Gate
 from integrity.errors import IntegrityError, PoolTimeout
+from tests.interrupting import each_moment
 
 
 @contextmanager
 def held(gate: Gate, number: int) -> Iterator[None]:
     """Hold permits of a gate."""
-    for _ in range(number):
-        gate.__enter__()
-    yield
-    for _ in range(number):
-        gate.__exit__()
+    with ExitStack() as stack:
+        for _ in range(number):
+            stack.enter_context(gate.permit())
+        yield
 
 
 def waiting(gate: Gate, number: int) -> None:
@@ -168,3 +168,69 @@ def test_under_load_of_many_threads_no_permit_is_lost_and_the_limit_holds() -> N
     assert most <= 5
     assert (gate.in_use, gate.waiting) == (0, 0)
     assert gate.counts()[0] == 12 * 200
+
+
+@pytest.mark.parametrize("kind", ["permit", "urgent"])
+def test_ctrl_c_at_any_moment_loses_no_permit(kind: str) -> None:
+    gate = Gate(1, 0, 0.0)
+
+    def once() -> None:
+        with getattr(gate, kind)():
+            pass
+
+    moments = 0
+    for where in each_moment(once):
+        assert (gate.in_use, gate.waiting) == (0, 0), where
+        moments += 1
+    assert moments > 5
+
+
+def test_ctrl_c_where_a_permit_is_handed_over_loses_none() -> None:
+    gate = Gate(1, 0, 10.0)
+    served: list[int] = []
+
+    def wait() -> None:
+        with gate.permit():
+            served.append(1)
+
+    def once() -> None:
+        with gate.permit():
+            threads.append(threading.Thread(target=wait, name="pool-test"))
+            threads[-1].start()
+            waiting(gate, 1)
+
+    threads: list[threading.Thread] = []
+    for where in each_moment(once):
+        for each in threads:
+            each.join()
+        assert (gate.in_use, gate.waiting) == (0, 0), where
+    for each in threads:
+        each.join()
+    assert len(served) == len(threads)
+
+
+def test_ctrl_c_while_a_permit_is_waited_for_loses_none() -> None:
+    gate = Gate(1, 0, 10.0)
+
+    def hold() -> None:
+        with gate.permit():
+            inside.set()
+            while not gate.waiting and not gone.is_set():
+                time.sleep(0.001)
+
+    def once() -> None:
+        holder = threading.Thread(target=hold, name="pool-test")
+        holder.start()
+        inside.wait()
+        try:
+            with gate.permit():
+                pass
+        finally:
+            gone.set()
+            holder.join()
+            inside.clear()
+            gone.clear()
+
+    inside, gone = threading.Event(), threading.Event()
+    for where in each_moment(once):
+        assert (gate.in_use, gate.waiting) == (0, 0), where

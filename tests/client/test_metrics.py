@@ -36,8 +36,14 @@ def use(opened: ClientPool) -> None:
     for _ in range(2):
         with opened.gate.permit():
             opened.client.admin.command("ping")
-    with opened.gate.permit(), opened.gate.permit(), opened.gate.permit(), pytest.raises(TimeoutError):
-        opened.gate.__enter__()
+    with (
+        opened.gate.permit(),
+        opened.gate.permit(),
+        opened.gate.permit(),
+        pytest.raises(TimeoutError),
+        opened.gate.permit(),
+    ):
+        pass
 
 
 def test_the_names_and_values_are_those_of_the_semantic_conventions(uri: str) -> None:

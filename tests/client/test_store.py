@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -126,22 +127,24 @@ def test_closing_a_cursor_never_fails_for_want_of_a_permit(colour: str, uri: str
     under(colour, uri, database_name, scenario)
 
 
+HELD = ExitStack()
+
+
 async def exhaust(opened: ClientPool | AsyncClientPool) -> None:
     """Take both permits."""
     for _ in range(2):
         if isinstance(opened, AsyncClientPool):
             await opened.gate.acquire()
         else:
-            opened.gate.__enter__()
+            HELD.enter_context(opened.gate.permit())
 
 
 def free(opened: ClientPool | AsyncClientPool) -> None:
     """Give both permits back."""
-    for _ in range(2):
-        if isinstance(opened, AsyncClientPool):
+    if isinstance(opened, AsyncClientPool):
+        for _ in range(2):
             opened.gate.release()
-        else:
-            opened.gate.__exit__()
+    HELD.close()
 
 
 @pytest.mark.parametrize("colour", ["asynchronous", "motor"])

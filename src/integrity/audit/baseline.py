@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from integrity.audit.spool import escaped
@@ -143,6 +144,9 @@ def write(path: Path, known: Iterable[Known]) -> int:
         draft.replace(path)
     except OSError as error:
         raise AuditError(f"The baseline {path} cannot be written: {error.strerror}.") from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()
     return many
 
 

@@ -10,12 +10,13 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import bson
 from bson import json_util
@@ -31,7 +32,19 @@ from integrity.store.forgiving import decoded
 from integrity.violation import Violation
 
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _FORMAT = "1"
+_FOREIGN = "it is no state file"
+_WHY = {
+    sqlite3.SQLITE_BUSY: "another audit is using it",
+    sqlite3.SQLITE_LOCKED: "another audit is using it",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk is full, or has errors",
+    sqlite3.SQLITE_READONLY: "it may not be written to",
+    sqlite3.SQLITE_CANTOPEN: "nothing may be written into its folder",
+}
 _TABLES = """
 create table if not exists meta (name text primary key, value text not null);
 create table if not exists part (collection text, number integer, bounds blob, primary key (collection, number));
@@ -82,6 +95,21 @@ class Mark:
         return bool(seen) and set(codes) <= set(self.codes)
 
 
+def _told(method: Callable[Concatenate[State, P], T]) -> Callable[Concatenate[State, P], T]:
+    """Make what SQLite complains of a sentence about the file."""
+
+    @wraps(method)
+    def telling(self: State, /, *args: P.args, **options: P.kwargs) -> T:
+        try:
+            return method(self, *args, **options)
+        except sqlite3.Error as error:
+            # The lowest byte: https://www.sqlite.org/rescode.html
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF
+            raise AuditError(f"The state file {self.path} cannot be used: {_WHY.get(code, _FOREIGN)}.") from error
+
+    return telling
+
+
 class State:
     """An open state file.
 
@@ -97,16 +125,30 @@ class State:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._file = sqlite3.connect(path, timeout=1.0)
-            # Two audits on one file would each count the other's tasks as their own.
-            self._file.execute("pragma locking_mode = exclusive")
-            self._file.executescript(_TABLES)
-            self._file.commit()
-        except OSError as error:
-            raise AuditError(f"The state file {path} cannot be opened: {error.strerror}.") from error
-        except sqlite3.DatabaseError as error:
-            why = "another audit is using it" if "locked" in str(error) else "it is no state file"
-            raise AuditError(f"The state file {path} cannot be used: {why}.") from error
+        except (OSError, sqlite3.Error) as error:
+            raise AuditError(f"The state file {path} cannot be opened: {getattr(error, 'strerror', error)}.") from error
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
 
+    @_told
+    def _open(self) -> None:
+        # Two audits on one file would each count the other's tasks as their own.
+        self._file.execute("pragma locking_mode = exclusive")
+        names = {name for (name,) in self._file.execute("select name from sqlite_master where type = 'table'")}
+        if names - {"meta", "part", "task", "run"}:
+            raise sqlite3.DatabaseError("another program's")
+        self._file.executescript(_TABLES)
+        self._file.commit()
+        if (found := self._meta("format")) not in {None, _FORMAT}:
+            raise AuditError(
+                f"The state file {self.path} is of another version of this library ({found}, and not {_FORMAT}); name "
+                "another file."
+            )
+
+    @_told
     def begin(self, identity: str) -> bool:
         """Begin an audit, or go on with one that was not ended.
 
@@ -130,21 +172,25 @@ class State:
             self._keep("format", _FORMAT)
         return found is not None
 
+    @_told
     def mark(self, mark: Mark) -> None:
         """Keep where the database stood when an audit of every document began."""
         with self._file:
             self._keep("begun", json_util.dumps(asdict(mark)))
 
+    @_told
     def begun(self) -> Mark | None:
         """Return where the database stood when the audit of every document began that is under way, or None."""
         found = self._meta("begun")
         return None if found is None else Mark(**json_util.loads(found))
 
+    @_told
     def last(self, options: Options) -> Mark | None:
         """Return where the database stood when the last audit began that saw all that is asked for, or None."""
         found = [each for each in self._marks() if each.covers(options.collections, options.codes)]
         return max(found, key=lambda each: each.time, default=None)
 
+    @_told
     def move(self, mark: Mark) -> None:
         """Remember that what was changed before a mark has been audited, as far as that audit looked."""
         with self._file:
@@ -157,12 +203,14 @@ class State:
     def _marks(self) -> list[Mark]:
         return [Mark(**each) for each in json_util.loads(self._meta("marks") or "[]")]
 
+    @_told
     def partitions(self, collection: str) -> list[Partition] | None:
         """Return the partitions that a collection was divided into, or None."""
         rows = self._file.execute("select bounds from part where collection = ? order by number", (collection,))
         found = [decoded(bounds) for (bounds,) in rows]
         return [Partition(tuple(each["l"]), tuple(each["u"]), each["s"]) for each in found] or None
 
+    @_told
     def divide(self, collection: str, partitions: Iterable[Partition]) -> None:
         """Keep the partitions that a collection is divided into."""
         rows = [
@@ -176,11 +224,13 @@ class State:
         with self._file:
             self._file.executemany("insert into part values (?, ?, ?)", rows)
 
+    @_told
     def done(self, task: Task) -> tuple[Iterator[Violation], int] | None:
         """Return what a task found and how much it read, or None when it is not done."""
         row = self._file.execute("select found, read from task where name = ?", (task.name,)).fetchone()
         return None if row is None else (unpacked(row[0]), row[1])
 
+    @_told
     def record(self, task: Task, found: Iterable[Violation], read: int) -> None:
         """Mark a task as done, with what it found: all that it consists of, or nothing."""
         first, *others = task.names
@@ -188,6 +238,7 @@ class State:
         with self._file:
             self._file.executemany("insert or replace into task values (?, ?, ?)", rows)
 
+    @_told
     def end(self, seconds: float, counts: dict[str, int]) -> None:
         """Forget the tasks of an audit that is complete, and remember that it was."""
         with self._file:
@@ -196,6 +247,7 @@ class State:
                 self._move(begun)
             self._forget()
 
+    @_told
     def abandon(self) -> None:
         """Forget the tasks of an audit that was of less than everything: it is no measure for later ones."""
         with self._file:
@@ -209,6 +261,7 @@ class State:
     def _keep(self, name: str, value: str) -> None:
         self._file.execute("insert or replace into meta values (?, ?)", (name, value))
 
+    @_told
     def runs(self) -> list[Run]:
         """Return the audits that were completed, the oldest first."""
         rows = self._file.execute("select ended, seconds, complete, counts from run order by ended")

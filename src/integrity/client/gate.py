@@ -68,7 +68,6 @@ class Gate:
         self._connections = connections
         #: What an exporter has asked to be kept for it; the gate stands before all servers and names none.
         self.samples: deque[tuple[str, str, float]] | None = None
-        self._urgent = _Urgent(self)
         self.reset()
 
     def reset(self) -> None:
@@ -76,7 +75,8 @@ class Gate:
         self._mutex = threading.Lock()
         self._free = self.size + self.overflow
         self._requests = 0
-        self._waiters: OrderedDict[threading.Lock, None] = OrderedDict()
+        self._waiters: OrderedDict[_Permit, None] = OrderedDict()
+        self._forgotten: deque[_Permit] = deque()
         self._waits = Histogram()
         self._timeouts: Counter[str] = Counter()
 
@@ -95,63 +95,86 @@ class Gate:
         with self._mutex:
             return self._requests, self._waits.spread(), dict(self._timeouts)
 
-    def permit(self) -> Self:
+    def permit(self) -> _Permit:
         """Return what ``with`` takes around one round trip: ``with gate.permit(): ...``."""
-        return self
+        return _Permit(self)
 
-    def urgent(self) -> _Urgent:
+    def urgent(self) -> _Permit:
         """Return what ``with`` takes around a commit or abort, which goes first: it frees what others wait for."""
-        return self._urgent
+        return _Urgent(self)
 
-    def __enter__(self) -> None:
+    # A KeyboardInterrupt comes after a call, or where a function begins. So whatever counts is done without a call in
+    # between, together with the permit's own note of it: `_Permit` gives back what is noted.
+
+    def take(self, permit: _Permit) -> None:
+        """Let a permit's owner in, or wait for that."""
+        while self._forgotten:
+            self.give(self._forgotten.popleft())
         with self._mutex:
             if self._free:  # then nobody waits: a permit that comes back goes to the first who does
                 self._free -= 1
+                permit.taken = True
                 self._requests += 1
                 return
-        self.wait(first=False)
+        self.wait(permit, first=False)
 
-    def __exit__(self, *_: object) -> None:
+    def give(self, permit: _Permit) -> None:
+        """Give a permit back, if it is taken: to the first who waits, so that nobody can overtake."""
         with self._mutex:
-            if self._waiters:
-                self._requests += 1
-                self._waiters.popitem(last=False)[0].release()  # handed over, so that nobody can overtake
-            else:
+            if not permit.taken:
+                return
+            following = next(iter(self._waiters), None)
+            if following is None:
                 self._free += 1
+                permit.taken = False
+                return
+            following.taken = True
+            permit.taken = False
+            del self._waiters[following]
+            self._requests += 1
+            following.opened.release()
 
-    def wait(self, *, first: bool) -> None:
+    def wait(self, permit: _Permit, *, first: bool) -> None:
         """Wait for a permit, at the head of the queue if `first`."""
         started = time.monotonic()
-        waiter = threading.Lock()
-        waiter.acquire()
+        permit.opened = threading.Lock()
+        permit.opened.acquire()
         with self._mutex:
             if self._free:
                 self._free -= 1
+                permit.taken = True
                 self._requests += 1
                 return
-            self._waiters[waiter] = None
-            self._waiters.move_to_end(waiter, last=not first)
+            self._waiters[permit] = None
+            if first:
+                self._waiters.move_to_end(permit, last=False)
         try:
             # pymongo.timeout() is a promise to the same caller
-            served = waiter.acquire(timeout=max(0.0, _csot.clamp_remaining(self.timeout)))
-        except BaseException:  # KeyboardInterrupt above all: what has been handed over goes to the next
-            if not self._leave(waiter):
-                self.__exit__()
+            served = permit.opened.acquire(timeout=max(0.0, _csot.clamp_remaining(self.timeout)))
+        except BaseException:  # KeyboardInterrupt above all
+            self._leave(permit)
             raise
         waited = time.monotonic() - started
         if not served:
             waiting = self.waiting
-            if self._leave(waiter):
+            if self._leave(permit):
                 raise self._refuse(waited, waiting)
         with self._mutex:  # served, or the permit was handed over at the last moment
             self._waits.add(waited)
         if self.samples is not None:
             self.samples.append(("wait_time", "", waited))
 
-    def _leave(self, waiter: threading.Lock) -> bool:
+    def forget(self, permit: _Permit) -> None:
+        """Give back what nobody holds any more. The collector may ask for it at any moment, and in any thread."""
+        if self._mutex.locked():  # by this very thread, it may be
+            self._forgotten.append(permit)
+        else:
+            self.give(permit)
+
+    def _leave(self, permit: _Permit) -> bool:
         """Stop waiting; False when the permit has been handed over already."""
         with self._mutex:
-            return self._waiters.pop(waiter, waiter) is None
+            return self._waiters.pop(permit, permit) is None
 
     def _refuse(self, waited: float, waiting: int) -> Exception:
         connected, idle, opening = self._connections()
@@ -162,16 +185,41 @@ class Gate:
         return error
 
 
-class _Urgent:
-    """A permit that is given before all others."""
+class _Permit:
+    """A permit of one caller, given back at the end of the ``with`` block, or when the caller is gone without that."""
 
-    __slots__ = ("_gate",)
+    taken = False
+    #: Held until the permit is handed over; only where it is waited for.
+    opened: threading.Lock
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
     def __enter__(self) -> None:
-        self._gate.wait(first=True)
+        try:
+            self._gate.take(self)
+        except BaseException:
+            self._gate.give(self)
+            raise
 
     def __exit__(self, *_: object) -> None:
-        self._gate.__exit__()
+        try:
+            self._gate.give(self)
+        except BaseException:  # a KeyboardInterrupt on the way
+            self._gate.give(self)
+            raise
+
+    def __del__(self) -> None:
+        if self.taken:  # interrupted where `__exit__` begins
+            self._gate.forget(self)
+
+
+class _Urgent(_Permit):
+    """A permit that is given before all others."""
+
+    def __enter__(self) -> None:
+        try:
+            self._gate.wait(self, first=True)
+        except BaseException:
+            self._gate.give(self)
+            raise

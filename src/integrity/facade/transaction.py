@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -77,12 +78,14 @@ class _Open:
         session: A session that is in a transaction already, run by `transact`; None to begin one.
     """
 
+    #: Whether it is still to be left. Of the class, as one that is interrupted while it is made has nothing else.
+    _entered = False
+
     def __init__(self, guards: Guards, options: dict[str, Any], session: Any = None) -> None:
         self._guards = guards
         self._deferred = bool(options.pop("deferred", False))
         self._options = settings(guards.store, options)
         self._session = session
-        self._before: Any = None
 
     @property
     def session(self) -> Any:
@@ -99,16 +102,21 @@ class _Open:
         guards = self._guards
         await _prepare(guards)
         session = await guards.store.start_session()
-        await guards.store.begin(session, **self._options)
-        self._session = session
-        if self._deferred:
-            deferred.begin(session)
-        guards.binding.bind(session)
+        try:
+            await guards.store.begin(session, **self._options)
+            self._session = session
+            if self._deferred:
+                deferred.begin(session)
+            self._entered = True
+            guards.binding.bind(session)
+        except BaseException:  # a KeyboardInterrupt: nobody leaves what was not entered
+            await self._left(session)
+            raise
 
     async def _exit(self, error: BaseException | None) -> None:
         session, store = self._session, self._guards.store
-        self._guards.binding.bind(None)
         try:
+            self._guards.binding.bind(None)
             if error is not None:
                 await give_up(store, session, error)
             elif session.in_transaction:
@@ -116,9 +124,15 @@ class _Open:
                 await commit(store, session, time.monotonic() + LIMIT, self._options["write_concern"], again=False)
                 await self._guards.copies.committed(store, session)
         finally:
-            self._guards.copies.aborted(session)
-            deferred.end(session)
-            await store.end_session(session)
+            await self._left(session)
+
+    async def _left(self, session: Any) -> None:
+        """Let nothing join the transaction, and nothing be left of it; also where that was begun already."""
+        self._guards.binding.bind(None)
+        self._guards.copies.aborted(session)
+        deferred.end(session)
+        await self._guards.store.end_session(session)
+        self._entered = False
 
     async def _rollback(self) -> None:
         await give_up(self._guards.store, self.session)
@@ -134,7 +148,23 @@ class Transaction(_Open):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        run(self._exit(error))
+        try:
+            run(self._exit(error))
+        except BaseException as interrupted:
+            if not isinstance(interrupted, Exception):  # a KeyboardInterrupt on the way
+                run(self._left(self._session))
+            raise
+
+    def __del__(self) -> None:
+        if not self._entered:
+            return
+        # Interrupted where `__exit__` begins. The thread that this runs in may hold the driver's locks.
+        if self._guards.binding.session() is self._session:
+            self._guards.binding.bind(None)
+        with suppress(RuntimeError):  # there are as many threads as there may be, or the interpreter is at its end
+            threading.Thread(
+                target=lambda: run(self._left(self._session)), name="integrity-ending", daemon=True
+            ).start()
 
     def rollback(self) -> None:
         """Undo what was written; the block goes on, and an operation in it is an error."""
@@ -177,17 +207,24 @@ async def repeated(
     async def bound(session: Any) -> T:
         sessions[:] = [session]
         guards.copies.aborted(session)  # what an attempt before this one recorded is gone with it
-        guards.binding.bind(session)
-        if puts_off:
-            deferred.begin(session)
         try:
+            guards.binding.bind(session)
+            if puts_off:
+                deferred.begin(session)
             found = await body(kind(guards, options, session))
             if session.in_transaction:
                 await settled(guards, session)
             return found
         finally:
-            deferred.end(session)
-            guards.binding.bind(None)
+            try:
+                unbind(session)
+            except BaseException:  # a KeyboardInterrupt: once more, and to the end
+                unbind(session)
+                raise
+
+    def unbind(session: Any) -> None:
+        guards.binding.bind(None)
+        deferred.end(session)
 
     outcome = await transact(guards.store, bound, timed=False, **options)
     await guards.copies.committed(guards.store, sessions[0])

@@ -66,8 +66,9 @@ class BlockingWaiter:
         self._closed.acquire()
 
     def open(self) -> None:
-        """Let the thread go on."""
-        self._closed.release()
+        """Let the thread go on; nothing where it was let already."""
+        if self._closed.locked():
+            self._closed.release()
 
 
 class BlockingStore(LeanStore):

@@ -203,10 +203,19 @@ async def give_up(store: Store, session: Any, error: BaseException | None = None
 
 
 async def _given_up(store: Store, session: Any, *, unanswered: bool) -> None:
-    if session.in_transaction:
-        await store.abort(session)
-    if not unanswered:
-        return
+    try:
+        if session.in_transaction:
+            await store.abort(session)
+    except BaseException as error:
+        # The driver takes an abort for done that was interrupted before it was sent.
+        if not isinstance(error, Exception):
+            await _bar(store, session)
+        raise
+    if unanswered:
+        await _bar(store, session)
+
+
+async def _bar(store: Store, session: Any) -> None:
     # A command whose answer nobody waits for may come after the abort, which took another connection, and begin the
     # transaction anew. What belongs to a transaction before the session's last one the server refuses, or aborts.
     with within(_BARRING), suppress(PyMongoError, PoolTimeout):

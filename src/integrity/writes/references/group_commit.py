@@ -75,13 +75,13 @@ async def insert(protocol: Protocol, guard: Guard, seat: Seat, *, optimistic: bo
         if not leads:
             await lanes.wait(seat)
         if leads or seat.leads:
-            seats = lanes.group(seat)
+            lanes.group(seats)
             # Who is cancelled does not take the others down.
             await guard.store.apart(set_out(protocol, guard, lanes, seats, optimistic=optimistic))
-    except BaseException:  # a KeyboardInterrupt comes between any two steps
+    except BaseException:  # cancelled, or interrupted: a KeyboardInterrupt comes between any two steps
+        lanes.withdraw(seat)
         if not seat.away:
-            lanes.leave(seat)
-            _open(seats[1:])
+            _arrived(lanes, seats)
         raise
     if isinstance(seat.outcome, Exception):
         raise seat.outcome
@@ -116,12 +116,17 @@ async def set_out(protocol: Protocol, guard: Guard, lanes: Lanes, seats: list[Se
         _fail([each for each in seats[1:] if each.sent], AutoReconnect(words))
         raise
     finally:
-        lanes.leave(seats[0])
-        _open(seats[1:])
+        try:
+            _arrived(lanes, seats)
+        except BaseException:  # a KeyboardInterrupt: once more, and to the end
+            _arrived(lanes, seats)
+            raise
 
 
-def _open(seats: Sequence[Seat]) -> None:
-    for each in seats:
+def _arrived(lanes: Lanes, seats: Sequence[Seat]) -> None:
+    """Give the lane on, and let those go on who were taken along; also where that was begun already."""
+    lanes.leave(seats[0])
+    for each in seats[1:]:
         assert each.waiter is not None
         each.waiter.open()
 

@@ -30,7 +30,7 @@ class Seat:
         keys: What it refers to.
     """
 
-    __slots__ = ("away", "document", "keys", "leads", "outcome", "sent", "waiter")
+    __slots__ = ("away", "document", "following", "keys", "leads", "outcome", "sent", "waiter")
 
     def __init__(self, document: Document, keys: Mapping[Hashable, Key]) -> None:
         self.document = document
@@ -43,22 +43,28 @@ class Seat:
         self.leads = False
         #: Whether it has set out, so that it leaves its lane by itself.
         self.away = False
+        #: Who was given its lane, and is to be told.
+        self.following: Seat | None = None
         self.waiter: Waiter | None = None
 
 
 class Lanes:
-    """The lanes of one collection."""
+    """The lanes of one collection.
+
+    A KeyboardInterrupt comes after a call, or where a function begins: what belongs together is done without a call in
+    between, and `leave` may be called once more where it was interrupted.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: set[Seat] = set()
+        self._taken: dict[Seat, None] = {}
         self._waiting: list[Seat] = []
 
     def enter(self, seat: Seat, store: Store) -> bool:
         """Take a lane, if one is free; otherwise `wait` is next."""
         with self._lock:
             if len(self._taken) < LANES:
-                self._taken.add(seat)
+                self._taken[seat] = None
                 return True
             seat.waiter = store.waiter()
             self._waiting.append(seat)
@@ -67,31 +73,30 @@ class Lanes:
     async def wait(self, seat: Seat) -> None:
         """Wait until the document was sent by somebody else, or is to lead."""
         assert seat.waiter is not None
-        try:
-            await seat.waiter.wait()
-        except BaseException:  # cancelled, or interrupted: nobody is to wait for who is gone
-            with self._lock:
-                if seat in self._waiting:
-                    self._waiting.remove(seat)
-            raise
+        await seat.waiter.wait()
 
-    def group(self, seat: Seat) -> list[Seat]:
-        """Return the group that a document leads, now that it sets out."""
+    def withdraw(self, seat: Seat) -> None:
+        """Wait no more: nobody is to take along, or to give a lane to, who is gone."""
         with self._lock:
-            taken = [seat, *self._waiting[: MOST - 1]]
+            if seat in self._waiting:
+                self._waiting.remove(seat)
+
+    def group(self, seats: list[Seat]) -> None:
+        """Add those to a document that it takes along, now that it sets out."""
+        with self._lock:
+            seats[1:] = self._waiting[: MOST - 1]
             del self._waiting[: MOST - 1]
-            return taken
 
     def leave(self, seat: Seat) -> None:
         """Give the lane of a document, if it still has one, to who waits, or free it."""
         with self._lock:
-            if seat not in self._taken:
-                return
-            self._taken.remove(seat)
-            if not self._waiting:
-                return
-            following = self._waiting.pop(0)
-            following.leads = True
-            self._taken.add(following)
-        assert following.waiter is not None
-        following.waiter.open()
+            if seat in self._taken:
+                del self._taken[seat]
+                if self._waiting:
+                    seat.following = self._waiting[0]
+                    seat.following.leads = True
+                    self._taken[seat.following] = None
+                    del self._waiting[0]
+        if seat.following is not None:
+            assert seat.following.waiter is not None
+            seat.following.waiter.open()

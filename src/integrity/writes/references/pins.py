@@ -17,7 +17,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
@@ -123,20 +123,24 @@ class Columns:
         self._lock = threading.Lock()
         self._process = os.getpid()  # last: another thread that sees it takes the lock, and that has to be the new one
 
+    def _take(self) -> _Column:
+        if self._process != os.getpid():  # a fork: another thread of the parent may have held the lock
+            self._begin()
+        column = _Column(self._free)
+        with self._lock:
+            if self._free:
+                # Taken from anywhere: processes would otherwise all begin with the same one.
+                at = self._pick.randrange(len(self._free))
+                # Without a call in between, after which a KeyboardInterrupt may come.
+                column.number = self._free[at]
+                del self._free[at]
+        return column
+
     @contextmanager
     def one(self) -> Iterator[int]:
         """Hold a column for the time of a ``with`` block."""
-        if self._process != os.getpid():  # a fork: another thread of the parent may have held the lock
-            self._begin()
-        with self._lock:
-            # Taken from anywhere: processes would otherwise all begin with the same one.
-            taken = self._free.pop(self._pick.randrange(len(self._free))) if self._free else None
-        try:
-            yield self._pick.randrange(COLUMNS) if taken is None else taken
-        finally:
-            if taken is not None:
-                with self._lock:
-                    self._free.append(taken)
+        with self.each() as another:
+            yield another()
 
     @contextmanager
     def each(self) -> Iterator[Callable[[], int]]:
@@ -145,12 +149,36 @@ class Columns:
         For a transaction that begins again. Who was killed within one holds its pins for as long as the server lets
         it, a minute, and whoever asked for the same ones each time would wait for that.
         """
-        with ExitStack() as held:
+        column: _Column | None = None
 
-            def another() -> int:
-                last = held.pop_all()
-                column = held.enter_context(self.one())  # before the last one is given back
-                last.close()
-                return column
+        def another() -> int:
+            nonlocal column
+            last, column = column, self._take()  # before the last one is given back
+            if last is not None:
+                last.give_back()
+            return self._pick.randrange(COLUMNS) if column.number is None else column.number
 
+        try:
             yield another
+        finally:
+            if column is not None:
+                column.give_back()
+
+
+class _Column:
+    """One column of a caller, given back when the caller says so, or is gone without that."""
+
+    #: None: there was none left.
+    number: int | None = None
+
+    def __init__(self, free: list[int]) -> None:
+        self._free = free
+
+    def give_back(self) -> None:
+        number, self.number = self.number, None
+        if number is not None:
+            self._free.append(number)
+
+    def __del__(self) -> None:
+        if self.number is not None:  # interrupted where it was about to be given back
+            self.give_back()
