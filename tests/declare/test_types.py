@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue, RootModel
 from typing_extensions import TypeAliasType, TypedDict
 
-from integrity.declare import convert
+from integrity.declare import codec, convert
 from integrity.declare.model import Model
 from integrity.errors import DeclarationError
 from integrity.store.codecs import CODEC
@@ -347,6 +347,12 @@ def test_what_each_branch_of_a_union_refuses_at_another_place_is_refused() -> No
     judge = of_field(list[dt.date | str] | tuple[int, str])
     for value in ([[[1]]], [Regex("a")], [None]):
         assert judge.offered({"_id": 1, "f": value}).violations, value
+
+
+def test_a_set_is_stored_in_one_order_whatever_its_own_is() -> None:
+    values = [Decimal("-0.01"), Decimal("0.33"), Decimal("0.03"), Decimal("0.01"), 1, "1"]
+    stored = codec.encode(set(values))
+    assert all(codec.encode(set(values[at:] + values[:at])) == stored for at in range(len(values)))
 
 
 def test_an_object_that_looks_like_a_dbref_is_written_as_the_object_it_is() -> None:

@@ -228,5 +228,5 @@ def _ordered(values: set[Any] | frozenset[Any]) -> list[Any]:
     encoded = [encode(each) for each in values]
     try:
         return sorted(encoded)
-    except TypeError:  # mixed types: any order will do
-        return encoded
+    except TypeError:  # Decimal128, or mixed types: any order will do, as long as it is always the same
+        return sorted(encoded, key=repr)
