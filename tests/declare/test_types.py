@@ -350,9 +350,10 @@ def test_what_each_branch_of_a_union_refuses_at_another_place_is_refused() -> No
 
 
 def test_a_set_is_stored_in_one_order_whatever_its_own_is() -> None:
-    values = [Decimal("-0.01"), Decimal("0.33"), Decimal("0.03"), Decimal("0.01"), 1, "1"]
-    stored = codec.encode(set(values))
-    assert all(codec.encode(set(values[at:] + values[:at])) == stored for at in range(len(values)))
+    values = [Decimal("-0.01"), Decimal("0.33"), Decimal("0.01")]  # two of them meet in a set's table
+    one, other = set(values), set(reversed(values))
+    assert list(one) != list(other)
+    assert codec.encode(one) == codec.encode(other) == list(map(Decimal128, ["-0.01", "0.01", "0.33"]))
 
 
 def test_an_object_that_looks_like_a_dbref_is_written_as_the_object_it_is() -> None:
