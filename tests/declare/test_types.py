@@ -351,7 +351,7 @@ def test_what_each_branch_of_a_union_refuses_at_another_place_is_refused() -> No
 
 def test_a_set_is_stored_in_one_order_whatever_its_own_is() -> None:
     values = [Decimal("-0.01"), Decimal("0.33"), Decimal("0.01")]  # two of them meet in a set's table
-    one, other = set(values), set(reversed(values))
+    one, other = set(values), set(values[2:] + values[1::-1])
     assert list(one) != list(other)
     assert codec.encode(one) == codec.encode(other) == list(map(Decimal128, ["-0.01", "0.01", "0.33"]))
 
