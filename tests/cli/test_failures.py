@@ -229,7 +229,10 @@ def test_a_command_that_is_told_to_end_leaves_no_draft_of_its_reports(
         "--output",
         f"html={folder}/report.html",
     ]
-    with subprocess.Popen([sys.executable, "-m", "integrity", *command], stderr=subprocess.PIPE, text=True) as running:
+    # Under nohup, SIGHUP is ignored by all that it starts.
+    heard = f"import signal, sys; signal.signal({number:d}, signal.SIG_DFL)"
+    program = f"{heard}; from integrity.__main__ import main; sys.exit(main())"
+    with subprocess.Popen([sys.executable, "-c", program, *command], stderr=subprocess.PIPE, text=True) as running:
         while len(list(folder.iterdir())) < 2 and running.poll() is None:
             time.sleep(0.01)
         running.send_signal(number)
