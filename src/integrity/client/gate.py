@@ -116,7 +116,7 @@ class Gate:
                 permit.taken = True
                 self._requests += 1
                 return
-        self.wait(permit, first=False)
+        self.wait(permit)
 
     def give(self, permit: _Permit) -> None:
         """Give a permit back, if it is taken: to the first who waits, so that nobody can overtake."""
@@ -134,8 +134,8 @@ class Gate:
             self._requests += 1
             following.opened.release()
 
-    def wait(self, permit: _Permit, *, first: bool) -> None:
-        """Wait for a permit, at the head of the queue if `first`."""
+    def wait(self, permit: _Permit) -> None:
+        """Wait for a permit, at the head of the queue where it is an urgent one."""
         started = time.monotonic()
         permit.opened = threading.Lock()
         permit.opened.acquire()
@@ -146,7 +146,7 @@ class Gate:
                 self._requests += 1
                 return
             self._waiters[permit] = None
-            if first:
+            if permit.first:
                 self._waiters.move_to_end(permit, last=False)
         try:
             # pymongo.timeout() is a promise to the same caller
@@ -188,6 +188,8 @@ class Gate:
 class _Permit:
     """A permit of one caller, given back at the end of the ``with`` block, or when the caller is gone without that."""
 
+    #: Whether it goes before all others.
+    first = False
     taken = False
     #: Held until the permit is handed over; only where it is waited for.
     opened: threading.Lock
@@ -217,9 +219,4 @@ class _Permit:
 class _Urgent(_Permit):
     """A permit that is given before all others."""
 
-    def __enter__(self) -> None:
-        try:
-            self._gate.wait(self, first=True)
-        except BaseException:
-            self._gate.give(self)
-            raise
+    first = True

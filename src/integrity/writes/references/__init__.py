@@ -12,7 +12,8 @@ and taken back. See docs/explanation/references.md.
     notices     who writes how               inside      the same in a user's transaction
     existence   looking references up        optimistic  insert, look, take back
     recovery    after a crash                deferred    checks at the commit
-    witnesses   what was seen lately         standing    replaced, with the references that it has
+    pinned      look, pin, store             standing    replaced, with the references that it has
+    witnesses   what was seen lately
 """
 
 from __future__ import annotations

@@ -180,5 +180,4 @@ class _Column:
             self._free.append(number)
 
     def __del__(self) -> None:
-        if self.number is not None:  # interrupted where it was about to be given back
-            self.give_back()
+        self.give_back()  # interrupted where it was about to be

@@ -9,28 +9,28 @@ every delete condemns first and seals the pins where there are any.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pymongo.results import InsertOneResult
 
 from integrity.declare.registry import Registry
-from integrity.errors import BeingDeleted, TransactionRequired, UnguardedWrite
+from integrity.errors import TransactionRequired, UnguardedWrite
 from integrity.store.port import Document, Filter, Store
-from integrity.writes.references import condemned, deferred, group_commit, inside, pins, recovery, standing
-from integrity.writes.references.condemned import FLAG
+from integrity.writes.references import condemned, group_commit, inside, pinned, pins, recovery, standing
 from integrity.writes.references.deleting import LIMIT, Deleted, Wish, delete
-from integrity.writes.references.existence import Sight, look, verify
+from integrity.writes.references.existence import verify
 from integrity.writes.references.keys import Key, adds, named
 from integrity.writes.references.lanes import Seat
 from integrity.writes.references.notices import Notices
 from integrity.writes.references.optimistic import insert
+from integrity.writes.references.pinned import being_deleted
 from integrity.writes.references.plan import DeletePlan, collect, protecting
 from integrity.writes.references.timing import Timing
 from integrity.writes.references.witnesses import Witnesses
 from integrity.writes.references.work import Storing, Work
-from integrity.writes.transaction import joins, transact
+from integrity.writes.transaction import joins
 
 if TYPE_CHECKING:
     from integrity.violation import Violation
@@ -149,9 +149,10 @@ class Protocol:
             documents = work.documents
         keys = named(guard.entry, documents)
         if joins(session):
-            return await self._joined(guard, documents, keys, act, session, ordered=ordered)
+            await self.prepare(guard.store)
+            return await pinned.join(self, guard, documents, keys, act, session, ordered=ordered)
         if stored is not None:
-            await self._decided(guard, stored)
+            await standing.decided(self, guard, stored)
         if not keys:
             return await act(await verify(guard, documents, session, ordered=ordered), session)
         await self.prepare(guard.store)
@@ -170,7 +171,7 @@ class Protocol:
                 f"{guard.collection}: a reference changes only in a transaction, and this server has none; run it as a "
                 "replica set (one member will do), or delete the document and insert it anew."
             )
-        return await self._pinned(guard, documents, keys, act, session, ordered=ordered, work=work)
+        return await pinned.store(self, guard, documents, keys, act, session, ordered=ordered, work=work)
 
     async def together(
         self, guard: Guard, document: Document, alone: Callable[[], Awaitable[InsertOneResult | T]]
@@ -227,99 +228,6 @@ class Protocol:
             )
         self._known_revocable.add(guard.collection)
 
-    async def _pinned(
-        self,
-        guard: Guard,
-        documents: Sequence[Document],
-        keys: Mapping[Hashable, Key],
-        act: Storing[T],
-        session: Any,
-        *,
-        ordered: bool,
-        work: Work | None,
-    ) -> T:
-        until = self.timing.monotonic() + self.timing.patience
-        attempt = 0
-        while True:
-            try:
-                with self.columns.each() as another:
-
-                    async def body(session: Any, another: Callable[[], int] = another) -> T:
-                        if work is None:
-                            sight = await self._pin(guard, documents, keys, session, another(), ordered=ordered)
-                            return await act(sight.faults, session)
-                        work.restart()
-                        return await self._in_portions(guard, act, work, session, another(), ordered=ordered)
-
-                    return await transact(
-                        guard.store, body, session, why=f"{guard.collection}: a reference that is pinned"
-                    )
-            except _Condemned as signal:
-                await self.wait(guard, signal.flags, until, attempt)
-            attempt += 1
-
-    async def _in_portions(
-        self, guard: Guard, act: Storing[T], work: Work, session: Any, column: int, *, ordered: bool
-    ) -> T:
-        """Pin what is left, and let it be stored, until nothing is left: what an act judges while it stores."""
-        seen: set[Hashable] = set()
-        pinned: set[Hashable] = set()
-        while True:
-            documents = work.documents
-            # One transaction: what it has looked at, or pinned, it need not look at or pin once more.
-            keys = {at: each for at, each in named(guard.entry, documents).items() if at not in pinned}
-            sight = await self._pin(guard, documents, keys, session, column, ordered=ordered, seen=seen)
-            pinned.update(keys)
-            outcome = await act(sight.faults, session)
-            if not work.more:
-                return outcome
-
-    async def _pin(
-        self,
-        guard: Guard,
-        documents: Sequence[Document],
-        keys: Mapping[Hashable, Key],
-        session: Any,
-        column: int,
-        *,
-        ordered: bool,
-        seen: set[Hashable] | None = None,
-    ) -> Sight:
-        """Pin what documents refer to, and look at it, in one snapshot."""
-        beside = await self.notices.beside(guard.store) if keys else frozenset()
-        sight = await look(guard, documents, session, ordered=ordered, beside=beside, seen=seen)
-        if sight.condemned:
-            # What is too large for one transaction is deleted in many, behind its condemnation: a pin would not
-            # hold up the ones that are past.
-            raise _Condemned(sight.condemned)
-        # One snapshot: that the pin comes after the look changes nothing. It is last, so that a writer that waits for
-        # a condemnation does not get into the deleter's way again and again.
-        if keys:
-            await self.touch(guard.store, keys.values(), column, session)
-        return sight
-
-    async def _joined(
-        self,
-        guard: Guard,
-        documents: Sequence[Document],
-        keys: Mapping[Hashable, Key],
-        act: Storing[T],
-        session: Any,
-        *,
-        ordered: bool,
-    ) -> T:
-        await self.prepare(guard.store)
-        later = deferred.of(session)
-        if later is not None:
-            await later.note(guard, documents, session)
-            return await act([()] * len(documents), session)
-        try:
-            with self.columns.one() as column:
-                sight = await self._pin(guard, documents, keys, session, column, ordered=ordered)
-        except _Condemned as signal:
-            raise _being_deleted(guard, self.timing, signal.flags) from None
-        return await act(sight.faults, session)
-
     async def wait(self, guard: Guard, flags: Mapping[int, Document], until: float, attempt: int) -> None:
         """Wait for what documents refer to to be deleted, or not to be.
 
@@ -327,24 +235,11 @@ class Protocol:
             BeingDeleted: It has taken too long.
         """
         if self.timing.monotonic() > until:
-            raise _being_deleted(guard, self.timing, flags)
+            raise being_deleted(guard, self.timing, flags)
         for flag in {each["by"]: each for each in flags.values()}.values():
             if condemned.expired(flag["until"], self.timing):
                 await recovery.one(self, guard.store, flag["by"], flagged=flag["until"])
         await guard.store.sleep(self.timing.pause(attempt))
-
-    async def _decided(self, guard: Guard, stored: Document) -> None:
-        """Wait until a stored document is condemned no more.
-
-        Raises:
-            BeingDeleted: It has taken too long.
-        """
-        until = self.timing.monotonic() + self.timing.patience
-        flag, attempt = stored.get(FLAG), 0
-        while flag is not None:
-            await self.wait(guard, {0: flag}, until, attempt)
-            attempt += 1
-            flag = (await guard.store.find_one(guard.collection, {"_id": stored["_id"]}, {FLAG: 1}) or {}).get(FLAG)
 
     async def delete(self, guard: Guard, wish: Wish, session: Any) -> Deleted:
         """Delete what matches, with what refers to it.
@@ -395,24 +290,3 @@ class Protocol:
     async def recover_one(self, store: Store, met: condemned.Busy) -> None:
         """Recover the deletion that another one has met, if its lease is over."""
         await recovery.one(self, store, met.by, flagged=met.until)
-
-
-class _Condemned(Exception):
-    """What documents refer to is condemned.
-
-    Args:
-        flags: The condemnation for each of the documents, by index.
-    """
-
-    def __init__(self, flags: Mapping[int, Document]) -> None:
-        super().__init__(flags)
-        self.flags = flags
-
-
-def _being_deleted(guard: Guard, timing: Timing, flags: Mapping[int, Document]) -> BeingDeleted:
-    count = len(flags)
-    return BeingDeleted(
-        f"{guard.collection}: what {'the document refers' if count == 1 else f'{count} documents refer'} to is being "
-        f"deleted, and within {timing.patience:g} s it was not decided; nothing was stored, try again. A deletion that "
-        f"a process left undecided ends by itself after {timing.lease:g} s, or by `integrity recover`."
-    )

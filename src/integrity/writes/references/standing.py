@@ -7,12 +7,16 @@ stored ones, and that the document itself is not condemned, whose flag the repla
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from integrity.declare.registry import Entry
 from integrity.store.port import Document, Filter, Store
 from integrity.writes.references.condemned import FLAG
 from integrity.writes.references.keys import protected
+
+if TYPE_CHECKING:
+    from integrity.writes.guard import Guard
+    from integrity.writes.references.protocol import Protocol
 
 
 def held(entry: Entry) -> list[str]:
@@ -37,3 +41,22 @@ def conditions(entry: Entry, stored: Document, store: Store) -> list[Filter]:
         properties: dict[str, Any] = {name: {"enum": [value]} for name, value in there.items()}
         found.append({"$jsonSchema": {"properties": properties}})
     return found
+
+
+async def decided(protocol: Protocol, guard: Guard, stored: Document) -> None:
+    """Wait until a stored document is condemned no more.
+
+    Args:
+        protocol: The protocol.
+        guard: The model's guard.
+        stored: The document, as it was read.
+
+    Raises:
+        BeingDeleted: It has taken too long.
+    """
+    until = protocol.timing.monotonic() + protocol.timing.patience
+    flag, attempt = stored.get(FLAG), 0
+    while flag is not None:
+        await protocol.wait(guard, {0: flag}, until, attempt)
+        attempt += 1
+        flag = (await guard.store.find_one(guard.collection, {"_id": stored["_id"]}, {FLAG: 1}) or {}).get(FLAG)
