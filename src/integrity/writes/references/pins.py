@@ -180,4 +180,6 @@ class _Column:
             self._free.append(number)
 
     def __del__(self) -> None:
-        self.give_back()  # interrupted where it was about to be
+        # Where it was interrupted as it was about to be. Else nothing is called, so that nothing can be interrupted.
+        if self.number is not None:
+            self.give_back()
