@@ -38,6 +38,7 @@ class Handle(Generic[M]):
         self._given = store
         self._raw = raw
         self._binding = binding
+        self._bound = store.bound
         self._reader: Store = store.for_reader()
         self._of_models: Store = store.for_models()
         self._usual = usual(guard.entry)
@@ -65,11 +66,14 @@ class Handle(Generic[M]):
         )
 
     def _in(self, session: Any) -> Any:
-        """Return the session of an operation: the one given, or that of the transaction that is open."""
+        """Return the session of an operation: the one given, or that of the transaction that is open, or PyMongo's."""
         if session is not None:
             return session
         bound = self._binding.session()
-        if bound is not None and not bound.in_transaction:
+        if bound is None:
+            bound = self._bound.get(None)
+            return None if bound is None else self._given.joined(bound)
+        if not bound.in_transaction:
             # Else the operation would be on its own, and stay when the block is rolled back.
             raise InvalidOperation(
                 "The transaction of this block has ended; leave the block, or pass session=... A task that is started "

@@ -29,7 +29,8 @@ async def _prepare(guards: Guards) -> None:
         InvalidOperation: One is open here already.
         TransactionRequired: The server has none.
     """
-    if guards.binding.session() is not None:
+    bound = guards.store.bound.get(None)
+    if guards.binding.session() is not None or (bound is not None and bound.in_transaction):
         raise InvalidOperation("A transaction is open here already, and MongoDB has none inside of another.")
     if not await guards.references.transactional(guards.store):
         raise required("This block")

@@ -12,6 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.errors import PoolTimeout
+from integrity.store.bound import outside, variable
 from integrity.store.codecs import core_codec, model_codec, raw_codec, reader_codec, result_codec
 from integrity.store.deadline import in_any_case
 from integrity.store.forgiving import READS, again, forgive, forgives, writes
@@ -92,6 +93,7 @@ class AsyncStore(LeanStore):
         self._database: AsyncDatabase[Any] = codec(database)
         self._forgives = forgives(database, codec)
         self._known: dict[str, Any] = {}
+        self.bound = variable(database.client)
 
     def with_options(self, **options: Any) -> Self:
         return self._like(type(self)(self._given.with_options(**options), gate=self._gate))
@@ -143,8 +145,10 @@ class AsyncStore(LeanStore):
         return await self._through(lambda: self._database.client.admin.command(_mutable(command), *args, **options))  # type: ignore[no-any-return]  # the driver's
 
     async def collections(self) -> list[Document]:
-        async with self._gate.permit():
+        async def listed() -> list[Document]:
             return [dict(each) for each in await (await self._database.list_collections()).to_list()]
+
+        return await self._through(listed)  # type: ignore[no-any-return]  # the driver's
 
     async def start_session(self, **options: Any) -> Any:
         return self._database.client.start_session(**options)
@@ -173,7 +177,8 @@ class AsyncStore(LeanStore):
     async def _through(self, operation: Callable[[], Awaitable[Any]]) -> Any:
         """Return what an operation returns, run with a permit of the gate."""
         async with self._gate.permit():
-            return await operation()
+            with outside(self.bound):
+                return await operation()
 
     async def _ending(self, session: Any, end: Callable[[], Awaitable[None]]) -> None:
         """Abort a transaction, whatever it takes: one that stays open on the server locks what it wrote."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from itertools import islice
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from pymongo.database import Database
 
 from integrity.client.gate import NO_GATE, Gate, OpenGate
 from integrity.errors import PoolTimeout
+from integrity.store.bound import outside, variable
 from integrity.store.codecs import core_codec, model_codec, raw_codec, reader_codec, result_codec
 from integrity.store.deadline import in_any_case
 from integrity.store.forgiving import READS, again, forgive, forgives, writes
@@ -29,15 +30,16 @@ _HEAD_START = 0.0002
 class BlockingBatches:
     """The batches of a PyMongo cursor."""
 
-    def __init__(self, cursor: Any, gate: Gate | OpenGate = NO_GATE) -> None:
+    def __init__(self, cursor: Any, bound: ContextVar[Any], gate: Gate | OpenGate = NO_GATE) -> None:
         self._cursor = cursor
+        self.bound = bound
         self._gate = gate
 
     async def next(self, size: int = 1000) -> list[Document]:
         """Return up to `size` more documents; an empty list at the end."""
         if not hasattr(self._cursor, "to_list"):  # mongomock's
             return list(islice(self._cursor, size))
-        with self._gate.permit():
+        with self._gate.permit(), outside(self.bound):
             return self._cursor.to_list(size)  # type: ignore[no-any-return]  # the driver's
 
     async def close(self) -> None:
@@ -46,7 +48,7 @@ class BlockingBatches:
             self._cursor.close()
             return
         try:
-            with self._gate.permit():
+            with self._gate.permit(), outside(self.bound):
                 self._cursor.close()
         except PoolTimeout:
             self._cursor = None  # the driver closes on the server, in the background, what nobody refers to
@@ -94,6 +96,7 @@ class BlockingStore(LeanStore):
         self._database: Database[Any] = codec(database)
         self._forgives = forgives(database, codec)
         self._known: dict[str, Any] = {}
+        self.bound = variable(database.client)
 
     def with_options(self, **options: Any) -> Self:
         try:
@@ -121,8 +124,8 @@ class BlockingStore(LeanStore):
         return found
 
     async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
-        if self._gate is not NO_GATE:
-            with self._gate.permit():
+        if self._gate is not NO_GATE or self.bound.get(None) is not None:
+            with self._gate.permit(), outside(self.bound):
                 return self._called(collection, method, args, options)
         # Once for each document, without a call more than it takes.
         found = self._known.get(collection)
@@ -140,28 +143,28 @@ class BlockingStore(LeanStore):
 
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
         cursor = self._of(collection).find(filter, **options)
-        return BlockingBatches(forgive(cursor) if self._forgives else cursor, self._gate)
+        return BlockingBatches(forgive(cursor) if self._forgives else cursor, self.bound, self._gate)
 
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
-        with self._gate.permit():
+        with self._gate.permit(), outside(self.bound):
             try:
                 cursor = self._of(collection).aggregate(pipeline, **options)
             except InvalidBSON:  # in the first batch, of which nothing was given away
                 if not self._forgives or writes(pipeline):
                     raise
                 cursor = again(self._of(collection)).aggregate(pipeline, **options)
-        return BlockingBatches(forgive(cursor) if self._forgives else cursor, self._gate)
+        return BlockingBatches(forgive(cursor) if self._forgives else cursor, self.bound, self._gate)
 
     async def command(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
-        with self._gate.permit():
+        with self._gate.permit(), outside(self.bound):
             return self._database.command(_mutable(command), *args, **options)
 
     async def admin(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
-        with self._gate.permit():
+        with self._gate.permit(), outside(self.bound):
             return self._database.client.admin.command(_mutable(command), *args, **options)
 
     async def collections(self) -> list[Document]:
-        with self._gate.permit():
+        with self._gate.permit(), outside(self.bound):
             return [dict(each) for each in self._database.list_collections()]
 
     async def start_session(self, **options: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bson.errors import InvalidBSON
-from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import AutoReconnect, InvalidOperation, OperationFailure, ServerSelectionTimeoutError
 from pymongo.write_concern import WriteConcern
 
 from integrity.store.port import Document, Filter, Store
@@ -39,6 +39,14 @@ class LeanStore(Store):
         """The client's ``timeoutMS``, in seconds."""
         found = getattr(getattr(self._given.client, "options", None), "timeout", None)
         return float(found) if isinstance(found, int | float) and found else None  # mongomock has none
+
+    def joined(self, session: Any) -> Any:
+        """Return it, if it is this client's."""
+        if session.client is self._given.client:
+            return session
+        raise InvalidOperation(
+            "The session that is bound here is another client's; leave its block, or pass session=... of this client."
+        )
 
     async def one(self, collection: str, filter: Filter, projection: Mapping[str, Any], session: Any) -> Any:
         """Run ``find`` for one document."""

@@ -15,8 +15,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from pymongo.errors import InvalidOperation
+
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
 from integrity.store.asynchronous import AsyncBatches, AsyncStore
+from integrity.store.bound import outside, variable
 from integrity.store.codecs import core_codec
 from integrity.store.forgiving import forgives
 from integrity.store.port import Batches, Document, Filter, T, U
@@ -71,6 +74,10 @@ class MotorStore(AsyncStore):
         self._database = codec(database)
         self._forgives = forgives(database, codec)
         self._known = {}
+        self.bound = variable(database.client.delegate)
+
+    def joined(self, session: Any) -> Any:  # noqa: ARG002 - it is the driver's inside of Motor, of which Motor has none
+        raise InvalidOperation("Motor's operations join no bound session; pass session=... to each of them.")
 
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
         return AsyncBatches(self._of(collection).aggregate(pipeline, **options), self._through)
@@ -118,7 +125,8 @@ class MotorStore(AsyncStore):
         await _ended()
         await self._gate.acquire(first=first)
         try:
-            future = asyncio.ensure_future(operation())
+            with outside(self.bound):  # a thread, and a task, has the context that it was started in
+                future = asyncio.ensure_future(operation())
         except BaseException:
             self._gate.release()
             raise

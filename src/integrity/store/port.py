@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 import pymongo
@@ -27,6 +28,7 @@ from pymongo.write_concern import WriteConcern
 
 from integrity.client.streams import Streams
 from integrity.store import deadline
+from integrity.store.bound import UNBOUND
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -84,6 +86,17 @@ class Store(ABC):
 
     #: Options of an operation that tells strings apart byte by byte, whatever the collection's default collation is.
     exact: Mapping[str, Any] = {"collation": {"locale": "simple"}}
+
+    #: Holds the session that the driver's own operations join here without being passed it, or None.
+    bound: ContextVar[Any] = UNBOUND
+
+    def joined(self, session: Any) -> Any:
+        """Return the session to pass to the driver's operations for the one that is bound here.
+
+        Raises:
+            InvalidOperation: It is of another client, as the driver's own operations say.
+        """
+        return session
 
     @property
     def uuids(self) -> int | None:
