@@ -19,7 +19,7 @@ from pymongo import MongoClient
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from integrity.embedded import Mongod
-from tests.ownership import test_interleavings, test_machine
+from tests.ownership import test_derived_copies, test_interleavings, test_machine
 
 #: How long a search may take is the caller's to say.
 EXAMPLES = int(os.environ.get("TORTURE_EXAMPLES", "150"))
@@ -41,6 +41,10 @@ def main() -> int:
                 database = f"torture_{uuid.uuid4().hex[:8]}"
                 test_interleavings.tried(client, database, name, mode="pinned", limits=limits, crashes=crashes)
                 client.drop_database(database)
+        for limit in (1000, 0):
+            database = f"torture_{uuid.uuid4().hex[:8]}"
+            test_derived_copies.tried(client[database], limit)
+            client.drop_database(database)
     return 0
 
 

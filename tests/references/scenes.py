@@ -22,7 +22,6 @@ from integrity.writes import delete as deletes
 from integrity.writes import insert_many as inserts
 from integrity.writes import operations
 from integrity.writes import update as updates
-from integrity.writes.copies import Keeper
 from integrity.writes.guard import Guard
 from integrity.writes.insert_one import insert_one
 from integrity.writes.references import Protocol, group_commit, notices, recover
@@ -84,7 +83,7 @@ def registry_of(*models: type[Model]) -> Registry:
 def guards(store: Store, registry: Registry, mode: str, clock: Clock, actor: int, limit: int = 1000) -> Guards:
     made = Guards(store, registry, references=mode, policy=None, unique="trust")
     made.references = Protocol(made.registry, mode, timing=clock.timing(actor), limit=limit)  # type: ignore[arg-type]
-    made.copies = Keeper(made.references)
+    made.copies = made.references.copies
     made.copies._looked = 0.0
     return made
 

@@ -12,6 +12,7 @@ import integrity
 from integrity import CopyOf, DanglingReference, Model, Ref, RestrictedDelete, Revision, Unique
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
+from integrity.writes.references import protocol
 from integrity.writes.references.carry_out import detach
 from integrity.writes.references.plan import Child
 from integrity.writes.whole import rewrite
@@ -150,7 +151,7 @@ def test_a_reference_that_has_moved_since_it_was_planned_is_found_again(client: 
     entry = db.registry.by_collection("listed")
     assert entry is not None
     planned = Child(entry.references[0], 1, ((("parts", 0, "owner"), 1),))
-    run(detach(BlockingStore(raw), [planned]))
+    run(detach(protocol("auto", db.registry), BlockingStore(raw), [planned]))
     assert raw["listed"].find_one() == {"_id": 1, "parts": [{"owner": 2}, {"owner": None}]}
 
 

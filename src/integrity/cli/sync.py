@@ -36,14 +36,13 @@ def sync(*, models: str, uri: str | None, embedded: str | None, database: str | 
     from integrity.errors import IntegrityError
     from integrity.store.failure import sentence
     from integrity.store.run import run
-    from integrity.writes.copies import Keeper
     from integrity.writes.copies import sync as run_sync
     from integrity.writes.references import protocol
 
     registry = declared.registry(models)
     try:
         with server.opened(uri, embedded, database) as store:
-            keeper = Keeper(protocol("auto", registry))
+            keeper = protocol("auto", registry).copies
             done = run(run_sync(keeper, store, progress=lambda line: click.echo(line, err=True)))
     except IntegrityError as error:
         raise Failure(str(error)) from error

@@ -20,7 +20,6 @@ from integrity.errors import DeclarationError, IntegrityError, PoolSettingError
 from integrity.facade.binding import Binding
 from integrity.rules.judge import Judge
 from integrity.store.port import Store
-from integrity.writes.copies import Keeper
 from integrity.writes.guard import Guard
 from integrity.writes.references import protocol
 from integrity.writes.unique import Indexes, UniqueMode
@@ -51,7 +50,7 @@ class Guards:
         self.registry = registry(models, policy)
         _refuse_legacy(store, self.registry)
         self.references = protocol(references, self.registry)
-        self.copies = Keeper(self.references)
+        self.copies = self.references.copies
         self.indexes = Indexes(unique)
         self.binding = Binding()
         self._judges: dict[type[Model], Judge] = {}
@@ -70,7 +69,7 @@ class Guards:
         judge = self._judges.get(model)
         if judge is None:
             judge = self._judges[model] = Judge(entry)
-        return Guard(self.store, self.registry, entry, judge, actor, self.references, self.indexes, self.copies)
+        return Guard(self.store, self.registry, entry, judge, actor, self.references, self.indexes)
 
 
 _LEGACY = frozenset({

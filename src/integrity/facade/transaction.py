@@ -17,7 +17,7 @@ from integrity.store.run import run
 from integrity.writes.references import deferred
 from integrity.writes.references.keys import Key
 from integrity.writes.refusal import refusal
-from integrity.writes.transaction import LIMIT, commit, give_up, required, settings, transact
+from integrity.writes.transaction import LIMIT, commit, give_up, required, settings
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ class _Open:
     async def _left(self, session: Any) -> None:
         """Let nothing join the transaction, and nothing be left of it; also where that was begun already."""
         self._guards.binding.bind(None)
-        self._guards.copies.aborted(session)
+        self._guards.copies.recorded(session)
         deferred.end(session)
         await self._guards.store.end_session(session)
         self._entered = False
@@ -203,11 +203,7 @@ async def repeated(
     await _prepare(guards)
     puts_off = bool(options.pop("deferred", False))
 
-    sessions: list[Any] = []
-
     async def bound(session: Any) -> T:
-        sessions[:] = [session]
-        guards.copies.aborted(session)  # what an attempt before this one recorded is gone with it
         try:
             guards.binding.bind(session)
             if puts_off:
@@ -227,6 +223,4 @@ async def repeated(
         guards.binding.bind(None)
         deferred.end(session)
 
-    outcome = await transact(guards.store, bound, timed=False, **options)
-    await guards.copies.committed(guards.store, sessions[0])
-    return outcome
+    return await guards.copies.transact(guards.store, bound, timed=False, **options)

@@ -38,7 +38,6 @@ class Guard:
         actor: Who writes; ``"*"`` is not restricted, None owns nothing.
         references: How references are kept from dangling.
         indexes: What is known of the unique indexes.
-        keeper: How copies are kept equal to their owners; None for a keeper of the guard's own.
     """
 
     store: Store
@@ -48,12 +47,11 @@ class Guard:
     actor: str | None
     references: References
     indexes: Indexes
-    keeper: Keeper | None = None
 
-    @cached_property
+    @property
     def copies(self) -> Keeper:
         """How copies are kept equal to their owners."""
-        return self.keeper or Keeper(self.references)
+        return self.references.copies
 
     @property
     def staging(self) -> Staging:

@@ -37,7 +37,7 @@ from integrity.writes.post_image import kept
 from integrity.writes.references import Faults, standing
 from integrity.writes.refusal import from_driver, refusal
 from integrity.writes.staging import tolerated
-from integrity.writes.transaction import joins, transact
+from integrity.writes.transaction import joins
 from integrity.writes.update import stale
 
 if TYPE_CHECKING:
@@ -203,10 +203,8 @@ async def _store(
 
 async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[Any]], session: Any) -> Any:
     """Replace a document that is referred to by a field that may change with it, or that others copy from."""
-    rest: list[str] = []
 
     async def body(session: Any) -> Any:
-        rest.clear()
         reader = guard.store.for_bytes() if joined else guard.store
         original = await reader.find_one(guard.collection, swap.filter, **_choosing(swap, session))
         before = decoded(original)
@@ -227,18 +225,14 @@ async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[A
                 if refresh.violations:
                     await guard.references.rekeyed(guard, [each.back for each in changes], session)
             raise refusal(found, model=guard.entry.name)
-        rest.extend(await guard.copies.carry_out(guard.store, refresh, session))
+        await guard.copies.carry_out(guard.store, refresh, session)
         return outcome
 
     joined = joins(session)
     if joined:
-        outcome = await body(session)
-        guard.copies.later(session, rest)
-        return outcome
+        return await body(session)
     why = f"{guard.collection}: a replacement of what others copy, or refer to by a field that can change"
-    outcome = await transact(guard.store, body, session, why=why)
-    await guard.copies.finish(guard.store, rest)
-    return outcome
+    return await guard.copies.transact(guard.store, body, session, why=why)
 
 
 async def _refreshes(guard: Guard, document: Document, stored: Document | None) -> bool:

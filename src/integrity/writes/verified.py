@@ -21,7 +21,7 @@ from integrity.writes.guard import sendable
 from integrity.writes.post_image import judged
 from integrity.writes.refusal import refusal
 from integrity.writes.staging import tolerate
-from integrity.writes.transaction import joins, transact
+from integrity.writes.transaction import joins
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
@@ -109,10 +109,8 @@ async def verify_one(
         TransactionRequired: The server has no transactions.
     """
     joined = joins(session)
-    rest: list[str] = []
 
     async def body(session: Any) -> Any:
-        rest.clear()
         chosen = aim.choosing(sorted_too=True)
         reader = guard.store.for_bytes() if joined else guard.store
         stored = await reader.find_one(guard.collection, aim.filter, session=session, **chosen)
@@ -128,18 +126,14 @@ async def verify_one(
         result = await act(named, session)
         key = result.upserted_id if before is None else before["_id"]
         after = await guard.store.find_one(guard.collection, {"_id": key}, session=session)
-        rest.extend(
-            await _accept(guard, [] if after is None else [Change(before, after, stored)], session, joined=joined)
-        )
+        await _accept(guard, [] if after is None else [Change(before, after, stored)], session, joined=joined)
         if returning is None:
             return result
         return await returning.read(guard, key, session) if returning.after else shown
 
     if joined:
         return await body(session)
-    found = await transact(guard.store, body, session, why=aim.why)
-    await guard.copies.finish(guard.store, rest)
-    return found
+    return await guard.copies.transact(guard.store, body, session, why=aim.why)
 
 
 async def verify_many(guard: Guard, aim: Aim, update: Any, session: Any = None) -> UpdateResult:
@@ -200,21 +194,17 @@ class _DryRun(Exception):
 async def _batch(
     guard: Guard, aim: Aim, update: Any, ids: Sequence[Any], session: Any, *, keep: bool = True
 ) -> UpdateResult:
-    rest: list[str] = []
-
     async def body(session: Any) -> UpdateResult:
         result, changes = await _update(guard, aim, update, ids, session)
-        rest[:] = await _accept(guard, changes, session, joined=False, keep=keep)
+        await _accept(guard, changes, session, joined=False, keep=keep)
         if not keep:
             raise _DryRun
         return result
 
     try:
-        found = await transact(guard.store, body, session, why=aim.why)
+        return await guard.copies.transact(guard.store, body, session, why=aim.why)
     except _DryRun:
         return _Sum().result()
-    await guard.copies.finish(guard.store, rest)
-    return found
 
 
 async def _joined(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateResult:
@@ -254,15 +244,10 @@ async def _update(
     return result, changes
 
 
-async def _accept(
-    guard: Guard, changes: Sequence[Change], session: Any, *, joined: bool, keep: bool = True
-) -> list[str]:
+async def _accept(guard: Guard, changes: Sequence[Change], session: Any, *, joined: bool, keep: bool = True) -> None:
     """Raise what is wrong with the changes; in a transaction that goes on, put back what was there.
 
     Copies of what changed are refreshed with it, unless the transaction is not to be kept.
-
-    Returns:
-        What is left to be refreshed when the transaction is committed; a transaction that goes on knows it itself.
 
     Raises:
         InvalidDocument: Something is.
@@ -275,11 +260,9 @@ async def _accept(
         refresh = await guard.copies.plan(guard.store, guard.entry, changes, session)
         violations = await tolerate(guard, [*([] if joined else found), *refresh.violations])
         if not violations:
-            rest = await guard.copies.carry_out(guard.store, refresh, session) if keep else []
-            if not joined:
-                return rest
-            guard.copies.later(session, rest)
-            return []
+            if keep:
+                await guard.copies.carry_out(guard.store, refresh, session)
+            return
     if joined:
         await _take_back(guard, changes, session, renamed=not refused)
     raise refusal(violations, model=guard.entry.name)

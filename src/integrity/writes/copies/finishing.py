@@ -192,9 +192,9 @@ async def _singly(
     # The owner has changed already: what is wrong with a document now is told by the audit.
     changes = [Change(each.before, each.after) for each in made.singles.values()]
     below = await plan(store, copy.entry, changes, keeper.limit, session)
-    recorded = await keeper.carry_out(store, below, session)
+    await keeper.carry_out(store, below, session)
     await keeper.write(store, made, session)
-    return recorded
+    return keeper.recorded(session)
 
 
 async def _owner(store: Store, record: Record, copy: Copy, session: Any = None) -> Document | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from pymongo.errors import PyMongoError
@@ -19,12 +19,15 @@ from integrity.store.port import Store, plain
 from integrity.violation import Violation
 from integrity.writes.change import Change
 from integrity.writes.copies import finishing, recording
-from integrity.writes.copies.planning import RefreshPlan, Single, plan
+from integrity.writes.copies.planning import RefreshPlan, Single, moved, plan
 from integrity.writes.references.keys import Key, by_field
+from integrity.writes.transaction import transact
 from integrity.writes.whole import Edit, nameable, put, updating
 
 if TYPE_CHECKING:
     from integrity.writes.references import Protocol
+
+T = TypeVar("T")
 
 #: Documents that one transaction refreshes. MongoDB's advice is 1,000.
 #: Source: https://www.mongodb.com/docs/manual/core/transactions-production-consideration/#oplog-size-limit
@@ -65,8 +68,8 @@ class Keeper:
             return RefreshPlan()
         return await plan(store, entry, changes, self.limit, session)
 
-    async def carry_out(self, store: Store, plan: RefreshPlan, session: Any) -> list[str]:
-        """Refresh copies in their owners' transaction; return the ids of the records of what is left.
+    async def carry_out(self, store: Store, plan: RefreshPlan, session: Any) -> None:
+        """Refresh copies in their owners' transaction; what is left is recorded, and finished when it is committed.
 
         Args:
             store: The database.
@@ -74,12 +77,14 @@ class Keeper:
             session: The session.
         """
         if not plan:
-            return []
+            return
         # Every pin of every owner: who copies one of them in a transaction that overlaps with this one touches a pin
         # of it, and only one of the two commits. Without this, a copy of the old value could be written beside it.
         await self.protocol.seal(store, plan.keys, session)
         await self.write(store, plan, session)
-        return await recording.write(store, plan.rests, self.timing, session)
+        names = await recording.write(store, plan.rests, self.timing, session)
+        if names:
+            self._after.setdefault(plain(session), []).extend(names)
 
     async def write(self, store: Store, plan: RefreshPlan, session: Any) -> None:
         """Write what a plan refreshes, and nothing of what it is ordered by."""
@@ -94,6 +99,21 @@ class Keeper:
                 await put(store, collection, this, edits, session)
         for collection, requests in by_collection.items():
             await store.bulk_write(collection, requests, ordered=False, session=session)
+
+    def moved(self, entry: Entry, change: Change) -> bool:
+        """Whether copies no longer say what their owner says after a change of it."""
+        return any(moved(entry, [change]))
+
+    async def follow(self, store: Store, entry: Entry, change: Change, session: Any) -> list[Violation]:
+        """Refresh the copies of an owner that has changed in a transaction.
+
+        Returns:
+            Why it cannot be committed.
+        """
+        made = await self.plan(store, entry, [change], session)
+        if not made.violations:
+            await self.carry_out(store, made, session)
+        return made.violations
 
     async def catch_up(self, store: Store, keys: Sequence[Key], session: Any) -> list[Violation]:
         """Refresh the copies of owners that were not there while something copied them; in their transaction.
@@ -117,7 +137,7 @@ class Keeper:
             made = await self.plan(store, entry, [Change({}, each) for each in owners.values()], session)
             found += made.violations
             if not found:
-                self.later(session, await self.carry_out(store, made, session))
+                await self.carry_out(store, made, session)
         return found
 
     async def finish(self, store: Store, names: Sequence[str]) -> None:
@@ -131,19 +151,30 @@ class Keeper:
             except PyMongoError as error:
                 _LOGGER.warning("copies are left to be refreshed, run `integrity sync` (%s): %s", name, error)
 
-    def later(self, session: Any, names: Sequence[str]) -> None:
-        """Remember what is to be finished when the caller's transaction is committed."""
-        if names:
-            self._after.setdefault(plain(session), []).extend(names)
+    async def transact(
+        self, store: Store, body: Callable[[Any], Awaitable[T]], session: Any = None, **options: Any
+    ) -> T:
+        """Run `body` in a transaction of its own, see `transaction.transact`, and finish what it has recorded."""
+        of: Any = None
+
+        async def noted(session: Any) -> T:
+            nonlocal of
+            of = session
+            self.recorded(session)  # an attempt before this one is gone with it
+            return await body(session)
+
+        found = await transact(store, noted, session, **options)
+        await self.committed(store, of)
+        return found
 
     async def committed(self, store: Store, session: Any) -> None:
-        """Finish what a transaction of the caller's has recorded."""
+        """Finish what a transaction has recorded."""
         if self._after:
-            await self.finish(store, self._after.pop(plain(session), ()))
+            await self.finish(store, self.recorded(session))
 
-    def aborted(self, session: Any) -> None:
-        """Forget what a transaction of the caller's has recorded: it is gone with it."""
-        self._after.pop(plain(session), None)
+    def recorded(self, session: Any) -> list[str]:
+        """Return the ids of what a transaction has recorded, and forget them: it is aborted, or they are taken on."""
+        return self._after.pop(plain(session), [])
 
     async def lazily(self, store: Store) -> None:
         """Finish a few records of processes that died, now and then."""

@@ -7,9 +7,10 @@ is seen by the caller, a reference that has merely moved within its document is 
 
 from __future__ import annotations
 
+import copy as copying
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import BulkWriteError, WriteError
 from pymongo.operations import UpdateOne
@@ -17,17 +18,21 @@ from pymongo.operations import UpdateOne
 from integrity.declare.equality import key
 from integrity.declare.extract import Path, value_at
 from integrity.declare.registry import Entry, Reference
-from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY
+from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.rules.judge import dotted
 from integrity.store.lookup import width
 from integrity.store.port import Document, Store
 from integrity.writes import derived
+from integrity.writes.change import Change
 from integrity.writes.references.condemned import FLAG
 from integrity.writes.references.keys import fields
 from integrity.writes.references.plan import Child, DeletePlan, Doomed, naming
 from integrity.writes.references.plan import children as find
 from integrity.writes.references.restricted import unable, unchanged
 from integrity.writes.whole import nameable, rewrite
+
+if TYPE_CHECKING:
+    from integrity.writes.references.protocol import Protocol
 
 #: Documents in one command, and bytes of their ``_id``s, which stand in it beside the keys that they refer to.
 CHUNK, _BYTES = 500, 4_000_000
@@ -43,11 +48,18 @@ Before = Callable[[], Awaitable[None]]
 
 
 async def carry_out(
-    store: Store, plan: DeletePlan, token: Any, beside: Iterable[str], before: Before | None = None, **session: Any
+    protocol: Protocol,
+    store: Store,
+    plan: DeletePlan,
+    token: Any,
+    beside: Iterable[str],
+    before: Before | None = None,
+    **session: Any,
 ) -> int:
     """Do what a plan says.
 
     Args:
+        protocol: The protocol.
         store: The database.
         plan: The plan; what refuses it is passed over.
         token: The deletion's, which stands on what it condemned; None where nothing is condemned.
@@ -58,7 +70,7 @@ async def carry_out(
     Returns:
         How many documents were deleted.
     """
-    await detach(store, plan.nulled, before, **session)
+    await detach(protocol, store, plan.nulled, before, **session)
     deleted = 0
     # Children first: a parent that is still there is found again when this is resumed, and with it what is left.
     for entry, group in groupby(reversed(plan.doomed), lambda each: each.entry):
@@ -100,32 +112,39 @@ def _reached(by: Reference | None, doomed: Sequence[Doomed], *, alone: bool) -> 
     return {"$and": [found, wanted]} if found else wanted
 
 
-async def detach(store: Store, children: Sequence[Child], before: Before | None = None, **session: Any) -> None:
+async def detach(
+    protocol: Protocol, store: Store, children: Sequence[Child], before: Before | None = None, **session: Any
+) -> None:
     """Set references to null; take an array's elements out of it.
 
     Raises:
-        RestrictedDelete: A validator or a unique index of the server refuses it, or others change the document each
-            time.
+        RestrictedDelete: A validator or a unique index of the server refuses it, a copy of what is derived from it
+            cannot follow, or others change the document each time.
     """
-    left = await _rewritten(store, children, None, before, **session)
+    left = await _rewritten(protocol, store, children, None, before, **session)
     if left:
         why = f"which cannot be written back as it is, or was changed {ATTEMPTS} times meanwhile; change it first."
         raise unable(left[0], why)
 
 
-async def rename(store: Store, children: Sequence[Child], value: Any, **session: Any) -> None:
+async def rename(protocol: Protocol, store: Store, children: Sequence[Child], value: Any, **session: Any) -> None:
     """Give references another key, the one that what they refer to has now.
 
     Raises:
         RestrictedUpdate: One of them cannot be given it.
     """
-    left = await _rewritten(store, children, value, **session)
+    left = await _rewritten(protocol, store, children, value, **session)
     if left:
         raise unchanged(left[0])
 
 
 async def _rewritten(
-    store: Store, children: Sequence[Child], value: Any, before: Before | None = None, **session: Any
+    protocol: Protocol,
+    store: Store,
+    children: Sequence[Child],
+    value: Any,
+    before: Before | None = None,
+    **session: Any,
 ) -> list[Child]:
     """Give references another value, or none; return those that still have the old one."""
     left = list(children)
@@ -136,7 +155,7 @@ async def _rewritten(
             for start in range(0, len(of), CHUNK):
                 if before is not None:
                     await before()
-                missed += await _piece(store, entry, of[start : start + CHUNK], value, **session)
+                missed += await _piece(protocol, store, entry, of[start : start + CHUNK], value, **session)
         left = await _standing(store, missed, **session)
         if not left:
             break
@@ -158,7 +177,9 @@ async def _standing(store: Store, missed: Sequence[Child], **session: Any) -> li
     return found
 
 
-async def _piece(store: Store, entry: Entry, children: Sequence[Child], value: Any, **session: Any) -> list[Child]:
+async def _piece(
+    protocol: Protocol, store: Store, entry: Entry, children: Sequence[Child], value: Any, **session: Any
+) -> list[Child]:
     """Write one command, and by themselves what no path goes into or is derived from; return what may be missed."""
     named: list[Child] = []
     others: list[Child] = []
@@ -175,7 +196,7 @@ async def _piece(store: Store, entry: Entry, children: Sequence[Child], value: A
             if outcome.matched_count < len(requests):
                 missed += named
         for at in others:
-            if not await _whole(store, at, value, **session):
+            if not await _followed(protocol, store, at, value, **session):
                 missed.append(at)
     except (BulkWriteError, WriteError) as error:
         failed = (error.details or {}).get("writeErrors") or [{"code": error.code, "errmsg": str(error)}]
@@ -203,17 +224,60 @@ def _requests(store: Store, child: Child, value: Any) -> Iterator[UpdateOne]:
         yield UpdateOne(named, {"$set": {dotted(path): value}, **counted}, **exact)
 
 
-async def _whole(store: Store, child: Child, value: Any, **session: Any) -> bool:
-    """Change a document that no path goes into, or that is derived from; return False where it is not as planned."""
+async def _followed(protocol: Protocol, store: Store, child: Child, value: Any, session: Any = None) -> bool:
+    """Change a document as a whole, and with it the copies of what is derived in it."""
     entry = child.reference.entry
+    if not (entry.derived and entry.copied):
+        return await _whole(store, child, value, session=session) is not None
+    copies = protocol.copies
+    if not await protocol.transactional(store):
+
+        def alone(change: Change) -> None:
+            if copies.moved(entry, change):
+                why = "from which others copy what is derived, and a standalone server has no transaction for both."
+                raise _refused(child, value, why)
+
+        return await _whole(store, child, value, alone) is not None
+
+    async def body(session: Any) -> bool:
+        change = await _whole(store, child, value, session=session)
+        if change is not None and (wrong := await copies.follow(store, entry, change, session)):
+            raise _refused(child, value, f"and a copy of what is derived from it cannot follow: {wrong[0]}")
+        return change is not None
+
+    return await (body(session) if session is not None else copies.transact(store, body))
+
+
+def _refused(child: Child, value: Any, why: str) -> IntegrityError:
+    return unable(child, why) if value is None else unchanged(child, why)
+
+
+async def _whole(
+    store: Store, child: Child, value: Any, seen: Callable[[Change], None] | None = None, session: Any = None
+) -> Change | None:
+    """Change a document that no path goes into, or that is derived from; return None where it is not as planned.
+
+    Args:
+        store: The database.
+        child: The document.
+        value: What the reference becomes.
+        seen: Is shown the change before it is written.
+        session: PyMongo's session.
+    """
+    entry = child.reference.entry
+    done: list[Change] = []
     tops = list(dict.fromkeys(each.steps[0] for each in (child.reference.place, *entry.derived)))
     counts = () if entry.revision is None else entry.revision.steps
     others = [each for each in entry.document.fields if each not in {"_id", *tops, *counts}] if entry.derived else []
 
     def change(document: Document) -> bool:
+        before = copying.deepcopy(document)
         if not moved(document):
             return False
         derived.recompute(entry, document)
+        done.append(Change(before, document))
+        if seen is not None:
+            seen(done[-1])
         return True
 
     def moved(document: Document) -> bool:
@@ -230,7 +294,9 @@ async def _whole(store: Store, child: Child, value: Any, **session: Any) -> bool
             value_at(document, path[:-1])[path[-1]] = value
         return True
 
-    return await rewrite(store, entry.collection, child.id, tops, change, _counted(child), others, **session)
+    within = {} if session is None else {"session": session}
+    written = await rewrite(store, entry.collection, child.id, tops, change, _counted(child), others, **within)
+    return done[-1] if written else None
 
 
 def _counted(child: Child) -> Document:

@@ -181,7 +181,7 @@ async def _once(
         # The decision: from here on it is finished, by this process or by another.
         await condemnation.renew(store, ACTING)
         decided = True
-        count = await in_batches(store, condemnation, plan, wish.progress, session)
+        count = await in_batches(protocol, store, condemnation, plan, wish.progress, session)
         return Deleted(count, fetched, plan)
     except PyMongoError as error:
         # Whether the transaction was committed is not known; its record is, and recovery reads it.
@@ -218,7 +218,7 @@ async def _in_transaction(
             raise _Large
         _only_condemned(plan, condemnation)
         fetched = await wish.read(store, plan, session=session)
-        deleted = await carry_out(store, plan, condemnation.token, condemnation.beside, session=session)
+        deleted = await carry_out(protocol, store, plan, condemnation.token, condemnation.beside, session=session)
         if deleted < len(plan.doomed):
             raise _Slipped
         if condemnation.beyond(plan.condemned()[0]):
@@ -228,7 +228,7 @@ async def _in_transaction(
         await condemnation.renew(store, GONE, session)
         return Deleted(len(plan.roots), fetched, plan)
 
-    return await transact(store, body, own)
+    return await protocol.copies.transact(store, body, own)
 
 
 async def _settled(
@@ -256,7 +256,12 @@ async def _settled(
 
 
 async def in_batches(
-    store: Store, condemnation: Condemnation, plan: DeletePlan, progress: Progress | None = None, session: Any = None
+    protocol: Protocol,
+    store: Store,
+    condemnation: Condemnation,
+    plan: DeletePlan,
+    progress: Progress | None = None,
+    session: Any = None,
 ) -> int:
     """Carry a decided plan out, a batch at a time, and remember it; return how many of the roots are gone.
 
@@ -280,7 +285,7 @@ async def in_batches(
     left = plan
     for _ in range(10):
         try:
-            deleted = await carry_out(majority, left, condemnation.token, condemnation.beside, before)
+            deleted = await carry_out(protocol, majority, left, condemnation.token, condemnation.beside, before)
         except RestrictedDelete:
             # It would be refused for ever: nobody is to wait for it, and to try it again.
             await _ended(store, condemnation)

@@ -54,7 +54,7 @@ async def delete(protocol: Protocol, store: Store, wish: Wish, session: Any) -> 
     fetched = await wish.read(store, plan, session=session)
     if later is not None:
         later.deleted(keys)
-    await carry_out(store, plan, None, (), session=session)
+    await carry_out(protocol, store, plan, None, (), session=session)
     return Deleted(len(plan.roots), fetched, plan)
 
 
@@ -113,7 +113,7 @@ async def rekey(
     # After all of them were looked at: in a user's transaction, what was renamed before a refusal would stay so.
     if not look and not any(found):
         for referring, new in renames:
-            await rename(guard.store, referring, new, session=session)
+            await rename(protocol, guard.store, referring, new, session=session)
     return found
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pymongo.results import InsertOneResult
@@ -34,10 +35,12 @@ from integrity.writes.transaction import joins
 
 if TYPE_CHECKING:
     from integrity.violation import Violation
+    from integrity.writes.copies.keeping import Keeper
     from integrity.writes.guard import Guard
     from integrity.writes.post_image import Change
 
 T = TypeVar("T")
+
 
 Mode = Literal["auto", "pinned", "optimistic"]
 
@@ -67,6 +70,13 @@ class Protocol:
         self._ready = self._missed = False
         self._recovered = -math.inf
         self._known_revocable: set[str] = set()
+
+    @cached_property
+    def copies(self) -> Keeper:
+        """Keeps the copies: its pins order them, and what is derived from a reference, and copied, changes with it."""
+        from integrity.writes.copies.keeping import Keeper  # noqa: PLC0415 - which is built upon this module
+
+        return Keeper(self)
 
     async def transactional(self, store: Store) -> bool:
         """Whether the server has transactions."""

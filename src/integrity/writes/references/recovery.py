@@ -211,7 +211,7 @@ async def _finish(
     # Every record says the same again, so that it is fenced as its owner's.
     await durable(store).update_many(COLLECTION, {"op": token, "owner": owner}, {"$set": {"state": ACTING}})
     try:
-        await in_batches(store, condemnation, plan)
+        await in_batches(protocol, store, condemnation, plan)
     except RestrictedDelete:
         done.undone += 1
     else:
@@ -280,7 +280,7 @@ async def _remove(protocol: Protocol, store: Store, found: list[Child], strays: 
         entry = child.reference.entry
         try:
             if child.reference.ref.on_delete == "set_null":
-                await detach(durable(store), [child])
+                await detach(protocol, durable(store), [child])
             else:
                 still = {"$and": [{"_id": child.id}, naming(child.reference, [value for _, value in child.spots])]}
                 # By the collection's own collation a child of another parent may match: "A" is "a" there.

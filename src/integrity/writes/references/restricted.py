@@ -52,19 +52,21 @@ def unable(child: Child, why: str) -> RestrictedDelete:
     )
 
 
-def unchanged(child: Child) -> RestrictedUpdate:
+def unchanged(
+    child: Child, why: str = "which cannot be written back as it is; change that document first."
+) -> RestrictedUpdate:
     """Return the refusal of a change of a key that a document which refers to it cannot be given.
 
     Args:
         child: The document.
+        why: The end of the sentence: why it cannot, and what to do.
     """
     target, name = child.reference.target.collection, child.reference.field
     refused = refused_change(target, None, name, [child])
     return RestrictedUpdate(
         [refused],
         f"{target}: the change of {name} would change the reference {child.reference.entry.collection}."
-        f"{child.reference.path} of the document {quote(child.id)}, which cannot be written back as it is; change that "
-        "document first.",
+        f"{child.reference.path} of the document {quote(child.id)}, {why}",
         [refused.referrers] if refused.referrers is not None else [],
     )
 
