@@ -108,8 +108,16 @@ def repair(
             shown = AsJson(out, examples=max_examples, redact=redact)
         else:
             shown = AsText(out, examples=EXAMPLES if max_examples is None else max_examples, redact=redact)
-        with progress() as bar:
-            summary = run(run_repair(store, registry, options, choices, journal=kept, tell=shown.tell, progress=bar))
+        try:
+            with progress() as bar:
+                summary = run(
+                    run_repair(store, registry, options, choices, journal=kept, tell=shown.tell, progress=bar)
+                )
+        except BaseException:  # a Ctrl-C too
+            if kept is not None and kept.changes:
+                undo = _undo(models, kept.run, journal)
+                click.echo(f"Cut off: what was repaired stays; --apply again does the rest, {undo}.", err=True)
+            raise
         shown.end(summary)
     click.echo(_next(summary, models, journal), err=True)
     if summary.failure:
@@ -127,11 +135,14 @@ def _next(summary: Summary, models: str, journal: Path | None) -> str:
         if summary.repaired:
             return "Next: --apply does it; --unsafe chooses for what is left."
         return "Next: choose for what is left with --unsafe, or mend it by hand."
-    at = f" --journal {journal}" if journal is not None else ""
-    undo = f"`integrity undo {models} {summary.run}{at}` brings the bytes back"
     if not summary.documents:
         return "Next: choose for what is left with --unsafe, or mend it by hand."
-    return f"Next: `integrity audit {models}` looks again; {undo}."
+    return f"Next: `integrity audit {models}` looks again; {_undo(models, summary.run, journal)}."
+
+
+def _undo(models: str, run: str, journal: Path | None) -> str:
+    at = f" --journal {journal}" if journal is not None else ""
+    return f"`integrity undo {models} {run}{at}` brings the bytes back"
 
 
 @contextmanager
