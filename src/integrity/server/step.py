@@ -6,6 +6,7 @@ for.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pymongo.errors import OperationFailure
@@ -18,6 +19,7 @@ from integrity.server.drift import ENFORCEMENT
 from integrity.server.indexes import Index
 from integrity.server.plan import Step
 from integrity.server.validator import validator
+from integrity.store.indexes import build
 from integrity.store.port import Document, Store
 
 # https://www.mongodb.com/docs/manual/reference/error-codes/
@@ -105,7 +107,7 @@ async def _index(store: Store, step: Step, index: Index, collection: Collection 
 
 async def _make_unique(store: Store, index: Index, stage: Stage) -> None:
     try:
-        if stage is Stage.WARN:
+        if stage.rank <= Stage.WARN.rank:
             await _modify(store, index, prepareUnique=False)
         else:
             await _converted(store, index, stage)
@@ -124,7 +126,7 @@ async def _make_unique(store: Store, index: Index, stage: Stage) -> None:
 
 async def _build(store: Store, index: Index, stage: Stage) -> None:
     command = {"createIndexes": index.collection, "indexes": [index.specification(stage)]}
-    await _patiently(store, command)
+    await build(store, index.collection, index.name, partial(_patiently, store, command))
 
 
 async def _converted(store: Store, index: Index, stage: Stage) -> None:
@@ -179,5 +181,5 @@ def _refused(error: OperationFailure, index: Index, collection: Collection | Non
             if {key for key, _ in each["key"]} == set(index.keys) and name != index.name
         ]
         named = f"the index {', '.join(others)}" if others else "an index"
-        return f"{named} over {keys} is in the way; `--prune` drops it, if nobody else needs it."
+        return f"{named} over {keys} is in the way; `integrity apply --prune` drops it, if nobody else needs it."
     raise error
