@@ -216,3 +216,69 @@ def test_the_table_says_stage_violations_and_drift(database: Raw) -> None:
     rows = {each.constraint: each for each in run(status(BlockingStore(database), REGISTRY))}
     assert (rows[EMAIL].stage, rows[EMAIL].violations, rows[EMAIL].drift) == (Stage.WARN, 2, "missing")
     assert (rows[SCHEMA].violations, rows[SCHEMA].drift) == (1, "")
+
+
+def test_what_is_enforced_already_is_seen_beside_what_nothing_declares(database: Raw) -> None:
+    """It is not taken back, and built again, on the way to where it is."""
+    repaired(database)
+    run(apply(BlockingStore(database), REGISTRY))
+    database.old.insert_one({})
+    database.customers.create_index("x", name="mine")
+    assert stages(database)[EMAIL.name] == "enforced"
+    before = {name: str(each.before) for name, each in enforced(database).items() if each.constraint.kind != "copy"}
+    assert set(before.values()) == {"enforced"}
+
+
+@pytest.mark.parametrize("from_stage", [Stage.MODERATE, Stage.ENFORCED])
+def test_what_is_only_declared_the_server_refuses_no_more(database: Raw, from_stage: Stage) -> None:
+    repaired(database)
+    enforced(database, "customers", to=from_stage)
+    enforced(database, "customers", to=Stage.DECLARED)
+    assert "customers" not in {each.collection for each in run(diff(BlockingStore(database), REGISTRY))}
+    database.customers.insert_many([{"_id": 20, "email": "a@b"}, {"_id": 21, "email": "a@b", "first": ""}])
+
+
+@pytest.mark.parametrize("to", [Stage.WARN, Stage.ENFORCED])
+def test_a_validator_that_somebody_else_made_is_not_replaced(database: Raw, to: Stage) -> None:
+    theirs = {"x": {"$exists": False}}
+    database.command("collMod", "customers", validator=theirs)
+    advances = enforced(database, "customers", to=to)
+    assert "`integrity apply --prune` replaces it" in advances[SCHEMA.name].reason
+    assert database.customers.options()["validator"] == theirs
+    (found,) = [each for each in run(diff(BlockingStore(database), REGISTRY)) if each.constraint == SCHEMA]
+    assert "--prune" in str(found.fault.hint)
+    run(apply(BlockingStore(database), REGISTRY, prune=True))
+    assert enforced(database, SCHEMA.name, to=to)[SCHEMA.name].reason == ""
+
+
+@pytest.mark.parametrize("stage", [None, Stage.MODERATE])
+def test_what_the_server_does_not_let_somebody_do_is_not_recorded(
+    client: MongoClient[dict[str, Any]], database: Raw, stage: Stage | None
+) -> None:
+    """Else a user without the right would have guarded writes store what they refused."""
+    repaired(database)
+    if stage is not None:
+        enforced(database, to=stage)
+    before = list(database["integrity.stages"].find({}, {"since": 0}))
+    refuse = {"failCommands": ["create", "collMod", "createIndexes"], "errorCode": 13}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": refuse})
+    try:
+        with pytest.raises(EnforcementError, match="dbAdmin"):
+            enforced(database, "customers", to=Stage.WARN)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    assert list(database["integrity.stages"].find({}, {"since": 0})) == before
+
+
+def test_what_was_there_already_is_told_when_an_election_cannot_take_it_back(
+    client: MongoClient[dict[str, Any]], database: Raw
+) -> None:
+    repaired(database)
+    enforced(database)
+    lost = {"failCommands": ["update"], "writeConcernError": {"code": 64, "errmsg": "waiting timed out"}}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": lost})
+    try:
+        with pytest.raises(EnforcementError, match="waiting timed out"):
+            enforced(database)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})

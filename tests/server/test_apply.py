@@ -367,3 +367,10 @@ def test_a_user_without_the_right_gets_one_sentence() -> None:
             with pytest.raises(EnforcementError, match="readWrite and dbAdmin") as caught:
                 applied(client.shop)
             assert "secret" not in str(caught.value)
+
+
+def test_what_a_clustered_collection_is_sorted_by_is_no_extra_index(database: Raw) -> None:
+    clustered = {"key": {"_id": 1}, "unique": True, "name": "mine"}
+    database.create_collection("countries", clusteredIndex=clustered)
+    applied(database, prune=True)
+    assert differences(database) == []

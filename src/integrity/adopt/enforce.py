@@ -3,6 +3,9 @@
 From ``declared`` to ``warn`` nothing can break, so that nothing is asked. On the way to ``enforced`` the audit is
 asked twice: before new faults are refused, and again after that, when none can come in any more between its reading
 and the last step.
+
+Guarded writes refuse what nobody has staged. A constraint that is on its way to ``enforced`` takes nothing of that
+back: they log, and no more, only where somebody asked for ``warn`` or ``declared``.
 """
 
 from __future__ import annotations
@@ -10,22 +13,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
 from integrity.adopt.findings import Findings, find
 from integrity.adopt.selection import chosen
 from integrity.audit.engine import OnProgress
 from integrity.declare.registry import Entry, Registry
-from integrity.declare.stage import Constraint, Stage, Stages, of_entry
+from integrity.declare.stage import COLLECTION, Constraint, Stage, Stages, of_entry
 from integrity.server import actual as server
 from integrity.server import side, state
+from integrity.server.actual import Actual
 from integrity.server.apply import failed
-from integrity.server.drift import drift
+from integrity.server.drift import drift, ours
 from integrity.server.indexes import indexes
 from integrity.server.plan import plan
 from integrity.server.step import take
 from integrity.store.port import Store
 from integrity.violation import Violation
+from integrity.writes.references.durable import settled
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ async def stages_now(store: Store, registry: Registry) -> dict[Constraint, Stage
     """Return the stage of every constraint: as recorded, and otherwise as far as the server enforces it already."""
     recorded = await state.read(store)
     actual = await server.read(store, registry)
-    missing = {each.constraint for each in drift(registry, Stages({}), actual)}
+    missing = {each.constraint for each in drift(registry, Stages({}), actual) if each.constraint is not None}
     served = {each: index for entry in registry for each, index in _served(entry)}
     found = {}
     for each in chosen(registry):
@@ -117,25 +122,23 @@ class _Enforcing:
         self.to = to
         self.progress = progress
         self.advances: dict[Constraint, Advance] = {}
+        self.recorded = Stages({})
 
     async def run(self, constraints: Sequence[Constraint]) -> tuple[Advance, ...]:
         now = await stages_now(self.store, self.registry)
         for each in constraints:
             self.advances[each] = Advance(each, now[each], now[each])
         actual = await server.read(self.store, self.registry)
-        views = {name: each.kind for name, each in actual.declared.items() if each.kind != "collection"}
+        recorded = self.recorded = await state.read(self.store)
         for each in constraints:
-            if each.collection in views:
-                why = f"{each.collection} is a {views[each.collection]}; enforce it where its documents are stored"
-                self.advances[each] = replace(self.advances[each], reason=why)
-        everything, constraints = constraints, [each for each in constraints if each.collection not in views]
+            self.advances[each] = replace(self.advances[each], reason=self._barred(each, actual, recorded))
+        everything, constraints = constraints, [each for each in constraints if not self.advances[each].reason]
         if self.to is not Stage.DECLARED:
             await side.create(self.store, self.registry)
         lowered = [each for each in constraints if now[each].rank > self.to.rank]
         await self._move(lowered, self.to)
         raised = [each for each in constraints if each not in lowered]
         # What is recorded may never have been done, or be undone by hand: a stage that is told is one that is there.
-        recorded = await state.read(self.store)
         await self._follow([each for each in raised if recorded.of(each) is not None])
         await self._raise(raised, min(self.to, Stage.WARN, key=lambda stage: stage.rank))
         if self.to is Stage.MODERATE:
@@ -143,7 +146,23 @@ class _Enforcing:
         elif self.to is Stage.ENFORCED:
             await self._enforce(raised)
         await self._note(constraints)
+        # What was there already may be what another process has just done, and an election would take back.
+        await settled(self.store, COLLECTION)
         return tuple(self.advances[each] for each in everything)
+
+    def _barred(self, constraint: Constraint, actual: Actual, recorded: Stages) -> str:
+        """Return why a constraint is left alone, or nothing."""
+        there = actual.declared.get(constraint.collection)
+        if there is None:
+            return ""
+        if there.kind != "collection":
+            return f"{there.name} is a {there.kind}; enforce it where its documents are stored"
+        entry = self.registry.by_collection(constraint.collection)
+        assert entry is not None
+        foreign = bool(there.validator) and not ours(entry, there) and recorded.of(constraint) is None
+        if constraint.kind == "schema" and foreign and self.to is not Stage.DECLARED:
+            return f"{there.name} has a validator that this library did not make; `integrity apply --prune` replaces it"
+        return ""
 
     async def _note(self, constraints: Sequence[Constraint]) -> None:
         """Record what was at its stage already and never recorded: guarded writes go by the record."""
@@ -186,11 +205,25 @@ class _Enforcing:
         """Record the stage of constraints, and make the server follow."""
         if not constraints:
             return
+        before = await state.read(self.store)
         # Recorded first: a process that ends between the two leaves a difference, which `integrity apply` mends.
-        await state.record(self.store, constraints, stage, staged=True)
+        await self._record(constraints, stage)
+        try:
+            await self._follow(constraints)
+        except WriteConcernError:
+            raise  # it is done, and perhaps not for long
+        except OperationFailure:
+            # What the server does not do is not what guarded writes go by either.
+            await state.restore(self.store, constraints, before)
+            raise
+
+    async def _record(self, constraints: Sequence[Constraint], stage: Stage) -> None:
+        if stage is self.to:
+            await state.record(self.store, constraints, stage, staged=True)
+        else:
+            await state.passing(self.store, constraints, stage)
         for each in constraints:
             self.advances[each] = replace(self.advances[each], after=stage)
-        await self._follow(constraints)
 
     async def _follow(self, constraints: Sequence[Constraint]) -> None:
         """Make the server do what is recorded of constraints."""
@@ -214,8 +247,12 @@ class _Enforcing:
 
     async def _take_back(self, constraint: Constraint, reason: str) -> None:
         advance = self.advances[constraint]
-        previous = Stage.MODERATE if advance.after is Stage.ENFORCED else advance.before
-        await state.record(self.store, [constraint], previous, staged=True)
+        refused = advance.after
+        previous = Stage.MODERATE if refused is Stage.ENFORCED else advance.before
+        if previous is advance.before:
+            await state.restore(self.store, [constraint], self.recorded)
+        else:
+            await state.passing(self.store, [constraint], previous)
         self.advances[constraint] = replace(advance, after=previous, reason=advance.reason or reason)
-        if advance.after is Stage.ENFORCED:
+        if refused is Stage.ENFORCED:
             await self._follow([constraint])  # the server may refuse that too

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
-from integrity.declare.stage import COLLECTION, Constraint, Stage
+from integrity.declare.stage import COLLECTION, Constraint, Stage, Stages
 from integrity.store.port import Store
 from integrity.writes.references.durable import durable
 from integrity.writes.staging import read
 
-__all__ = ["read", "record"]
+__all__ = ["passing", "read", "record", "restore"]
 
 
 async def record(store: Store, constraints: Iterable[Constraint], stage: Stage, *, staged: bool) -> None:
@@ -31,3 +31,24 @@ async def record(store: Store, constraints: Iterable[Constraint], stage: Stage, 
         else:
             change = {"$setOnInsert": {"stage": str(stage), "staged": False, "since": now}}
             await durable(store).update_one(COLLECTION, {"_id": each.name}, change, upsert=True)
+
+
+async def passing(store: Store, constraints: Iterable[Constraint], stage: Stage) -> None:
+    """Record a stage that constraints pass through, on the way to the one that was asked for.
+
+    Whether somebody asked for a stage stays as it was: guarded writes that refuse do so until they are told otherwise.
+    """
+    for each in constraints:
+        change = {"$set": {"stage": str(stage), "since": dt.datetime.now(dt.UTC)}, "$setOnInsert": {"staged": False}}
+        await durable(store).update_one(COLLECTION, {"_id": each.name}, change, upsert=True)
+
+
+async def restore(store: Store, constraints: Iterable[Constraint], stages: Stages) -> None:
+    """Record of constraints what was recorded before, which may be nothing."""
+    for each in constraints:
+        stage = stages.of(each)
+        if stage is None:
+            await durable(store).delete_one(COLLECTION, {"_id": each.name})
+            continue
+        change = {"$set": {"stage": str(stage), "staged": each.name in stages.staged}}
+        await durable(store).update_one(COLLECTION, {"_id": each.name}, change, upsert=True)
