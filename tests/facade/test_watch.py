@@ -5,6 +5,7 @@ import gc
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 import integrity
 from integrity import Pool, PoolTimeout
@@ -84,3 +85,27 @@ async def test_asynchronously(driver: Any, uri: str, database_name: str) -> None
                     break
             assert stream.resume_token is not None
         assert db.pool.stats().streams == 0
+
+
+@pytest.mark.parametrize("end", ["dropped", "history lost"])
+def test_a_stream_that_has_ended_gives_its_place_back(client: Any, uri: str, database_name: str, end: str) -> None:
+    """Who opens another one need not forget the first: it holds no connection any more."""
+    client[database_name].create_collection("parts")
+    lost = {"failCommands": ["getMore"], "errorCode": 286, "appName": "integrity-lost"}
+    pool = Pool(size=2, max_overflow=1, change_streams=1, application_name="integrity-lost")
+    with integrity.connect(uri, models=[Part], database=database_name, pool=pool) as db:
+        assert db.pool is not None
+        stream = db[Part].watch(max_await_time_ms=100)
+        if end == "dropped":
+            client[database_name].drop_collection("parts")
+            assert [event["operationType"] for event in stream] == ["drop", "invalidate"]
+        else:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": lost})
+            with pytest.raises(OperationFailure):
+                next(stream)
+        assert not stream.alive
+        assert db.pool.stats().streams == 0
+        with db[Part].watch(max_await_time_ms=100):
+            assert db.pool.stats().streams == 1
+            stream.close()
+            assert db.pool.stats().streams == 1

@@ -37,6 +37,11 @@ class _Counted:
         if self._place is not None:
             self._place()
 
+    def _looked(self) -> None:
+        """Give the place back where the stream has ended: by an error, or with its collection. It holds nothing then."""
+        if not self._stream.alive:
+            self._leave()
+
 
 class ChangeStream(_Counted):
     """PyMongo's ``ChangeStream``: it holds a connection until it is closed, at the end of a ``with`` block."""
@@ -47,11 +52,17 @@ class ChangeStream(_Counted):
         Raises:
             StopIteration: The stream is closed.
         """
-        return self._stream.next()  # type: ignore[no-any-return]  # the driver's
+        try:
+            return self._stream.next()  # type: ignore[no-any-return]  # the driver's
+        finally:
+            self._looked()
 
     def try_next(self) -> Event | None:
         """Return the next event, or None when the server has none for now."""
-        return self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+        try:
+            return self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+        finally:
+            self._looked()
 
     def close(self) -> None:
         """Close it, and give its connection back."""
@@ -84,11 +95,17 @@ class AsyncChangeStream(_Counted):
         Raises:
             StopAsyncIteration: The stream is closed.
         """
-        return await self._stream.next()  # type: ignore[no-any-return]  # the driver's
+        try:
+            return await self._stream.next()  # type: ignore[no-any-return]  # the driver's
+        finally:
+            self._looked()
 
     async def try_next(self) -> Event | None:
         """Return the next event, or None when the server has none for now."""
-        return await self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+        try:
+            return await self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+        finally:
+            self._looked()
 
     async def close(self) -> None:
         """Close it, and give its connection back."""
