@@ -9,6 +9,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, WriteError
 
+import integrity
 from integrity.adopt import Advance, enforce, status
 from integrity.adopt.enforce import _Enforcing
 from integrity.declare.constraint import Ref, Unique
@@ -19,7 +20,7 @@ from integrity.errors import AuditError, EnforcementError
 from integrity.server.apply import apply, diff
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
-from tests.server.shop import REGISTRY
+from tests.server.shop import REGISTRY, Customer
 
 Raw = Database[dict[str, Any]]
 SCHEMA = Constraint("customers", "schema")
@@ -282,3 +283,26 @@ def test_what_was_there_already_is_told_when_an_election_cannot_take_it_back(
             enforced(database)
     finally:
         client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+def test_what_a_process_stores_that_has_not_heard_yet_is_noticed(
+    database: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guarded writes go by stages that they have read a moment ago."""
+    repaired(database)
+    enforced(database, to=Stage.WARN)
+    writer = integrity.Database(database, models=REGISTRY, actor="*")
+    writer[Customer].insert_one({"_id": 20, "country": "nowhere"})  # it knows now: `warn`
+    database.customers.delete_one({"_id": 20})
+    move = _Enforcing._move
+
+    async def moved(self: _Enforcing, constraints: Any, stage: Stage) -> None:
+        await move(self, constraints, stage)
+        if stage is Stage.MODERATE:
+            writer[Customer].insert_one({"_id": 21, "country": "nowhere"})
+
+    monkeypatch.setattr(_Enforcing, "_move", moved)
+    advance = enforced(database, "customers.reference(country)")["customers.reference(country)"]
+    assert (advance.after, advance.violations) == (Stage.MODERATE, 1)
+    with pytest.raises(integrity.InvalidDocument):
+        writer[Customer].insert_one({"_id": 22, "country": "nowhere"})

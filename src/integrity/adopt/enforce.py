@@ -31,6 +31,7 @@ from integrity.server.step import take
 from integrity.store.port import Store
 from integrity.violation import Violation
 from integrity.writes.references.durable import settled
+from integrity.writes.staging import KEPT
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,13 @@ class _Enforcing:
         # New faults are refused before the last look for old ones: one that came in after the look would stay.
         await self._raise(clean, Stage.MODERATE)
         clean = [each for each in clean if not self.advances[each].held]
-        looked_at = await self._clean([each for each in clean if each.kind == "schema"])
-        # References and copies are the guard's.
-        await self._raise([each for each in clean if each.kind != "schema" or each in looked_at], Stage.ENFORCED)
+        logged = [each for each in clean if not self.recorded.refuses(each)]
+        if logged:
+            await self.store.sleep(KEPT)  # until every process has heard that it is to refuse
+        # Of references and copies the server knows nothing: where guarded writes refused, nothing has changed.
+        again = [each for each in clean if each.kind == "schema" or each in logged]
+        looked_at = await self._clean(again)
+        await self._raise([each for each in clean if each not in again or each in looked_at], Stage.ENFORCED)
 
     async def _clean(self, constraints: Sequence[Constraint]) -> list[Constraint]:
         """Return those that the audit finds unbroken; note of the others how they are broken."""

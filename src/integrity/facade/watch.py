@@ -38,7 +38,7 @@ class _Counted:
             self._place()
 
     def _looked(self) -> None:
-        """Give the place back where the stream has ended: by an error, or with its collection. It holds nothing then."""
+        """Give the place back where the stream has ended, by an error or with its collection: it holds nothing then."""
         if not self._stream.alive:
             self._leave()
 
