@@ -1,6 +1,7 @@
 """Change streams of a guarded collection: PyMongo's events, within the pool's budget."""
 
 import asyncio
+import contextlib
 import gc
 from typing import Any
 
@@ -109,3 +110,33 @@ def test_a_stream_that_has_ended_gives_its_place_back(client: Any, uri: str, dat
             assert db.pool.stats().streams == 1
             stream.close()
             assert db.pool.stats().streams == 1
+
+
+async def test_with_motor_a_cancelled_wait_loses_no_event_and_no_connection(uri: str, database_name: str) -> None:
+    """What it waits for runs on in a thread."""
+    async with integrity.aio.connect(uri, models=[Part], database=database_name, pool=BUDGET, driver="motor") as db:
+        assert db.pool is not None
+        async with await db[Part].watch(max_await_time_ms=200) as stream:
+            assert await stream.try_next() is None
+            for number in range(20):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stream.next(), 0.01)
+                    raise AssertionError("there is no event")
+                await db[Part].insert_one({**PART, "_id": number})
+                event = await asyncio.wait_for(stream.next(), 30)
+                assert event["documentKey"] == {"_id": number}
+        for delay in (0, 0.001, 0.002, 0.005, 0.01, 0.1):
+
+            async def watching() -> None:
+                async with await db[Part].watch(max_await_time_ms=200) as stream:
+                    await stream.next()
+
+            task = asyncio.create_task(watching())
+            await asyncio.sleep(delay)
+            task.cancel()
+            await asyncio.wait([task])
+            for _ in range(100):  # where it was cancelled once more, closing goes on
+                if db.pool.stats().streams == 0:
+                    break
+                await asyncio.sleep(0.05)
+            assert sum(each.in_use for each in db.pool.stats().servers.values()) == 0
