@@ -163,3 +163,16 @@ def test_what_the_database_holds_is_no_command_for_a_terminal(models: Path, uri:
             main(arguments)
         assert r"\x1b[" in shown.getvalue()
         assert "\x1b" not in shown.getvalue()
+
+
+@pytest.mark.parametrize("name", ["recover", "sync"])
+def test_what_writes_does_not_ask_for_the_right_to_read(
+    client: MongoClient[dict[str, Any]], command: Command, arguments: tuple[str, ...], name: str
+) -> None:
+    refuse = {"failCommands": ["find"], "errorCode": 13}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": refuse})
+    try:
+        refused = command(name, *arguments)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    assert (refused.status, refused.err.count("the role `readWrite`.")) == (2, 1)
