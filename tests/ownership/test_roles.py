@@ -122,3 +122,19 @@ def test_a_privilege_names_its_database() -> None:
         found = json.loads(CliRunner().invoke(command, ["roles", PLACE, "-f", "json", *named]).output)
         databases = {each["resource"]["db"] for role in found.values() for each in role["privileges"]}
         assert databases == {"library"}
+
+
+def test_a_role_that_another_process_has_just_created_is_changed(
+    client: MongoClient[dict[str, Any]], uri: str, database_name: str
+) -> None:
+    where = ["roles", PLACE, "--actor", "archive", "--apply", "--uri", uri, "-d", database_name]
+    assert "created" in CliRunner().invoke(command, where).output
+    late = {"failCommands": ["updateRole"], "errorCode": 31}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": late})
+    try:
+        second = CliRunner().invoke(command, where)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        client[database_name].command("dropAllRolesFromDatabase")
+    assert second.exception is None
+    assert "integrity-archive: changed" in second.output
