@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, WriteError
+from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 
 import integrity
 from integrity.adopt import Advance, enforce, status
@@ -306,3 +306,22 @@ def test_what_a_process_stores_that_has_not_heard_yet_is_noticed(
     assert (advance.after, advance.violations) == (Stage.MODERATE, 1)
     with pytest.raises(integrity.InvalidDocument):
         writer[Customer].insert_one({"_id": 22, "country": "nowhere"})
+
+
+def test_who_fails_leaves_what_another_has_recorded_meanwhile(database: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    repaired(database)
+    enforced(database, "customers", to=Stage.WARN)
+    follow = _Enforcing._follow
+    failing = ["once"]
+
+    async def followed(self: _Enforcing, constraints: Any) -> None:
+        if failing and self.to is Stage.MODERATE and self.advances[EMAIL].after is Stage.MODERATE:
+            failing.pop()
+            enforced(database, "customers", to=Stage.MODERATE)
+            raise OperationFailure("not authorized", 13)
+        await follow(self, constraints)
+
+    monkeypatch.setattr(_Enforcing, "_follow", followed)
+    with pytest.raises(EnforcementError):
+        enforced(database, "customers", to=Stage.MODERATE)
+    assert {each for name, each in stages(database).items() if name.startswith("customers")} == {"moderate"}

@@ -124,6 +124,7 @@ class _Enforcing:
         self.progress = progress
         self.advances: dict[Constraint, Advance] = {}
         self.recorded = Stages({})
+        self.before: dict[Constraint, state.Recorded] = {}
 
     async def run(self, constraints: Sequence[Constraint]) -> tuple[Advance, ...]:
         now = await stages_now(self.store, self.registry)
@@ -140,7 +141,10 @@ class _Enforcing:
         await self._move(lowered, self.to)
         raised = [each for each in constraints if each not in lowered]
         # What is recorded may never have been done, or be undone by hand: a stage that is told is one that is there.
-        await self._follow([each for each in raised if recorded.of(each) is not None])
+        there = [each for each in raised if recorded.of(each) is not None]
+        # Recorded once more: who has recorded it before, and fails, is not to take it back.
+        await self._record([each for each in there if now[each] is self.to], self.to)
+        await self._follow(there)
         await self._raise(raised, min(self.to, Stage.WARN, key=lambda stage: stage.rank))
         if self.to is Stage.MODERATE:
             await self._raise(raised, Stage.MODERATE)
@@ -210,25 +214,33 @@ class _Enforcing:
         """Record the stage of constraints, and make the server follow."""
         if not constraints:
             return
-        before = await state.read(self.store)
         # Recorded first: a process that ends between the two leaves a difference, which `integrity apply` mends.
-        await self._record(constraints, stage)
+        recorded = await self._record(constraints, stage)
         try:
             await self._follow(constraints)
         except WriteConcernError:
             raise  # it is done, and perhaps not for long
         except OperationFailure:
             # What the server does not do is not what guarded writes go by either.
-            await state.restore(self.store, constraints, before)
+            await state.take_back(self.store, recorded)
             raise
 
-    async def _record(self, constraints: Sequence[Constraint], stage: Stage) -> None:
+    async def _record(self, constraints: Sequence[Constraint], stage: Stage) -> state.Recorded:
         if stage is self.to:
-            await state.record(self.store, constraints, stage, staged=True)
+            recorded = await state.record(self.store, constraints, stage, staged=True)
         else:
-            await state.passing(self.store, constraints, stage)
+            recorded = await state.passing(self.store, constraints, stage)
         for each in constraints:
             self.advances[each] = replace(self.advances[each], after=stage)
+        self._keep(recorded)
+        return recorded
+
+    def _keep(self, recorded: state.Recorded) -> None:
+        """Remember what was recorded before this enforcement recorded anything."""
+        for each, before in recorded.before.items():
+            known = self.before.get(each)
+            first = before if known is None else known.before[each]
+            self.before[each] = state.Recorded(recorded.by, {each: first})
 
     async def _follow(self, constraints: Sequence[Constraint]) -> None:
         """Make the server do what is recorded of constraints."""
@@ -254,10 +266,10 @@ class _Enforcing:
         advance = self.advances[constraint]
         refused = advance.after
         previous = Stage.MODERATE if refused is Stage.ENFORCED else advance.before
-        if previous is advance.before:
-            await state.restore(self.store, [constraint], self.recorded)
-        else:
-            await state.passing(self.store, [constraint], previous)
+        if refused is Stage.ENFORCED:
+            self._keep(await state.passing(self.store, [constraint], previous))
+        elif constraint in self.before:
+            await state.take_back(self.store, self.before[constraint])
         self.advances[constraint] = replace(advance, after=previous, reason=advance.reason or reason)
         if refused is Stage.ENFORCED:
             await self._follow([constraint])  # the server may refuse that too

@@ -34,6 +34,8 @@ _CONFLICTING_OPTIONS, _CONFLICTING_KEYS = 85, 86
 #: Another process changes the same thing at this moment: lock busy, conflicting operation, an index being built, a
 #: build that another process has taken back.
 _BUSY = frozenset({46, 112, 117, 276, 12587})
+#: Says any kind of command of what went wrong: "The index was modified by another thread. Please try to rerun ..."
+_COMMAND_FAILED, _BY_ANOTHER = 125, "modified by another"
 
 _TRIES = 12
 
@@ -159,11 +161,15 @@ async def _patiently(store: Store, command: Document) -> None:
         try:
             await confirmed(store, command)
         except OperationFailure as error:
-            if error.code not in _BUSY or attempt == _TRIES - 1:
+            if not _busy(error) or attempt == _TRIES - 1:
                 raise
             await store.sleep(min(0.05 * 2**attempt, 2.0))
         else:
             return
+
+
+def _busy(error: OperationFailure) -> bool:
+    return error.code in _BUSY or (error.code == _COMMAND_FAILED and _BY_ANOTHER in str(error))
 
 
 def _refused(error: OperationFailure, index: Index, collection: Collection | None) -> str:
