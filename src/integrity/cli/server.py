@@ -87,18 +87,14 @@ def database_of(uri: str | None, embedded: str | None, database: str | None) -> 
     Raises:
         Failure: None is named.
     """
-    from pymongo.errors import PyMongoError
-    from pymongo.uri_parser import parse_uri
+    from integrity.store.opening import database_in
 
     if database or embedded is not None:
         return database or DEFAULT
-    try:
-        found = parse_uri(uri)["database"] if uri else None
-    except (PyMongoError, ValueError, OSError):
-        found = None  # whoever opens it says what is wrong with it
-    if not found:
+    found = database_in(uri) if uri else None
+    if found is None:
         raise Failure("No database is named; add --database NAME.")
-    return str(found)
+    return found
 
 
 def _way_out(message: str) -> str:
