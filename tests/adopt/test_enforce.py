@@ -8,6 +8,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
+from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 import integrity
 from integrity.adopt import Advance, enforce, status
@@ -325,3 +326,30 @@ def test_who_fails_leaves_what_another_has_recorded_meanwhile(database: Raw, mon
     with pytest.raises(EnforcementError):
         enforced(database, "customers", to=Stage.MODERATE)
     assert {each for name, each in stages(database).items() if name.startswith("customers")} == {"moderate"}
+
+
+class _Looks(CommandListener):
+    """The read concerns with which documents are read, by collection."""
+
+    def __init__(self) -> None:
+        self.concerns: dict[str, set[str | None]] = {}
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name in {"find", "aggregate"}:
+            concern = event.command.get("readConcern", {}).get("level")
+            self.concerns.setdefault(event.command[event.command_name], set()).add(concern)
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+
+def test_what_an_election_may_take_back_is_not_enforced_over(database: Raw, uri: str) -> None:
+    """A repair that only the primary has is none yet; killed between the look and the last step, it would be none."""
+    repaired(database)
+    looks = _Looks()
+    with MongoClient[dict[str, Any]](uri, event_listeners=[looks]) as watched:
+        assert not any(each.held for each in enforced(watched[database.name]).values())
+    assert {looks.concerns[name] == {"majority"} for name in ("customers", "orders")} == {True}

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
+from pymongo.read_concern import ReadConcern
 
 from integrity.adopt.findings import Findings, find
 from integrity.adopt.selection import chosen
@@ -194,7 +195,10 @@ class _Enforcing:
     async def _clean(self, constraints: Sequence[Constraint]) -> list[Constraint]:
         """Return those that the audit finds unbroken; note of the others how they are broken."""
         # One that is enforced already is looked at too: what it was enforced over may have come in past it.
-        found = await find(self.store, self.registry, constraints, progress=self.progress)
+        # What a majority has: a repair that an election takes back would let what it has repaired be enforced over.
+        await settled(self.store, COLLECTION)
+        store = self.store.with_options(read_concern=ReadConcern("majority"))
+        found = await find(store, self.registry, constraints, progress=self.progress)
         for each in constraints:
             if found.counts[each]:
                 self._hold(each, found)
