@@ -249,6 +249,10 @@ def test_a_validator_that_somebody_else_made_is_not_replaced(database: Raw, to: 
     assert database.customers.options()["validator"] == theirs
     (found,) = [each for each in run(diff(BlockingStore(database), REGISTRY)) if each.constraint == SCHEMA]
     assert "--prune" in str(found.fault.hint)
+    assert not enforced(database, SCHEMA.name, to=Stage.DECLARED)[SCHEMA.name].held
+    assert "take it off" in enforced(database, SCHEMA.name, to=to)[SCHEMA.name].reason
+    assert database.customers.options()["validator"] == theirs
+    database["integrity.stages"].delete_one({"_id": SCHEMA.name})
     run(apply(BlockingStore(database), REGISTRY, prune=True))
     assert enforced(database, SCHEMA.name, to=to)[SCHEMA.name].reason == ""
 

@@ -165,9 +165,11 @@ class _Enforcing:
             return f"{there.name} is a {there.kind}; enforce it where its documents are stored"
         entry = self.registry.by_collection(constraint.collection)
         assert entry is not None
-        foreign = bool(there.validator) and not ours(entry, there) and recorded.of(constraint) is None
+        stage = recorded.of(constraint)
+        foreign = bool(there.validator) and not ours(entry, there) and stage in {None, Stage.DECLARED}
         if constraint.kind == "schema" and foreign and self.to is not Stage.DECLARED:
-            return f"{there.name} has a validator that this library did not make; `integrity apply --prune` replaces it"
+            way_out = "`integrity apply --prune` replaces it" if stage is None else "take it off if nobody needs it"
+            return f"{there.name} has a validator that this library did not make; {way_out}"
         return ""
 
     async def _note(self, constraints: Sequence[Constraint]) -> None:
