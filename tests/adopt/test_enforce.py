@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, WriteError
+from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
+from pymongo.monitoring import CommandListener, CommandStartedEvent
 
+import integrity
 from integrity.adopt import Advance, enforce, status
 from integrity.adopt.enforce import _Enforcing
 from integrity.declare.constraint import Ref, Unique
@@ -19,7 +21,7 @@ from integrity.errors import AuditError, EnforcementError
 from integrity.server.apply import apply, diff
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
-from tests.server.shop import REGISTRY
+from tests.server.shop import REGISTRY, Customer
 
 Raw = Database[dict[str, Any]]
 SCHEMA = Constraint("customers", "schema")
@@ -216,3 +218,142 @@ def test_the_table_says_stage_violations_and_drift(database: Raw) -> None:
     rows = {each.constraint: each for each in run(status(BlockingStore(database), REGISTRY))}
     assert (rows[EMAIL].stage, rows[EMAIL].violations, rows[EMAIL].drift) == (Stage.WARN, 2, "missing")
     assert (rows[SCHEMA].violations, rows[SCHEMA].drift) == (1, "")
+
+
+def test_what_is_enforced_already_is_seen_beside_what_nothing_declares(database: Raw) -> None:
+    """It is not taken back, and built again, on the way to where it is."""
+    repaired(database)
+    run(apply(BlockingStore(database), REGISTRY))
+    database.old.insert_one({})
+    database.customers.create_index("x", name="mine")
+    assert stages(database)[EMAIL.name] == "enforced"
+    before = {name: str(each.before) for name, each in enforced(database).items() if each.constraint.kind != "copy"}
+    assert set(before.values()) == {"enforced"}
+
+
+@pytest.mark.parametrize("from_stage", [Stage.MODERATE, Stage.ENFORCED])
+def test_what_is_only_declared_the_server_refuses_no_more(database: Raw, from_stage: Stage) -> None:
+    repaired(database)
+    enforced(database, "customers", to=from_stage)
+    enforced(database, "customers", to=Stage.DECLARED)
+    assert "customers" not in {each.collection for each in run(diff(BlockingStore(database), REGISTRY))}
+    database.customers.insert_many([{"_id": 20, "email": "a@b"}, {"_id": 21, "email": "a@b", "first": ""}])
+
+
+@pytest.mark.parametrize("to", [Stage.WARN, Stage.ENFORCED])
+def test_a_validator_that_somebody_else_made_is_not_replaced(database: Raw, to: Stage) -> None:
+    theirs = {"x": {"$exists": False}}
+    database.command("collMod", "customers", validator=theirs)
+    advances = enforced(database, "customers", to=to)
+    assert "`integrity apply --prune` replaces it" in advances[SCHEMA.name].reason
+    assert database.customers.options()["validator"] == theirs
+    (found,) = [each for each in run(diff(BlockingStore(database), REGISTRY)) if each.constraint == SCHEMA]
+    assert "--prune" in str(found.fault.hint)
+    assert not enforced(database, SCHEMA.name, to=Stage.DECLARED)[SCHEMA.name].held
+    assert "take it off" in enforced(database, SCHEMA.name, to=to)[SCHEMA.name].reason
+    assert database.customers.options()["validator"] == theirs
+    database["integrity.stages"].delete_one({"_id": SCHEMA.name})
+    run(apply(BlockingStore(database), REGISTRY, prune=True))
+    assert enforced(database, SCHEMA.name, to=to)[SCHEMA.name].reason == ""
+
+
+@pytest.mark.parametrize("stage", [None, Stage.MODERATE])
+def test_what_the_server_does_not_let_somebody_do_is_not_recorded(
+    client: MongoClient[dict[str, Any]], database: Raw, stage: Stage | None
+) -> None:
+    """Else a user without the right would have guarded writes store what they refused."""
+    repaired(database)
+    if stage is not None:
+        enforced(database, to=stage)
+    before = list(database["integrity.stages"].find({}, {"since": 0}))
+    refuse = {"failCommands": ["create", "collMod", "createIndexes"], "errorCode": 13}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": refuse})
+    try:
+        with pytest.raises(EnforcementError, match="dbAdmin"):
+            enforced(database, "customers", to=Stage.WARN)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    assert list(database["integrity.stages"].find({}, {"since": 0})) == before
+
+
+def test_what_was_there_already_is_told_when_an_election_cannot_take_it_back(
+    client: MongoClient[dict[str, Any]], database: Raw
+) -> None:
+    repaired(database)
+    enforced(database)
+    lost = {"failCommands": ["update"], "writeConcernError": {"code": 64, "errmsg": "waiting timed out"}}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": lost})
+    try:
+        with pytest.raises(EnforcementError, match="waiting timed out"):
+            enforced(database)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+def test_what_a_process_stores_that_has_not_heard_yet_is_noticed(
+    database: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guarded writes go by stages that they have read a moment ago."""
+    repaired(database)
+    enforced(database, to=Stage.WARN)
+    writer = integrity.Database(database, models=REGISTRY, actor="*")
+    writer[Customer].insert_one({"_id": 20, "country": "nowhere"})  # it knows now: `warn`
+    database.customers.delete_one({"_id": 20})
+    move = _Enforcing._move
+
+    async def moved(self: _Enforcing, constraints: Any, stage: Stage) -> None:
+        await move(self, constraints, stage)
+        if stage is Stage.MODERATE:
+            writer[Customer].insert_one({"_id": 21, "country": "nowhere"})
+
+    monkeypatch.setattr(_Enforcing, "_move", moved)
+    advance = enforced(database, "customers.reference(country)")["customers.reference(country)"]
+    assert (advance.after, advance.violations) == (Stage.MODERATE, 1)
+    with pytest.raises(integrity.InvalidDocument):
+        writer[Customer].insert_one({"_id": 22, "country": "nowhere"})
+
+
+def test_who_fails_leaves_what_another_has_recorded_meanwhile(database: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    repaired(database)
+    enforced(database, "customers", to=Stage.WARN)
+    follow = _Enforcing._follow
+    failing = ["once"]
+
+    async def followed(self: _Enforcing, constraints: Any) -> None:
+        if failing and self.to is Stage.MODERATE and self.advances[EMAIL].after is Stage.MODERATE:
+            failing.pop()
+            enforced(database, "customers", to=Stage.MODERATE)
+            raise OperationFailure("not authorized", 13)
+        await follow(self, constraints)
+
+    monkeypatch.setattr(_Enforcing, "_follow", followed)
+    with pytest.raises(EnforcementError):
+        enforced(database, "customers", to=Stage.MODERATE)
+    assert {each for name, each in stages(database).items() if name.startswith("customers")} == {"moderate"}
+
+
+class _Looks(CommandListener):
+    """The read concerns with which documents are read, by collection."""
+
+    def __init__(self) -> None:
+        self.concerns: dict[str, set[str | None]] = {}
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name in {"find", "aggregate"}:
+            concern = event.command.get("readConcern", {}).get("level")
+            self.concerns.setdefault(event.command[event.command_name], set()).add(concern)
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+
+def test_what_an_election_may_take_back_is_not_enforced_over(database: Raw, uri: str) -> None:
+    """A repair that only the primary has is none yet; killed between the look and the last step, it would be none."""
+    repaired(database)
+    looks = _Looks()
+    with MongoClient[dict[str, Any]](uri, event_listeners=[looks]) as watched:
+        assert not any(each.held for each in enforced(watched[database.name]).values())
+    assert {looks.concerns[name] == {"majority"} for name in ("customers", "orders")} == {True}

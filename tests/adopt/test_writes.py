@@ -10,7 +10,7 @@ from pymongo import InsertOne, MongoClient, UpdateOne
 from pymongo.database import Database as RawDatabase
 
 import integrity
-from integrity import ForeignWrite, InvalidBulkWrite, InvalidDocument, Model
+from integrity import ForeignWrite, IndexRequired, InvalidBulkWrite, InvalidDocument, Model
 from integrity.adopt import enforce
 from integrity.declare.stage import Stage
 from integrity.store.blocking import BlockingStore
@@ -125,3 +125,19 @@ def test_a_valid_write_reads_no_stages(raw: Raw) -> None:
     with pytest.raises(InvalidDocument):
         db[Country].insert_one({"_id": "", "name": "Danmark"})
     assert seen.count("integrity.stages") == 1
+
+
+def test_what_nobody_has_staged_is_refused_also_while_an_enforcement_is_held(raw: Raw) -> None:
+    """Who asks for more does not get less: below `moderate` they log where somebody said so."""
+    raw.customers.insert_many([{"_id": 7, "first": "N/A"}, {"_id": 8, "country": "nowhere", "email": "a@b"}])
+    db = integrity.Database(raw, models=REGISTRY, actor="*")
+    held = {each.constraint.name: str(each.after) for each in db.enforce() if each.held}
+    assert held == {f"customers.{each}": "warn" for each in ("schema", "unique(email)", "reference(country)")}
+    with pytest.raises(IndexRequired, match=r"`integrity enforce 'customers\.unique\(email\)'`"):
+        db[Customer].insert_one({"id": 9})
+    trusting = integrity.Database(raw, models=REGISTRY, actor="*", unique="trust")[Customer]
+    for broken in ({"first": "N/A"}, {"country": "nowhere"}):
+        with pytest.raises(InvalidDocument):
+            trusting.insert_one({"id": 9, **broken})
+    db.enforce(to="warn")
+    db[Customer].insert_one({"id": 9, "first": "N/A", "country": "nowhere", "email": "a@b"})

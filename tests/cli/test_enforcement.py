@@ -1,5 +1,7 @@
 """The commands that make the server enforce: diff, apply, enforce, status, infer, export."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -145,3 +147,32 @@ def test_two_processes_apply_at_once(arguments: tuple[str, ...], database: Raw) 
         out, err = each.communicate(timeout=100)
         assert each.returncode == 0, out + err
     assert database.customers.index_information()["integrity_unique_email"]["unique"]
+
+
+def test_what_the_database_holds_is_no_command_for_a_terminal(models: Path, uri: str, database: Raw) -> None:
+    from integrity.cli import main  # noqa: PLC0415 - in this process, where click strips nothing
+
+    database.customers.insert_one({"_id": 1, "name": "a", "email": "x", "\x1b[2J": 1})
+    database.customers.create_index("y", name="\x1b[31mmine")
+    database["\x1b[31mother"].insert_one({})
+    at = (str(models), "--uri", uri, "--database", database.name)
+    for arguments in (("diff", *at), ("enforce", *at), ("apply", *at), ("apply", *at, "--dry-run")):
+        shown = io.StringIO()
+        shown.isatty = lambda: True  # type: ignore[method-assign]
+        with contextlib.redirect_stdout(shown):
+            main(arguments)
+        assert r"\x1b[" in shown.getvalue()
+        assert "\x1b" not in shown.getvalue()
+
+
+@pytest.mark.parametrize("name", ["recover", "sync"])
+def test_what_writes_does_not_ask_for_the_right_to_read(
+    client: MongoClient[dict[str, Any]], command: Command, arguments: tuple[str, ...], name: str
+) -> None:
+    refuse = {"failCommands": ["find"], "errorCode": 13}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": refuse})
+    try:
+        refused = command(name, *arguments)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    assert (refused.status, refused.err.count("the role `readWrite`.")) == (2, 1)

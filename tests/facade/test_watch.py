@@ -1,10 +1,12 @@
 """Change streams of a guarded collection: PyMongo's events, within the pool's budget."""
 
 import asyncio
+import contextlib
 import gc
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 import integrity
 from integrity import Pool, PoolTimeout
@@ -84,3 +86,57 @@ async def test_asynchronously(driver: Any, uri: str, database_name: str) -> None
                     break
             assert stream.resume_token is not None
         assert db.pool.stats().streams == 0
+
+
+@pytest.mark.parametrize("end", ["dropped", "history lost"])
+def test_a_stream_that_has_ended_gives_its_place_back(client: Any, uri: str, database_name: str, end: str) -> None:
+    """Who opens another one need not forget the first: it holds no connection any more."""
+    client[database_name].create_collection("parts")
+    lost = {"failCommands": ["getMore"], "errorCode": 286, "appName": "integrity-lost"}
+    pool = Pool(size=2, max_overflow=1, change_streams=1, application_name="integrity-lost")
+    with integrity.connect(uri, models=[Part], database=database_name, pool=pool) as db:
+        assert db.pool is not None
+        stream = db[Part].watch(max_await_time_ms=100)
+        if end == "dropped":
+            client[database_name].drop_collection("parts")
+            assert [event["operationType"] for event in stream] == ["drop", "invalidate"]
+        else:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": lost})
+            with pytest.raises(OperationFailure):
+                next(stream)
+        assert not stream.alive
+        assert db.pool.stats().streams == 0
+        with db[Part].watch(max_await_time_ms=100):
+            assert db.pool.stats().streams == 1
+            stream.close()
+            assert db.pool.stats().streams == 1
+
+
+async def test_with_motor_a_cancelled_wait_loses_no_event_and_no_connection(uri: str, database_name: str) -> None:
+    """What it waits for runs on in a thread."""
+    async with integrity.aio.connect(uri, models=[Part], database=database_name, pool=BUDGET, driver="motor") as db:
+        assert db.pool is not None
+        async with await db[Part].watch(max_await_time_ms=200) as stream:
+            assert await stream.try_next() is None
+            for number in range(20):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stream.next(), 0.01)
+                    raise AssertionError("there is no event")
+                await db[Part].insert_one({**PART, "_id": number})
+                event = await asyncio.wait_for(stream.next(), 30)
+                assert event["documentKey"] == {"_id": number}
+        for delay in (0, 0.001, 0.002, 0.005, 0.01, 0.1):
+
+            async def watching() -> None:
+                async with await db[Part].watch(max_await_time_ms=200) as stream:
+                    await stream.next()
+
+            task = asyncio.create_task(watching())
+            await asyncio.sleep(delay)
+            task.cancel()
+            await asyncio.wait([task])
+            for _ in range(100):  # where it was cancelled once more, closing goes on
+                if db.pool.stats().streams == 0:
+                    break
+                await asyncio.sleep(0.05)
+            assert sum(each.in_use for each in db.pool.stats().servers.values()) == 0

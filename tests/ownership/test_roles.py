@@ -1,5 +1,6 @@
 """Roles: the server itself refuses an actor's credentials on what it does not own, and lets it do what it does."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,29 @@ def test_roles_are_printed_with_their_reasons_and_as_commands() -> None:
     assert script.count("db.createRole(") == 5
     with pytest.raises(DeclarationError, match="their actors are archive, catalogue"):
         roles(Registry(MODELS), "nobody")
+
+
+def test_a_privilege_names_its_database() -> None:
+    """As JSON it goes into `createRole`, to which no name means the collections of every database."""
+    unnamed = CliRunner().invoke(command, ["roles", PLACE, "-f", "json"], env={"MONGODB_URI": None})
+    assert (unnamed.exit_code, "add --database NAME" in unnamed.output) == (2, True)
+    for named in (["-d", "library"], ["--uri", "mongodb://127.0.0.1/library"]):
+        found = json.loads(CliRunner().invoke(command, ["roles", PLACE, "-f", "json", *named]).output)
+        databases = {each["resource"]["db"] for role in found.values() for each in role["privileges"]}
+        assert databases == {"library"}
+
+
+def test_a_role_that_another_process_has_just_created_is_changed(
+    client: MongoClient[dict[str, Any]], uri: str, database_name: str
+) -> None:
+    where = ["roles", PLACE, "--actor", "archive", "--apply", "--uri", uri, "-d", database_name]
+    assert "created" in CliRunner().invoke(command, where).output
+    late = {"failCommands": ["updateRole"], "errorCode": 31}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": late})
+    try:
+        second = CliRunner().invoke(command, where)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        client[database_name].command("dropAllRolesFromDatabase")
+    assert second.exception is None
+    assert "integrity-archive: changed" in second.output

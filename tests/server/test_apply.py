@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, WriteError
+from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 
 from integrity import Model, Ref
 from integrity.declare.registry import Registry
@@ -367,3 +367,29 @@ def test_a_user_without_the_right_gets_one_sentence() -> None:
             with pytest.raises(EnforcementError, match="readWrite and dbAdmin") as caught:
                 applied(client.shop)
             assert "secret" not in str(caught.value)
+
+
+def test_what_a_clustered_collection_is_sorted_by_is_no_extra_index(database: Raw) -> None:
+    clustered = {"key": {"_id": 1}, "unique": True, "name": "mine"}
+    database.create_collection("countries", clusteredIndex=clustered)
+    applied(database, prune=True)
+    assert differences(database) == []
+
+
+def test_an_index_that_another_process_is_changing_is_changed_again(
+    database: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied(database)
+    _not_unique(database)
+    command, refused = BlockingStore.command, ["once"]
+
+    async def asked(self: BlockingStore, what: Any, *args: Any, **options: Any) -> Any:
+        if refused and isinstance(what, dict) and what.get("index", {}).get("unique"):
+            refused.pop()
+            raise OperationFailure("The index was modified by another thread. Please try to rerun the command", 125)
+        return await command(self, what, *args, **options)
+
+    monkeypatch.setattr(BlockingStore, "command", asked)
+    applied(database).raise_if_blocked()
+    assert not refused
+    assert differences(database) == []

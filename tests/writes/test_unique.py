@@ -1,5 +1,9 @@
 """Unique constraints: their indexes are there before the first write, or the write is refused."""
 
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
@@ -93,3 +97,53 @@ def test_without_transactions_what_is_beside_an_array_of_unique_values_is_update
         with pytest.raises(TransactionRequired, match="it touches an array of unique values"):
             orders.update_one({"_id": 1}, {"$push": {"codes": "a"}})
         client.drop_database("beside")
+
+
+class Ticket(Model, collection="tickets"):
+    id: int
+    used: Annotated[dt.datetime | None, Unique()] = None
+
+
+def test_the_index_of_a_date_that_may_be_missing_can_be_read_again(raw: Raw) -> None:
+    """Its partial filter begins with the least date, which is beyond Python's."""
+    for number in (1, 2):  # two processes
+        db = integrity.Database(raw, models=[Ticket])
+        db[Ticket].insert_one({"_id": number, "used": dt.datetime(2026, 1, number, tzinfo=dt.UTC)})
+        assert not db.apply().blocked
+        assert {each.drift for each in db.status()} == {""}
+
+
+def test_an_index_that_is_being_built_is_none_yet(client: MongoClient[dict[str, Any]], raw: Raw) -> None:
+    """It refuses nothing, and where it finds duplicates it is gone; `ready` would be said of it for ever."""
+    raw["parcels"].insert_many([{"_id": 1, "number": 7, "codes": ["a"]}, {"_id": 2, "number": 7, "codes": ["b"]}])
+    hang = {"configureFailPoint": "hangAfterStartingIndexBuild"}
+    client.admin.command({**hang, "mode": "alwaysOn"})
+    outcomes: list[str] = []
+
+    def told(doing: Callable[[], Any]) -> None:
+        try:
+            doing()
+        except integrity.IntegrityError as error:
+            outcomes.append(type(error).__name__)
+        else:
+            outcomes.append("done")
+
+    db = integrity.Database(raw, models=[Parcel])
+    parcel = {"_id": 3, "number": 7, "codes": ["c"]}
+    doing = [lambda: integrity.Database(raw, models=[Parcel])[Parcel].insert_one(dict(parcel)), db.apply]
+    threads = [threading.Thread(target=told, args=(each,)) for each in doing]
+    try:
+        building = threading.Thread(target=told, args=(lambda: integrity.Database(raw, models=[Parcel]).apply(),))
+        building.start()
+        while not any(name.startswith("integrity_") for name in raw["parcels"].index_information()):
+            time.sleep(0.01)
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(0.5)  # so that both look while it is being built
+    finally:
+        client.admin.command({**hang, "mode": "off"})
+    for each in (building, *threads):
+        each.join()
+    assert sorted(outcomes) == ["EnforcementError", "EnforcementError", "IndexRequired"]
+    assert raw["parcels"].count_documents({}) == 2

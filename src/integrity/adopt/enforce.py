@@ -3,6 +3,9 @@
 From ``declared`` to ``warn`` nothing can break, so that nothing is asked. On the way to ``enforced`` the audit is
 asked twice: before new faults are refused, and again after that, when none can come in any more between its reading
 and the last step.
+
+Guarded writes refuse what nobody has staged. A constraint that is on its way to ``enforced`` takes nothing of that
+back: they log, and no more, only where somebody asked for ``warn`` or ``declared``.
 """
 
 from __future__ import annotations
@@ -10,22 +13,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
+from pymongo.read_concern import ReadConcern
 
 from integrity.adopt.findings import Findings, find
 from integrity.adopt.selection import chosen
 from integrity.audit.engine import OnProgress
 from integrity.declare.registry import Entry, Registry
-from integrity.declare.stage import Constraint, Stage, Stages, of_entry
+from integrity.declare.stage import COLLECTION, Constraint, Stage, Stages, of_entry
 from integrity.server import actual as server
 from integrity.server import side, state
+from integrity.server.actual import Actual
 from integrity.server.apply import failed
-from integrity.server.drift import drift
+from integrity.server.drift import drift, ours
 from integrity.server.indexes import indexes
 from integrity.server.plan import plan
 from integrity.server.step import take
 from integrity.store.port import Store
 from integrity.violation import Violation
+from integrity.writes.references.durable import settled
+from integrity.writes.staging import KEPT
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ async def stages_now(store: Store, registry: Registry) -> dict[Constraint, Stage
     """Return the stage of every constraint: as recorded, and otherwise as far as the server enforces it already."""
     recorded = await state.read(store)
     actual = await server.read(store, registry)
-    missing = {each.constraint for each in drift(registry, Stages({}), actual)}
+    missing = {each.constraint for each in drift(registry, Stages({}), actual) if each.constraint is not None}
     served = {each: index for entry in registry for each, index in _served(entry)}
     found = {}
     for each in chosen(registry):
@@ -117,33 +124,53 @@ class _Enforcing:
         self.to = to
         self.progress = progress
         self.advances: dict[Constraint, Advance] = {}
+        self.recorded = Stages({})
+        self.before: dict[Constraint, state.Recorded] = {}
 
     async def run(self, constraints: Sequence[Constraint]) -> tuple[Advance, ...]:
         now = await stages_now(self.store, self.registry)
         for each in constraints:
             self.advances[each] = Advance(each, now[each], now[each])
         actual = await server.read(self.store, self.registry)
-        views = {name: each.kind for name, each in actual.declared.items() if each.kind != "collection"}
+        recorded = self.recorded = await state.read(self.store)
         for each in constraints:
-            if each.collection in views:
-                why = f"{each.collection} is a {views[each.collection]}; enforce it where its documents are stored"
-                self.advances[each] = replace(self.advances[each], reason=why)
-        everything, constraints = constraints, [each for each in constraints if each.collection not in views]
+            self.advances[each] = replace(self.advances[each], reason=self._barred(each, actual, recorded))
+        everything, constraints = constraints, [each for each in constraints if not self.advances[each].reason]
         if self.to is not Stage.DECLARED:
             await side.create(self.store, self.registry)
         lowered = [each for each in constraints if now[each].rank > self.to.rank]
         await self._move(lowered, self.to)
         raised = [each for each in constraints if each not in lowered]
         # What is recorded may never have been done, or be undone by hand: a stage that is told is one that is there.
-        recorded = await state.read(self.store)
-        await self._follow([each for each in raised if recorded.of(each) is not None])
+        there = [each for each in raised if recorded.of(each) is not None]
+        # Recorded once more: who has recorded it before, and fails, is not to take it back.
+        await self._record([each for each in there if now[each] is self.to], self.to)
+        await self._follow(there)
         await self._raise(raised, min(self.to, Stage.WARN, key=lambda stage: stage.rank))
         if self.to is Stage.MODERATE:
             await self._raise(raised, Stage.MODERATE)
         elif self.to is Stage.ENFORCED:
             await self._enforce(raised)
         await self._note(constraints)
+        # What was there already may be what another process has just done, and an election would take back.
+        await settled(self.store, COLLECTION)
         return tuple(self.advances[each] for each in everything)
+
+    def _barred(self, constraint: Constraint, actual: Actual, recorded: Stages) -> str:
+        """Return why a constraint is left alone, or nothing."""
+        there = actual.declared.get(constraint.collection)
+        if there is None:
+            return ""
+        if there.kind != "collection":
+            return f"{there.name} is a {there.kind}; enforce it where its documents are stored"
+        entry = self.registry.by_collection(constraint.collection)
+        assert entry is not None
+        stage = recorded.of(constraint)
+        foreign = bool(there.validator) and not ours(entry, there) and stage in {None, Stage.DECLARED}
+        if constraint.kind == "schema" and foreign and self.to is not Stage.DECLARED:
+            way_out = "`integrity apply --prune` replaces it" if stage is None else "take it off if nobody needs it"
+            return f"{there.name} has a validator that this library did not make; {way_out}"
+        return ""
 
     async def _note(self, constraints: Sequence[Constraint]) -> None:
         """Record what was at its stage already and never recorded: guarded writes go by the record."""
@@ -159,14 +186,21 @@ class _Enforcing:
         # New faults are refused before the last look for old ones: one that came in after the look would stay.
         await self._raise(clean, Stage.MODERATE)
         clean = [each for each in clean if not self.advances[each].held]
-        looked_at = await self._clean([each for each in clean if each.kind == "schema"])
-        # References and copies are the guard's.
-        await self._raise([each for each in clean if each.kind != "schema" or each in looked_at], Stage.ENFORCED)
+        logged = [each for each in clean if not self.recorded.refuses(each)]
+        if logged:
+            await self.store.sleep(KEPT)  # until every process has heard that it is to refuse
+        # Of references and copies the server knows nothing: where guarded writes refused, nothing has changed.
+        again = [each for each in clean if each.kind == "schema" or each in logged]
+        looked_at = await self._clean(again)
+        await self._raise([each for each in clean if each not in again or each in looked_at], Stage.ENFORCED)
 
     async def _clean(self, constraints: Sequence[Constraint]) -> list[Constraint]:
         """Return those that the audit finds unbroken; note of the others how they are broken."""
         # One that is enforced already is looked at too: what it was enforced over may have come in past it.
-        found = await find(self.store, self.registry, constraints, progress=self.progress)
+        # What a majority has: a repair that an election takes back would let what it has repaired be enforced over.
+        await settled(self.store, COLLECTION)
+        store = self.store.with_options(read_concern=ReadConcern("majority"))
+        found = await find(store, self.registry, constraints, progress=self.progress)
         for each in constraints:
             if found.counts[each]:
                 self._hold(each, found)
@@ -187,10 +221,32 @@ class _Enforcing:
         if not constraints:
             return
         # Recorded first: a process that ends between the two leaves a difference, which `integrity apply` mends.
-        await state.record(self.store, constraints, stage, staged=True)
+        recorded = await self._record(constraints, stage)
+        try:
+            await self._follow(constraints)
+        except WriteConcernError:
+            raise  # it is done, and perhaps not for long
+        except OperationFailure:
+            # What the server does not do is not what guarded writes go by either.
+            await state.take_back(self.store, recorded)
+            raise
+
+    async def _record(self, constraints: Sequence[Constraint], stage: Stage) -> state.Recorded:
+        if stage is self.to:
+            recorded = await state.record(self.store, constraints, stage, staged=True)
+        else:
+            recorded = await state.passing(self.store, constraints, stage)
         for each in constraints:
             self.advances[each] = replace(self.advances[each], after=stage)
-        await self._follow(constraints)
+        self._keep(recorded)
+        return recorded
+
+    def _keep(self, recorded: state.Recorded) -> None:
+        """Remember what was recorded before this enforcement recorded anything."""
+        for each, before in recorded.before.items():
+            known = self.before.get(each)
+            first = before if known is None else known.before[each]
+            self.before[each] = state.Recorded(recorded.by, {each: first})
 
     async def _follow(self, constraints: Sequence[Constraint]) -> None:
         """Make the server do what is recorded of constraints."""
@@ -214,8 +270,12 @@ class _Enforcing:
 
     async def _take_back(self, constraint: Constraint, reason: str) -> None:
         advance = self.advances[constraint]
-        previous = Stage.MODERATE if advance.after is Stage.ENFORCED else advance.before
-        await state.record(self.store, [constraint], previous, staged=True)
+        refused = advance.after
+        previous = Stage.MODERATE if refused is Stage.ENFORCED else advance.before
+        if refused is Stage.ENFORCED:
+            self._keep(await state.passing(self.store, [constraint], previous))
+        elif constraint in self.before:
+            await state.take_back(self.store, self.before[constraint])
         self.advances[constraint] = replace(advance, after=previous, reason=advance.reason or reason)
-        if advance.after is Stage.ENFORCED:
+        if refused is Stage.ENFORCED:
             await self._follow([constraint])  # the server may refuse that too

@@ -7,6 +7,7 @@ from typing import Any
 
 from pymongo.errors import OperationFailure
 
+from integrity.store.indexes import built
 from integrity.store.port import Document, Store
 
 _BATCH_BYTES = 8_000_000
@@ -94,13 +95,13 @@ async def describe(store: Store, listed: Document) -> Source:
 
 async def _indexes(store: Store, name: str) -> tuple[Index, ...]:
     try:
-        reply = await store.command({"listIndexes": name, "cursor": {"batchSize": 10_000}})
+        found = await built(store, name)
     except OperationFailure:  # no right to ask
         return ()
     return tuple(
-        Index(each["name"], tuple(each["key"]), bool(each.get("unique")))
-        for each in reply["cursor"]["firstBatch"]
+        Index(index, tuple(key for key, _ in each["key"]), bool(each.get("unique")))
+        for index, each in found.items()
         # A partial or sparse index lacks documents; a hidden one is not used; a collated one compares otherwise.
         if not {"partialFilterExpression", "sparse", "hidden", "collation"} & set(each)
-        and all(direction in {1, -1} for direction in each["key"].values())
+        and all(direction in {1, -1} for _, direction in each["key"])
     )

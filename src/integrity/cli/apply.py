@@ -47,6 +47,7 @@ def apply(
     """
     from integrity.cli import models as declared
     from integrity.errors import IntegrityError
+    from integrity.report.as_text import escape
     from integrity.server.apply import apply as run_apply
     from integrity.store.run import run
 
@@ -58,8 +59,7 @@ def apply(
         raise Failure(str(error)) from error
     if output_format == "json":
         click.echo(json.dumps({"database": store.name, **made.to_json()}, indent=2, ensure_ascii=False))
-    elif dry_run:
-        click.echo(str(made.plan))
     else:
-        click.echo(str(made))
+        for line in str(made.plan if dry_run else made).split("\n"):
+            click.echo(escape(line))
     return BLOCKED if made.blocked else 0

@@ -41,6 +41,7 @@ def diff(
     """
     from integrity.cli import models as declared
     from integrity.errors import IntegrityError
+    from integrity.report.as_text import escape
     from integrity.server.apply import diff as compare
     from integrity.store.run import run
 
@@ -62,7 +63,7 @@ def diff(
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         for each in shown:
-            click.echo(f"{each} {each.fault.hint}")
+            click.echo(escape(f"{each} {each.fault.hint}"))
         many = f"{len(shown)} difference{'s' if len(shown) != 1 else ''}" if shown else "No difference"
         click.echo(f"{many} between {models} and the database {store.name!r}.")
     return DRIFT if shown else 0

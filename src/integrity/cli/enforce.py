@@ -42,6 +42,7 @@ def enforce(
     from integrity.cli.progress import progress
     from integrity.declare.stage import Stage
     from integrity.errors import IntegrityError
+    from integrity.report.as_text import escape
     from integrity.store.run import run
 
     registry = declared.registry(models)
@@ -51,9 +52,9 @@ def enforce(
     except IntegrityError as error:
         raise Failure(str(error)) from error
     for each in advances:
-        click.echo(_line(each))
+        click.echo(escape(_line(each)))
         for violation in each.examples:
-            click.echo(f"    {violation.code} _id {violation.id!r} {violation.path}: {violation.message}")
+            click.echo(escape(f"    {violation.code} _id {violation.id!r} {violation.path}: {violation.message}"))
         if each.violations > len(each.examples):
             click.echo(f"    and {each.violations - len(each.examples)} more")
     held = sum(each.held for each in advances)

@@ -45,7 +45,7 @@ def recover(*, models: str, uri: str | None, embedded: str | None, database: str
     except IntegrityError as error:
         raise Failure(str(error)) from error
     except PyMongoError as error:
-        raise Failure(sentence(error, "The server")) from error
+        raise Failure(sentence(error, "The server", "readWrite")) from error
     if output_format == "json":
         click.echo(json.dumps(done.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -163,7 +163,7 @@ def opened_journal(store: BlockingStore, path: Path | None, *, create: bool = Tr
 @contextmanager
 def told() -> Iterator[None]:
     """Make every error one sentence."""
-    from pymongo.errors import OperationFailure, PyMongoError
+    from pymongo.errors import PyMongoError
 
     from integrity.errors import IntegrityError
     from integrity.store.failure import sentence
@@ -173,14 +173,7 @@ def told() -> Iterator[None]:
     except IntegrityError as error:
         raise Failure(str(error)) from error
     except PyMongoError as error:
-        said = sentence(error, "The server")
-        if isinstance(error, OperationFailure) and error.code == UNAUTHORIZED:
-            said = said.replace("the role `read`", "the role `readWrite`")
-        raise Failure(said) from error
-
-
-#: https://www.mongodb.com/docs/manual/reference/error-codes/
-UNAUTHORIZED = 13
+        raise Failure(sentence(error, "The server", "readWrite")) from error
 
 
 def _codes(given: tuple[str, ...]) -> tuple[str, ...]:

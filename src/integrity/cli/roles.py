@@ -53,7 +53,9 @@ def roles(
         if not found:
             raise Failure(f"{models} names no actor; say class X(Model, owner=...) or Annotated[..., Owner(...)].")
         if output_format == "json":
-            names = {each.name: {"actor": each.actor, "privileges": each.privileges(database or "")} for each in found}
+            # In a privilege, no name is every database's.
+            name = server.database_of(uri, embedded, database)
+            names = {each.name: {"actor": each.actor, "privileges": each.privileges(name)} for each in found}
             click.echo(json.dumps(names, indent=2, ensure_ascii=False))
         else:
             click.echo("\n\n".join(each.script() if output_format == "mongosh" else str(each) for each in found))

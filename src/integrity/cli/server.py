@@ -18,6 +18,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: ``--embedded`` without a folder.
 TEMPORARY = ""
+#: The name that MongoDB itself gives to a database without one.
+DEFAULT = "test"
 
 
 def options(command: F) -> F:
@@ -69,7 +71,7 @@ def opened_at(uri: str | None, embedded: str | None, database: str | None) -> It
             if uri and click.get_current_context().get_parameter_source("uri") is ParameterSource.COMMANDLINE:
                 raise click.UsageError("--uri and --embedded name two servers; give one of them.")
             uri = stack.enter_context(_embedded(embedded))
-            database = database or "test"  # the name that MongoDB itself gives to a database without one
+            database = database or DEFAULT
         if not uri:
             raise Failure("No server is named; add --uri URI, set MONGODB_URI, or add --embedded [FOLDER].")
         try:
@@ -77,6 +79,22 @@ def opened_at(uri: str | None, embedded: str | None, database: str | None) -> It
         except IntegrityError as error:
             raise Failure(f"{error}{_way_out(str(error))}") from error
         yield store, uri
+
+
+def database_of(uri: str | None, embedded: str | None, database: str | None) -> str:
+    """Return the name of the database that a command was asked for, without asking a server.
+
+    Raises:
+        Failure: None is named.
+    """
+    from integrity.store.opening import database_in
+
+    if database or embedded is not None:
+        return database or DEFAULT
+    found = database_in(uri) if uri else None
+    if found is None:
+        raise Failure("No database is named; add --database NAME.")
+    return found
 
 
 def _way_out(message: str) -> str:

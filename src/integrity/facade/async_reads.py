@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, overload
 from integrity.declare.model import Model
 from integrity.facade.cursor import AsyncCommandCursor, AsyncCursor
 from integrity.facade.handle import Handle, refuse_writing, whole
-from integrity.facade.watch import AsyncChangeStream
+from integrity.facade.watch import AsyncChangeStream, MotorChangeStream
 from integrity.store.port import Document, Filter
 from integrity.writes.guard import sendable
 
@@ -190,7 +190,9 @@ class AsyncReads(Handle[M]):
             streams.enter()
         try:
             opening = self._raw.watch(pipeline, **sendable(session, **options))
-            return AsyncChangeStream(await opening if isawaitable(opening) else opening, streams)  # Motor's opens later
+            if isawaitable(opening):
+                return AsyncChangeStream(await opening, streams)
+            return MotorChangeStream(opening, streams)  # it opens later
         except BaseException:
             if streams is not None:
                 streams.leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +11,9 @@ from weakref import finalize
 from integrity.client.streams import Streams
 
 Event = dict[str, Any]
+
+#: Seconds until a stream of Motor's that is still being opened is closed once more.
+_PAUSE = 0.05
 
 
 class _Counted:
@@ -37,6 +41,11 @@ class _Counted:
         if self._place is not None:
             self._place()
 
+    def _looked(self) -> None:
+        """Give the place back where the stream has ended, by an error or with its collection: it holds nothing then."""
+        if not self._stream.alive:
+            self._leave()
+
 
 class ChangeStream(_Counted):
     """PyMongo's ``ChangeStream``: it holds a connection until it is closed, at the end of a ``with`` block."""
@@ -47,11 +56,17 @@ class ChangeStream(_Counted):
         Raises:
             StopIteration: The stream is closed.
         """
-        return self._stream.next()  # type: ignore[no-any-return]  # the driver's
+        try:
+            return self._stream.next()  # type: ignore[no-any-return]  # the driver's
+        finally:
+            self._looked()
 
     def try_next(self) -> Event | None:
         """Return the next event, or None when the server has none for now."""
-        return self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+        try:
+            return self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+        finally:
+            self._looked()
 
     def close(self) -> None:
         """Close it, and give its connection back."""
@@ -76,7 +91,11 @@ class ChangeStream(_Counted):
 
 
 class AsyncChangeStream(_Counted):
-    """PyMongo's ``AsyncChangeStream``, or Motor's; as `ChangeStream`, for ``async with`` and ``async for``."""
+    """PyMongo's ``AsyncChangeStream``; as `ChangeStream`, for ``async with`` and ``async for``.
+
+    PyMongo closes it where a wait for an event is cancelled: `try_next` waits for ``max_await_time_ms`` at most, and
+    another stream goes on from `resume_token`.
+    """
 
     async def next(self) -> Event:
         """Return the next event; it waits for one.
@@ -84,11 +103,17 @@ class AsyncChangeStream(_Counted):
         Raises:
             StopAsyncIteration: The stream is closed.
         """
-        return await self._stream.next()  # type: ignore[no-any-return]  # the driver's
+        try:
+            return await self._stream.next()  # type: ignore[no-any-return]  # the driver's
+        finally:
+            self._looked()
 
     async def try_next(self) -> Event | None:
         """Return the next event, or None when the server has none for now."""
-        return await self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+        try:
+            return await self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+        finally:
+            self._looked()
 
     async def close(self) -> None:
         """Close it, and give its connection back."""
@@ -110,3 +135,52 @@ class AsyncChangeStream(_Counted):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+class MotorChangeStream(AsyncChangeStream):
+    """Motor's: what a call waits for runs on in its thread, with its connection, when the caller is cancelled.
+
+    The next call waits for the same: another thread beside it would be refused by the server, and the event that comes
+    to the first would be nobody's.
+    """
+
+    _running: asyncio.Future[Event | None] | None = None
+
+    async def next(self) -> Event:
+        """Return the next event; it waits for one.
+
+        Raises:
+            StopAsyncIteration: The stream is closed.
+        """
+        while self._running is not None or self.alive:
+            if (event := await self.try_next()) is not None:
+                return event
+        raise StopAsyncIteration
+
+    async def try_next(self) -> Event | None:
+        """Return the next event, or None when the server has none for now."""
+        if self._running is None:
+            self._running = asyncio.ensure_future(self._stream.try_next())
+        running = self._running
+        await asyncio.wait([running])  # which leaves it alone where this task is cancelled
+        if self._running is not running:
+            return None  # another task has taken it
+        self._running = None
+        self._looked()
+        return running.result()
+
+    async def close(self) -> None:
+        """Close it, and give its connection back, once the thread that has it is done."""
+        await asyncio.shield(asyncio.ensure_future(self._closed()))
+
+    async def _closed(self) -> None:
+        running, self._running = self._running, None
+        try:
+            while running is not None and not running.done():
+                await self._stream.close()  # does nothing before it is open
+                await asyncio.wait([running], timeout=_PAUSE)
+            await self._stream.close()
+            if running is not None and not running.cancelled():
+                running.exception()  # looked at: nobody awaits it any more
+        finally:
+            self._leave()

@@ -6,6 +6,7 @@ from typing import Any
 
 from integrity.declare.policy import PLACEHOLDERS
 from integrity.infer.found import CollectionFound, Found, Steps
+from integrity.store.indexes import built
 from integrity.store.port import Store
 
 #: Fewer values than these prove nothing.
@@ -37,7 +38,7 @@ def _key_like(name: str, types: object) -> bool:
 
 
 async def _declared(store: Store, name: str) -> set[Steps]:
-    indexes = await store.call(name, "index_information")
+    indexes = await built(store, name)
     return {(each["key"][0][0],) for each in indexes.values() if each.get("unique") and len(each["key"]) == 1}
 
 

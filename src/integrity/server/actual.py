@@ -9,6 +9,7 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from integrity.declare.registry import Registry
+from integrity.store.indexes import built
 from integrity.store.port import Store
 
 _NO_SUCH_NAMESPACE = 26
@@ -28,7 +29,7 @@ class Collection:
         name: Its name.
         kind: ``"collection"``, ``"view"`` or ``"timeseries"``.
         options: What it was created with, or changed to: ``validator``, ``validationLevel``, ``validationAction``.
-        indexes: The indexes by name, as ``index_information`` describes them.
+        indexes: The indexes that do their work, by name, as ``index_information`` describes them.
         documents: About how many documents it holds.
     """
 
@@ -81,7 +82,7 @@ async def _collection(store: Store, listed: Mapping[str, Any]) -> Collection:
     if kind != "collection":
         return Collection(name, kind, listed.get("options") or {})
     try:
-        indexes = await store.call(name, "index_information")
+        indexes = await built(store, name)
         documents = await store.estimated_document_count(name)
     except OperationFailure as error:
         if error.code != _NO_SUCH_NAMESPACE:

@@ -140,6 +140,7 @@ def _validator(entry: Entry, stages: Stages, collection: Collection) -> Iterator
         yield Drift(rule, "missing", entry.collection, "validator", missing_validator.FAULT, constraint)
         return
     wanted, differences = ENFORCEMENT[stage], []
+    foreign = not ours(entry, collection) and stages.of(constraint) is None
     if not same(validator(entry), collection.validator):
         differences.append("its expression is another")
     level = collection.options.get("validationLevel", "strict")
@@ -149,7 +150,7 @@ def _validator(entry: Entry, stages: Stages, collection: Collection) -> Iterator
     if action != wanted.action:
         differences.append(f"validationAction is {action}, not {wanted.action}")
     if differences:
-        fault = missing_validator.different(differences)
+        fault = missing_validator.different(differences, foreign=foreign)
         yield Drift(rule, "different", entry.collection, "validator", fault, constraint)
 
 
@@ -165,7 +166,8 @@ def same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 
 
 def _indexes(entry: Entry, stages: Stages, collection: Collection) -> Iterator[Drift]:
-    used = {"_id_"}
+    # A clustered collection is its own index over `_id`, whatever its name is: it cannot be dropped.
+    used = {"_id_", *(name for name, each in collection.indexes.items() if each.get("clustered"))}
     for index in indexes(entry):
         stage = stage_of(stages, index.constraint)
         found = _index(index, stage, collection, used)
@@ -181,7 +183,10 @@ def _index(index: Index, stage: Stage, collection: Collection, used: set[str]) -
     if own is not None:
         used.add(index.name)
     if stage is Stage.DECLARED:
-        return None
+        if own is None or not (own.get("unique") or own.get("prepareUnique")):
+            return None
+        fault = missing_index.different(["it refuses duplicates, and its stage is declared"])
+        return Drift(rule, "different", index.collection, index.name, fault, index.constraint, index)
     differences = index.differences(own, stage) if own is not None else []
     if own is not None and not differences:
         return None

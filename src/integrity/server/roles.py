@@ -22,7 +22,7 @@ from integrity.declare.stage import COLLECTION as STAGES
 from integrity.errors import DeclarationError, EnforcementError
 from integrity.server.confirmed import confirmed
 from integrity.store.failure import reason
-from integrity.store.port import Store
+from integrity.store.port import Document, Store
 from integrity.writes.copies.recording import COLLECTION as REFRESHES
 from integrity.writes.references.condemned import COLLECTION as CONDEMNED
 from integrity.writes.references.notices import COLLECTION as PROTOCOL
@@ -40,7 +40,8 @@ SIDE: dict[str, tuple[str, ...]] = {
     STAGES: ("find",),
 }
 
-_NO_ROLE = 31
+#: https://www.mongodb.com/docs/manual/reference/error-codes/
+_NO_ROLE, _ROLE_EXISTS, _UNAUTHORIZED = 31, 51002, 13
 _ORDER = (*READ, INSERT, UPDATE, REMOVE, "createIndex")
 
 
@@ -129,25 +130,34 @@ async def apply(store: Store, wanted: Iterable[Role]) -> list[str]:
     """Create roles in the store's database, or change them to what is wanted; return a line about each.
 
     Raises:
-        EnforcementError: The user may not manage roles.
+        EnforcementError: The user may not manage roles, or the server does not take one.
     """
-    done = []
-    for role in wanted:
-        document = {"privileges": role.privileges(store.name), "roles": []}
-        try:
-            try:
-                await confirmed(store, {"updateRole": role.name, **document})
-                done.append(f"{role.name}: changed")
-            except OperationFailure as error:
-                if error.code != _NO_ROLE:
-                    raise
-                await confirmed(store, {"createRole": role.name, **document})
-                done.append(f"{role.name}: created")
-        except OperationFailure as error:
-            raise EnforcementError(
-                f"{role.name} cannot be created: {reason(error)} The user needs the role `userAdmin` on {store.name}."
-            ) from error
-    return done
+    return [f"{role.name}: {await _applied(store, role)}" for role in wanted]
+
+
+async def _applied(store: Store, role: Role) -> str:
+    document = {"privileges": role.privileges(store.name), "roles": []}
+    try:
+        if await _taken(store, {"updateRole": role.name, **document}, _NO_ROLE):
+            return "changed"
+        if await _taken(store, {"createRole": role.name, **document}, _ROLE_EXISTS):
+            return "created"
+        await confirmed(store, {"updateRole": role.name, **document})  # another process was first
+    except OperationFailure as error:
+        way_out = f" The user needs the role `userAdmin` on {store.name}." if error.code == _UNAUTHORIZED else ""
+        raise EnforcementError(f"{role.name} cannot be created or changed: {reason(error)}{way_out}") from error
+    return "changed"
+
+
+async def _taken(store: Store, command: Document, otherwise: int) -> bool:
+    """Run a command; return false where the server answers with this code."""
+    try:
+        await confirmed(store, command)
+    except OperationFailure as error:
+        if error.code != otherwise:
+            raise
+        return False
+    return True
 
 
 def _role(registry: Registry, actor: str) -> Role:

@@ -6,6 +6,7 @@ for.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pymongo.errors import OperationFailure
@@ -18,6 +19,7 @@ from integrity.server.drift import ENFORCEMENT
 from integrity.server.indexes import Index
 from integrity.server.plan import Step
 from integrity.server.validator import validator
+from integrity.store.indexes import build
 from integrity.store.port import Document, Store
 
 # https://www.mongodb.com/docs/manual/reference/error-codes/
@@ -32,6 +34,8 @@ _CONFLICTING_OPTIONS, _CONFLICTING_KEYS = 85, 86
 #: Another process changes the same thing at this moment: lock busy, conflicting operation, an index being built, a
 #: build that another process has taken back.
 _BUSY = frozenset({46, 112, 117, 276, 12587})
+#: Says any kind of command of what went wrong: "The index was modified by another thread. Please try to rerun ..."
+_COMMAND_FAILED, _BY_ANOTHER = 125, "modified by another"
 
 _TRIES = 12
 
@@ -105,7 +109,7 @@ async def _index(store: Store, step: Step, index: Index, collection: Collection 
 
 async def _make_unique(store: Store, index: Index, stage: Stage) -> None:
     try:
-        if stage is Stage.WARN:
+        if stage.rank <= Stage.WARN.rank:
             await _modify(store, index, prepareUnique=False)
         else:
             await _converted(store, index, stage)
@@ -124,7 +128,7 @@ async def _make_unique(store: Store, index: Index, stage: Stage) -> None:
 
 async def _build(store: Store, index: Index, stage: Stage) -> None:
     command = {"createIndexes": index.collection, "indexes": [index.specification(stage)]}
-    await _patiently(store, command)
+    await build(store, index.collection, index.name, partial(_patiently, store, command))
 
 
 async def _converted(store: Store, index: Index, stage: Stage) -> None:
@@ -157,11 +161,15 @@ async def _patiently(store: Store, command: Document) -> None:
         try:
             await confirmed(store, command)
         except OperationFailure as error:
-            if error.code not in _BUSY or attempt == _TRIES - 1:
+            if not _busy(error) or attempt == _TRIES - 1:
                 raise
             await store.sleep(min(0.05 * 2**attempt, 2.0))
         else:
             return
+
+
+def _busy(error: OperationFailure) -> bool:
+    return error.code in _BUSY or (error.code == _COMMAND_FAILED and _BY_ANOTHER in str(error))
 
 
 def _refused(error: OperationFailure, index: Index, collection: Collection | None) -> str:
@@ -179,5 +187,5 @@ def _refused(error: OperationFailure, index: Index, collection: Collection | Non
             if {key for key, _ in each["key"]} == set(index.keys) and name != index.name
         ]
         named = f"the index {', '.join(others)}" if others else "an index"
-        return f"{named} over {keys} is in the way; `--prune` drops it, if nobody else needs it."
+        return f"{named} over {keys} is in the way; `integrity apply --prune` drops it, if nobody else needs it."
     raise error

@@ -25,12 +25,13 @@ def hosts(uri: str) -> str:
     return re.split(r"[/?#]", rest, maxsplit=1)[0] or "(no host)"
 
 
-def sentence(error: PyMongoError, where: str) -> str:
+def sentence(error: PyMongoError, where: str, role: str = "read") -> str:
     """Return what went wrong.
 
     Args:
         error: What the driver raised.
         where: The server, as a reader knows it: the URI's hosts, or "The server".
+        role: The role that what was asked for needs.
     """
     inside = "the server" if where == "The server" else where
     if isinstance(error, ServerSelectionTimeoutError):
@@ -42,7 +43,7 @@ def sentence(error: PyMongoError, where: str) -> str:
     if isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED:
         return f"{where} refused the login; check the user, the password and authSource in the URI."
     if isinstance(error, OperationFailure) and error.code == _UNAUTHORIZED:
-        return f"{where} refused: {_reason(error)}; the user needs the role `read`."
+        return f"{where} refused: {_reason(error)}; the user needs the role `{role}`."
     if isinstance(error, ConfigurationError):
         return f"{where} cannot be reached as the URI says: {_reason(error)}."
     return f"{where}: {_reason(error)}."

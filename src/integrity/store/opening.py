@@ -10,6 +10,7 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, InvalidName, PyMongoError
+from pymongo.uri_parser import parse_uri
 
 from integrity.errors import IntegrityError
 from integrity.store.blocking import BlockingStore
@@ -22,6 +23,15 @@ _NOT_A_URI = (
     "The URI is not a valid MongoDB connection string (mongodb://HOST:PORT/DATABASE); "
     "in a user name or password the characters : / ? # [ ] @ % must be percent-encoded."
 )
+
+
+def database_in(uri: str) -> str | None:
+    """Return the name of the database in a URI; None where there is none, or the URI is not valid."""
+    try:
+        found = parse_uri(uri)["database"]
+    except (PyMongoError, ValueError, OSError):
+        return None  # whoever opens it says what is wrong with it
+    return None if found is None else str(found)
 
 
 @contextmanager

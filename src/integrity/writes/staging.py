@@ -26,8 +26,8 @@ from integrity.violation import Violation
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
 
-#: Seconds for which the stages are kept.
-KEPT = 10.0
+#: Seconds for which the stages are kept: so long an enforcement waits for other processes before its last look.
+KEPT = 1.0
 
 _UNAUTHORIZED = 13
 _LOGGER = logging.getLogger("integrity.writes")

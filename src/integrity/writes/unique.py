@@ -5,8 +5,9 @@ What the index cannot see, two equal values inside one array, is looked at in th
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from pymongo.errors import OperationFailure
@@ -20,6 +21,7 @@ from integrity.errors import IndexRequired
 from integrity.rules.judge import dotted
 from integrity.rules.rule import At
 from integrity.rules.unique import duplicate_value
+from integrity.store.indexes import build, built
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
 from integrity.writes.references.durable import durable, settled
@@ -60,18 +62,33 @@ class Indexes:
             return
         wanted = unique_indexes(entry)
         if wanted:
-            existing = await store.call(entry.collection, "index_information")
+            existing = await built(store, entry.collection)
             for each in wanted:
                 if any(each.kept_by(index) for index in existing.values()):
                     continue
-                if await self.staging.enforces(store, Constraint(entry.collection, "unique", path(entry, each))):
-                    await self._create(store, entry, each, session)
+                constraint = Constraint(entry.collection, "unique", path(entry, each))
+                if await self.staging.enforces(store, constraint):
+                    await self._create(store, entry, each, session, constraint, existing.get(each.name, {}))
             # Who made it may still wait for a majority: an election would take it back, and nobody look again.
             await settled(store, entry.collection)
         self.ready.add(entry.collection)
 
-    async def _create(self, store: Store, entry: Entry, index: UniqueIndex, session: Any) -> None:
+    async def _create(
+        self,
+        store: Store,
+        entry: Entry,
+        index: UniqueIndex,
+        session: Any,
+        constraint: Constraint,
+        own: Mapping[str, Any],
+    ) -> None:
         missing = f"{entry.name} declares {', '.join(index.keys)} unique, and {entry.collection} has no index for it"
+        if own.get("prepareUnique") and index.kept_by({**own, "unique": True}):
+            return  # it takes no new duplicate either
+        if own and not own.get("unique"):
+            raise IndexRequired(
+                f"{missing} that is unique yet; `integrity enforce '{constraint}'` makes it so where nothing is double."
+            )
         if self.mode == "require":
             raise IndexRequired(f"{missing}; create it with db.apply().")
         if getattr(session, "in_transaction", False):
@@ -80,7 +97,9 @@ class Indexes:
         try:
             # Confirmed whatever the application asks for: "ready" is said of it to every handle. Unsaid, a collection's
             # default collation would be taken over.
-            await durable(store).call(index.collection, "create_index", keys, **{**store.exact, **options})
+            options = {**store.exact, **options}
+            create = partial(durable(store).call, index.collection, "create_index", keys, **options)
+            await build(store, index.collection, index.name, create)
         except OperationFailure as error:
             reason = str((error.details or {}).get("errmsg") or error).rstrip(".")
             raise IndexRequired(

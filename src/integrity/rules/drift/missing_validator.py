@@ -39,6 +39,7 @@ RULE = Rule("DRF002", "validator-drift", __doc__, repair="safe")
 FAULT = Fault("is missing: the server takes any document.", "`integrity apply` sets it.")
 
 
-def different(differences: Sequence[str]) -> Fault:
-    """Return the fault of a validator that is not as declared."""
-    return Fault(f"is different: {'; '.join(differences)}.", "`integrity apply` mends it.")
+def different(differences: Sequence[str], *, foreign: bool = False) -> Fault:
+    """Return the fault of a validator that is not as declared; `foreign` is one that somebody else has made."""
+    hint = "`integrity apply --prune` replaces it." if foreign else "`integrity apply` mends it."
+    return Fault(f"is different: {'; '.join(differences)}.", hint)
