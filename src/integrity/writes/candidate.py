@@ -17,7 +17,7 @@ from integrity.rules.schema import missing_field
 from integrity.store.port import Document
 from integrity.violation import Violation
 from integrity.writes import derived
-from integrity.writes.copies import faults, fill, originals
+from integrity.writes.copies import Originals, faults, fill, late, lead, originals
 from integrity.writes.transaction import joins
 from integrity.writes.unique import repeated
 
@@ -56,31 +56,57 @@ async def candidates(
         return [guard.judge.offered(each) for each in offered] if clean is None else list(map(Verdict, clean))
     if guard.entry.copies and not joins(session):
         await guard.copies.lazily(guard.store)
-    documents = [given(each) for each in offered]
-    trespasses = [_trespasses(guard, each, trespass, foreign=foreign) for each in documents]
+    documents = [given(each, guard.filled) for each in offered]
+    # A default that nobody has set is nobody's write; it is stored all the same.
+    trespasses = [_trespasses(guard, given(each, guard.carried), trespass, foreign=foreign) for each in offered]
+    for each in documents if guard.entry.copies else ():
+        lead(guard, each)
     known = await originals(guard, documents, session) if guard.entry.copies else {}
-    verdicts = []
+    verdicts: list[Verdict] = []
+    computed: list[list[Violation]] = []
     for index, document in enumerate(documents):
         if guard.entry.revision is not None:
             document[guard.entry.revision.steps[-1]] = 0 if revisions is None else revisions[index]
         fill(guard, document, known)
-        computed = []
+        wrong = []
         if guard.entry.derived:
             if isinstance(offered[index], BaseModel):
                 derived.strip(guard.entry, document)
-            computed = derived.settle(guard.entry, document)
-        verdict = guard.judge.offered(document)
+            wrong = derived.settle(guard.entry, document)
+        computed.append(wrong)
+        verdicts.append(guard.judge.offered(document))
+    if known:
+        known = await _followed(guard, verdicts, computed, known, session)
+    made = []
+    for index, verdict in enumerate(verdicts):
         found = [
             *trespasses[index],
-            *_but(computed, derived.without_echo(guard.entry, verdict.violations)),
+            *_but(computed[index], derived.without_echo(guard.entry, verdict.violations)),
             *faults(guard, verdict.document, known),
         ]
         if guard.repeated:
             found += repeated(guard.entry, verdict.document)
         if guard.foreign:
             found = [_way_out(guard, each) for each in found]
-        verdicts.append(Verdict(verdict.document, tuple(once(found))))
-    return verdicts
+        made.append(Verdict(verdict.document, tuple(once(found))))
+    return made
+
+
+async def _followed(
+    guard: Guard, verdicts: list[Verdict], computed: list[list[Violation]], known: Originals, session: Any
+) -> Originals:
+    """Fill, in place, the copies that follow what only the judge has made; return all originals that are known."""
+    behind = [at for at, each in enumerate(verdicts) if not each.violations and late(each.document, known)]
+    if not behind:
+        return known
+    more = await originals(guard, [verdicts[at].document for at in behind], session)
+    known = {copy: {**owners, **more[copy]} for copy, owners in known.items()}
+    for at in behind:
+        document = verdicts[at].document
+        fill(guard, document, known)
+        computed[at] += derived.recompute(guard.entry, document)
+        verdicts[at] = Verdict(document, guard.judge.stored(document))
+    return known
 
 
 def offerable(guard: Guard, offered: object) -> None:
@@ -127,14 +153,21 @@ def once(violations: Sequence[Violation]) -> Iterator[Violation]:
             yield each
 
 
-def given(offered: Offered) -> Document:
-    """Return a copy of what was offered, that is free to be changed; a model's unset defaults are left to be made."""
+def given(offered: Offered, left: frozenset[str] = frozenset()) -> Document:
+    """Return a copy of what was offered, that is free to be changed.
+
+    Args:
+        offered: The document, or an instance of the model.
+        left: The stored names of fields that the write itself fills in where an instance has no more than its default.
+            Any other default is the instance's: the caller knows a generated value by it.
+    """
     if isinstance(offered, BaseModel):
-        unset = type(offered).model_fields.keys() - offered.model_fields_set
+        plain: Document = codec.plain(offered)
+        if not left:
+            return plain
         names = dict(codec.stored_names(type(offered)))
-        # An ``_id`` that the instance generated is the instance's: the caller knows it by that.
-        left = {names[each] for each in unset} - {"_id"}
-        return {name: value for name, value in codec.plain(offered).items() if name not in left}
+        unset = {name for attribute, name in names.items() if attribute not in offered.model_fields_set}
+        return {name: value for name, value in plain.items() if name not in left or name not in unset}
     return {name: codec.plain(value) for name, value in offered.items()}
 
 
