@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -205,6 +207,22 @@ def test_so_does_a_blocking_one(client: MongoClient[dict[str, Any]], raw: Raw) -
         assert warned[0].filename == __file__
     assert sorted(raw["nodes"].distinct("_id")) == [1, 2]
     assert not db[Node].find_one({"_id": 3})  # nothing is left bound here
+
+
+_NEVER_LEFT = """
+import sys
+import integrity
+from tests.writes.shop import MODELS, Node
+tx = integrity.connect(sys.argv[1], database=sys.argv[2], models=MODELS).transaction()
+tx.__enter__()
+"""
+
+
+def test_an_interpreter_ends_with_a_block_that_was_never_left(uri: str, raw: Raw) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _NEVER_LEFT, uri, raw.name], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 async def test_a_duplicate_in_a_transaction_is_ours(db: Handle, raw: Raw) -> None:

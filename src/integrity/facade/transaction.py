@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import warnings
@@ -24,8 +25,8 @@ T = TypeVar("T")
 
 _ELSEWHERE = (
     "The transaction was entered in another thread, task or context than its block is left in, as where a framework "
-    "runs a fixture or a dependency: what was done between is part of it only where session=tx.session was passed. Open it "
-    "where the operations are."
+    "runs a fixture or a dependency: what was done between is part of it only where session=tx.session was passed. "
+    "Open it where the operations are."
 )
 
 
@@ -172,7 +173,8 @@ class Transaction(_Open):
             warnings.warn(_ELSEWHERE, RuntimeWarning, stacklevel=2)
 
     def __del__(self) -> None:
-        if not self._entered:
+        # At its end an interpreter starts no thread, and 3.11 waits for it for ever: the server ends what is left.
+        if not self._entered or sys.is_finalizing():
             return
         # Interrupted where `__exit__` begins. The thread that this runs in may hold the driver's locks.
         if self._guards.binding.session() is self._session:
