@@ -8,7 +8,7 @@ from pydantic import Field
 from pymongo import MongoClient, ReplaceOne
 
 import integrity
-from integrity import CopyOf, Immutable, Model, Owner, Ref, Revision, derived
+from integrity import Allow, CopyOf, Immutable, Model, Owner, Ref, Revision, derived
 
 
 class Plain(Model, collection="plain"):
@@ -92,6 +92,24 @@ def test_so_does_a_replacement_and_what_it_takes_over_stays(db: integrity.Databa
         last = cls(id=1)
         db[cls].bulk_write([ReplaceOne({"_id": 1}, last)])
         assert token(db, cls, 1) == last.token
+
+
+class Tagged(Model, collection="tagged"):
+    id: int
+    revision: Annotated[int, Revision()] = 0
+    tags: Annotated[list[str], Allow([])] = Field(default_factory=list)
+
+
+def test_what_was_put_into_a_default_is_stored(client: MongoClient[dict[str, Any]], database_name: str) -> None:
+    tagged = integrity.Database(client[database_name], models=[Tagged])[Tagged]
+    one = Tagged(id=1)
+    one.tags.append("a")
+    tagged.insert_one(one)
+    assert tagged.find_one() == {"_id": 1, "revision": 0, "tags": ["a"]}
+    two = Tagged(id=1)
+    two.tags.append("b")
+    tagged.replace_one({"_id": 1, "revision": 0}, two)
+    assert tagged.find_one() == {"_id": 1, "revision": 1, "tags": ["b"]}
 
 
 def test_a_default_of_anothers_field_is_stored_and_no_write_of_it(db: integrity.Database) -> None:
