@@ -4,11 +4,11 @@ import uuid
 from typing import Annotated, Any
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
 from pymongo import MongoClient, ReplaceOne
 
 import integrity
-from integrity import Allow, CopyOf, Immutable, Model, Owner, Ref, Revision, derived
+from integrity import Allow, CopyOf, ForeignWrite, Immutable, Model, Owner, Ref, Revision, derived
 
 
 class Plain(Model, collection="plain"):
@@ -112,14 +112,44 @@ def test_what_was_put_into_a_default_is_stored(client: MongoClient[dict[str, Any
     assert tagged.find_one() == {"_id": 1, "revision": 1, "tags": ["b"]}
 
 
-def test_a_default_of_anothers_field_is_stored_and_no_write_of_it(db: integrity.Database) -> None:
-    one = Owned(id=1)
-    db[Owned].insert_one(one)
+class Terms(BaseModel):
+    days: int = 1
+    rate: Annotated[int, Owner("pricing")] = 2
+    notes: Annotated[list[str], Owner("pricing"), Allow([])] = Field(default_factory=list)
+
+
+class Contract(Model, collection="contracts", owner="shop"):
+    id: int
+    terms: Terms = Terms()
+    more: Annotated[list[Terms], Allow([])] = Field(default_factory=list)
+
+
+def test_a_default_of_anothers_field_is_no_write_of_it(
+    db: integrity.Database, client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    db[Owned].insert_one(Owned(id=1))
     stored = db[Owned].find_one({"_id": 1})
     assert stored is not None
-    assert (stored["price"], stored["seal"]) == (3, one.seal)
+    assert stored["price"] == 3
     db[Owned].replace_one({"_id": 1}, Owned(id=1))
-    assert db[Owned].find_one({"_id": 1}, {"seal": 1}) == {"_id": 1, "seal": one.seal}
+    assert db[Owned].find_one({"_id": 1}, {"seal": 1}) == {"_id": 1, "seal": stored["seal"]}
+
+    contracts = integrity.Database(client[database_name], models=[Contract], actor="shop")[Contract]
+    made = {"days": 5, "rate": 2, "notes": []}
+    contracts.insert_one(Contract(id=1, terms=Terms(days=5), more=[Terms(days=5)]))
+    contracts.insert_many([Contract(id=2, terms=Terms(days=5), more=[Terms(days=5)])])
+    contracts.insert_one({"_id": 3, "terms": Terms(days=5), "more": [{"days": 5}]})
+    assert list(contracts.find({}, {"_id": 0})) == [{"terms": made, "more": [made]}] * 3
+    default = Contract(id=4)
+    default.terms = Terms()
+    default.terms.rate = 9
+    for each in (Contract(id=4, terms=Terms(rate=9)), Contract(id=4, more=[Terms(notes=["x"])]), default):
+        with pytest.raises(ForeignWrite):
+            contracts.insert_one(each)
+    put = Contract(id=4, terms=Terms(days=5))
+    put.terms.notes.append("mine")  # pydantic does not see it: it is not stored
+    contracts.insert_one(put)
+    assert contracts.find_one({"_id": 4}, {"_id": 0}) == {"terms": made, "more": []}
 
 
 def test_a_copy_that_was_read_and_handed_back_is_no_write_by_hand(db: integrity.Database) -> None:

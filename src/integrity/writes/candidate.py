@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from integrity.declare import codec
-from integrity.declare.extract import values_at
+from integrity.declare.extract import Path, value_at, values_at
 from integrity.rules.judge import Verdict, dotted
 from integrity.rules.ownership import foreign_write
 from integrity.rules.rule import At
@@ -57,11 +57,9 @@ async def candidates(
     if guard.entry.copies and not joins(session):
         await guard.copies.lazily(guard.store)
     documents = [given(each, guard.filled) for each in offered]
-    # A default that nobody has set is nobody's write; it is stored all the same.
-    trespasses = [_trespasses(guard, given(each, guard.carried), trespass, foreign=foreign) for each in offered]
-    for each in documents if guard.entry.copies else ():
-        lead(guard, each)
-    known = await originals(guard, documents, session) if guard.entry.copies else {}
+    _left_to_others(guard, documents, offered)
+    trespasses = [_trespasses(guard, each, trespass, foreign=foreign) for each in documents]
+    known = await _originals(guard, documents, session)
     verdicts: list[Verdict] = []
     computed: list[list[Violation]] = []
     for index, document in enumerate(documents):
@@ -90,6 +88,15 @@ async def candidates(
             found = [_way_out(guard, each) for each in found]
         made.append(Verdict(verdict.document, tuple(once(found))))
     return made
+
+
+async def _originals(guard: Guard, documents: Sequence[Document], session: Any) -> Originals:
+    """Return what the copies follow, also by a reference that is left to its default."""
+    if not guard.entry.copies:
+        return {}
+    for each in documents:
+        lead(guard, each)
+    return await originals(guard, documents, session)
 
 
 async def _followed(
@@ -169,6 +176,42 @@ def given(offered: Offered, left: frozenset[str] = frozenset()) -> Document:
         unset = {name for attribute, name in names.items() if attribute not in offered.model_fields_set}
         return {name: value for name, value in plain.items() if name not in left or name not in unset}
     return {name: codec.plain(value) for name, value in offered.items()}
+
+
+def _left_to_others(guard: Guard, documents: Sequence[Document], offered: Sequence[Offered]) -> None:
+    """Leave out, in place, defaults of another owner's fields that nobody has set: the write makes them anew."""
+    for place, _ in guard.foreign:
+        for document, whole in zip(documents, offered, strict=True):
+            for path, _ in list(values_at(document, place.steps)):
+                holder, name = value_at(document, path[:-1]), path[-1]
+                source = _at(whole, path[:-1])
+                if not (isinstance(source, BaseModel) and isinstance(holder, dict)):
+                    continue
+                attribute = next((each for each, stored in codec.stored_names(type(source)) if stored == name), None)
+                if attribute is not None and attribute not in source.model_fields_set:
+                    del holder[name]
+
+
+def _at(offered: Any, path: Path) -> Any:
+    """Return what stands at a stored path of what was offered, instances as they are; None where it is not told."""
+    for step in path:
+        offered = _unwrapped(offered)
+        if isinstance(offered, BaseModel):
+            names = {stored: attribute for attribute, stored in codec.stored_names(type(offered))}
+            offered = offered.__dict__.get(names.get(str(step), ""))
+        elif isinstance(offered, Mapping):
+            offered = offered.get(step)
+        elif isinstance(offered, list | tuple) and isinstance(step, int):
+            offered = offered[step]
+        else:
+            return None
+    return _unwrapped(offered)
+
+
+def _unwrapped(value: Any) -> Any:
+    while isinstance(value, RootModel):
+        value = value.root
+    return value
 
 
 def _way_out(guard: Guard, violation: Violation) -> Violation:
