@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -176,6 +178,51 @@ async def test_a_task_that_outlives_the_block_it_was_started_in_is_told_how(
             await inside
         await apart
     assert raw["nodes"].distinct("_id") == [2]
+
+
+async def test_a_block_that_is_left_elsewhere_than_it_was_entered_says_so(
+    uri: str, database_name: str, raw: Raw
+) -> None:
+    """A framework may run each half of a fixture or a dependency in a thread or task of its own."""
+    async with opened("async", uri, database_name, models=MODELS) as db:
+        block = db.transaction()
+        tx = await asyncio.create_task(block.__aenter__())
+        await db[Node].insert_one({"_id": 1})
+        await db[Node].insert_one({"_id": 2}, session=tx.session)
+        error = ZeroDivisionError()
+        with pytest.warns(RuntimeWarning, match=r"only where session=tx.session was passed") as warned:
+            await block.__aexit__(type(error), error, None)
+        assert len(warned) == 1
+    assert raw["nodes"].distinct("_id") == [1]
+
+
+def test_so_does_a_blocking_one(client: MongoClient[dict[str, Any]], raw: Raw) -> None:
+    db = integrity.Database(client[raw.name], models=MODELS)
+    for error in (None, ZeroDivisionError()):
+        block = db.transaction()
+        contextvars.copy_context().run(block.__enter__)
+        db[Node].insert_one({"_id": 1 if error else 2})
+        with pytest.warns(RuntimeWarning, match="entered in another thread, task or context") as warned:
+            block.__exit__(type(error) if error else None, error, None)
+        assert warned[0].filename == __file__
+    assert sorted(raw["nodes"].distinct("_id")) == [1, 2]
+    assert not db[Node].find_one({"_id": 3})  # nothing is left bound here
+
+
+_NEVER_LEFT = """
+import sys
+import integrity
+from tests.writes.shop import MODELS, Node
+tx = integrity.connect(sys.argv[1], database=sys.argv[2], models=MODELS).transaction()
+tx.__enter__()
+"""
+
+
+def test_an_interpreter_ends_with_a_block_that_was_never_left(uri: str, raw: Raw) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _NEVER_LEFT, uri, raw.name], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 async def test_a_duplicate_in_a_transaction_is_ours(db: Handle, raw: Raw) -> None:

@@ -146,12 +146,27 @@ def _fields_of(cls: Any) -> tuple[tuple[str, str], ...] | None:
 
 def _named(value: Any, cls: Any) -> dict[str, Any]:
     # Not getattr: that warns of deprecated fields. What `model_construct` left out is left out.
-    held = value.__dict__ if hasattr(value, "__dict__") else {name: getattr(value, name) for name in cls.__slots__}
-    return {
+    held = getattr(value, "__dict__", {})
+    if slots := _slots(cls):
+        held = {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **held}
+    names = stored_names(cls)
+    found = {
         name: each if type(each := held[attribute]) in _ATOMS else plain(each)
-        for attribute, name in stored_names(cls)
+        for attribute, name in names
         if attribute in held
     }
+    if (getattr(cls, "__pydantic_config__", None) or {}).get("extra") == "allow":
+        # What else there is has no place of its own, as it has in a model; a cached property is the class's.
+        known = {attribute for attribute, _ in names}
+        found |= {name: plain(held[name]) for name in held if name not in known and not hasattr(cls, name)}
+    return found
+
+
+@cache
+def _slots(cls: Any) -> tuple[str, ...]:
+    """Return the slots of a class and of those above it: each has its own only."""
+    found = [each.__dict__.get("__slots__", ()) for each in cls.__mro__]
+    return tuple(name for each in found for name in ((each,) if isinstance(each, str) else each))
 
 
 @cache

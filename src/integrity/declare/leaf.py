@@ -8,6 +8,7 @@ dict, and one whose outcome is Python's, for functions and instances of the user
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -66,17 +67,17 @@ class Leaf:
             function = convert.COERCIONS.get(schema["cls"])
             return schema if function is None else of_class(schema, function)
         if self.write:
-            how = {"int": self._int, "bytes": self.bson, "date": _date, "enum": _enum}
+            how = {"int": self._int, "bytes": self.bson, "date": _date, "enum": _enum, "literal": _literal}
             return how.get(kind, lambda _: None)(schema)
         if lax:
-            how = {"bytes": _bytes, "date": _date, "enum": _enum}
+            how = {"bytes": _bytes, "date": _date, "enum": _enum, "literal": _literal}
             return how.get(kind, lambda _: None)(schema)
         if kind in _STRICT or kind == "decimal":
             return {**schema, "strict": True}
         if kind in {"bytes", "date"}:
             return self.bson(schema)
         if kind in {"literal", "enum"}:
-            return before(_exactly(list(_values(schema))), _enum(schema) if kind == "enum" else schema)
+            return before(_exactly(list(_values(schema))), (_enum if kind == "enum" else _literal)(schema))
         return None
 
     def is_instance(self, schema: Any) -> Any:
@@ -119,8 +120,7 @@ class Leaf:
             return _one_of(values)
         members = schema["type"] == "enum" or any(type(each) not in {str, int, bool, type(None)} for each in
                                                   schema["expected"])  # fmt: skip
-        if schema["type"] == "enum":
-            schema = _enum(schema)
+        schema = (_enum if schema["type"] == "enum" else _literal)(schema)
         return after(codec.encode, schema) if members else schema
 
 
@@ -137,12 +137,19 @@ def _enum(schema: Any) -> Any:
     """Return a schema that takes a member's value, as which it is stored; a strict one takes members only."""
     if all(type(each.value) is str for each in schema["members"]):
         return {**schema, "strict": False}
-    members = {token(codec.encode(each)): each for each in schema["members"]}
+    return _by_value(schema, schema["members"])
 
-    def member(value: Any) -> Any:
-        return value if isinstance(value, schema["cls"]) else members.get(token(value), value)
 
-    return before(member, schema)
+def _literal(schema: Any) -> Any:
+    """Return a literal's schema that takes the values of its members, as which they are stored."""
+    members = [each for each in schema["expected"] if isinstance(each, enum.Enum)]
+    return _by_value(schema, members) if members else schema
+
+
+def _by_value(schema: Any, choices: Iterable[enum.Enum]) -> Any:
+    members = {token(codec.encode(each)): each for each in choices}
+    # A member is itself: one of another enum may have the same value.
+    return before(lambda value: value if isinstance(value, enum.Enum) else members.get(token(value), value), schema)
 
 
 def _values(schema: Any) -> Iterable[Any]:

@@ -133,6 +133,11 @@ class _Reader:
         if kind in _SCALARS:
             finite = not (kind in {"float", "decimal"} and schema.get("allow_inf_nan") is True)
             return Node(scalars=_SCALARS[kind], finite=finite)
+        if core.is_encoded(schema):
+            raise self._refusal(
+                "text that is decoded whenever it is validated, so that what is stored would not be valid again: "
+                "declare bytes, or a str"
+            )
         if core.is_refused(schema):
             raise self._refusal(f"what {self.annotation} is validated into; declare a type that BSON has")
         if core.is_size(schema):
@@ -325,6 +330,7 @@ class _Reader:
                     f"{self.where} is stored as {name!r}, as {found.fields[name].attribute!r} is; give them two names."
                 )
             self._name(name)
+            self._names(attribute, each, name, found, typed=schema["type"] == "typed-dict")
             default = core.default(each["schema"])
             required = each.get("required", True) and default is None
             found.fields[name] = Field(name, attribute, self.read(each["schema"]), required, default)
@@ -336,6 +342,20 @@ class _Reader:
             raise DeclarationError(
                 f"{self.where} would be stored as {name!r}; the name of a field is not empty, has no dot and no NUL "
                 "and does not begin with a dollar."
+            )
+
+    def _names(self, attribute: str, schema: Any, name: str, parent: Object, *, typed: bool) -> None:
+        """Refuse a field that is read by another name than it is stored under: it could not be read again."""
+        if typed and name != attribute:
+            raise DeclarationError(
+                f"{self.where}: an alias of a TypedDict is not in the dict that is read, which could not be written "
+                f"again; name the key {name!r}, or declare a model."
+            )
+        key = attribute == "id" and name == "_id"  # `coerce` lets it be read by both
+        if not (key or core.reads(attribute, schema, name, parent.config or {})):
+            raise DeclarationError(
+                f"{self.where} is stored as {name!r}, and is not read by that name; a stored field has one name: use "
+                "Field(alias=...)."
             )
 
 

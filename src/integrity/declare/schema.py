@@ -198,15 +198,34 @@ def is_refused(schema: Any) -> bool:
     """Whether a schema is one of pydantic's own functions that give values which BSON cannot hold.
 
     Pydantic validates a pattern, a time zone, an import or a `Secret` by such functions; nothing else in the schema
-    tells of them. An encoded string (``Base64Str``) is decoded each time that it is validated, so that what is stored
-    would not be valid again.
+    tells of them.
     """
     function = (schema.get("function") or {}).get("function")
-    if isinstance(getattr(function, "__self__", None), EncodedBytes | EncodedStr):
-        return True
     if _pydantics(function) and getattr(function, "__qualname__", "").startswith(f"{Secret.__name__}."):
         return True
     return schema["type"] == "function-plain" and _pydantics(function)
+
+
+def is_encoded(schema: Any) -> bool:
+    """Whether a schema is pydantic's of encoded text (``Base64Str``), which is decoded whenever it is validated."""
+    function = (schema.get("function") or {}).get("function")
+    return isinstance(getattr(function, "__self__", None), EncodedBytes | EncodedStr)
+
+
+def reads(attribute: str, schema: Any, name: str, config: Mapping[str, Any]) -> bool:
+    """Whether pydantic reads a field by the name that it is stored under.
+
+    Args:
+        attribute: The field's name in Python.
+        schema: The field's core schema.
+        name: Its stored name.
+        config: The configuration around it.
+    """
+    alias = schema.get("validation_alias")
+    paths = [[alias]] if isinstance(alias, str) else alias if alias and isinstance(alias[0], list) else [alias]
+    if alias is None or config.get("validate_by_name") or config.get("populate_by_name"):
+        paths = [*paths, [attribute]]
+    return [name] in paths
 
 
 def is_size(schema: Any) -> bool:

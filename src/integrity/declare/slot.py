@@ -7,7 +7,7 @@ whole document would at that place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from pydantic_core import core_schema
 from integrity.declare import shape
 from integrity.declare.policy import Policy
 from integrity.declare.registry import Entry
-from integrity.declare.schema import VALUE, alone
+from integrity.declare.schema import VALUE, alone, choice, named_fields
 from integrity.declare.shape import Array, Field, Node, Object
 
 __all__ = ["VALUE", "Slot", "root", "slot_at"]
@@ -140,6 +140,22 @@ class Slot:
             schema = self.bare.schema.get("items_schema") or core_schema.any_schema()
         return self._below("[]", node, schema, self.policy)
 
+    def among(self, name: str) -> Slot:
+        """Return the slot of a field that one of several structures here has; opaque where that is not one.
+
+        What stands here is judged as a whole, and what is offered for the field is coerced as that structure does.
+        """
+        having = [each for each in self.node.objects if name in each.fields or not each.closed]
+        if len(having) != 1 or name not in having[0].fields:
+            return self.opaque(name)
+        field = having[0].fields[name]
+        found = list(_held(self.schema, field.attribute, having[0].model, self.definitions, frozenset()))
+        if len(found) != 1:
+            return self.opaque(name)
+        ((schema, config),) = found
+        steps, policy = (*self.steps, name), having[0].policy or self.policy
+        return Slot(self.entry, steps, field.node, schema, policy, config, self.definitions, field)
+
     def opaque(self, step: str) -> Slot:
         """Return a slot of which only the step is known."""
         return self._below(step, _ANYTHING, None, self.policy)
@@ -219,6 +235,50 @@ def _bare(schema: Any, definitions: dict[str, Any]) -> _Bare:
         else:
             break
     return _Bare(None, whole=True)
+
+
+def _held(
+    schema: Any,
+    attribute: str,
+    model: type | None,
+    definitions: dict[str, Any],
+    inside: frozenset[str],
+    config: Any = None,
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the core schemas of a field in the structures that a schema may be, each with the configuration around it.
+
+    Args:
+        schema: The core schema.
+        attribute: The field's name in Python.
+        model: The class of the structure that has it; None for one without.
+        definitions: The core schema's definitions by name; those that are met are added.
+        inside: The definitions that it stands in.
+        config: The configuration around it.
+    """
+    if not isinstance(schema, dict):
+        return
+    kind = schema["type"]
+    if kind == "definitions":
+        definitions |= {each["ref"]: each for each in schema["definitions"]}
+    if kind == "definition-ref":
+        ref = schema["schema_ref"]
+        if ref not in inside:
+            yield from _held(definitions[ref], attribute, model, definitions, inside | {ref}, config)
+    elif kind in {"union", "tagged-union"}:
+        choices = schema["choices"].values() if kind == "tagged-union" else map(choice, schema["choices"])
+        for each in choices:
+            yield from _held(each, attribute, model, definitions, inside, config)
+    elif kind in {"model", "dataclass"} and not schema.get("root_model"):
+        if schema["cls"] is model:
+            yield from _held(schema["schema"], attribute, model, definitions, inside, schema.get("config") or {})
+    elif "fields" in schema:
+        for name, each in named_fields(schema["fields"]):
+            if name == attribute:
+                yield each["schema"], config or schema.get("config")
+    elif kind == "chain":
+        yield from _held(schema["steps"][0], attribute, model, definitions, inside, config)
+    else:
+        yield from _held(schema.get("schema"), attribute, model, definitions, inside, config)
 
 
 class _Alone(Entry):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -20,6 +22,12 @@ from integrity.writes.refusal import refusal
 from integrity.writes.transaction import LIMIT, commit, give_up, required, settings
 
 T = TypeVar("T")
+
+_ELSEWHERE = (
+    "The transaction was entered in another thread, task or context than its block is left in, as where a framework "
+    "runs a fixture or a dependency: what was done between is part of it only where session=tx.session was passed. "
+    "Open it where the operations are."
+)
 
 
 async def _prepare(guards: Guards) -> None:
@@ -135,6 +143,11 @@ class _Open:
         await self._guards.store.end_session(session)
         self._entered = False
 
+    @property
+    def _elsewhere(self) -> bool:
+        """Whether this is another context than the block was entered in: what was done here has not joined it."""
+        return self._guards.binding.session() is not self._session
+
     async def _rollback(self) -> None:
         await give_up(self._guards.store, self.session)
 
@@ -149,15 +162,19 @@ class Transaction(_Open):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        elsewhere = self._elsewhere
         try:
             run(self._exit(error))
         except BaseException as interrupted:
             if not isinstance(interrupted, Exception):  # a KeyboardInterrupt on the way
                 run(self._left(self._session))
             raise
+        if elsewhere:
+            warnings.warn(_ELSEWHERE, RuntimeWarning, stacklevel=2)
 
     def __del__(self) -> None:
-        if not self._entered:
+        # At its end an interpreter starts no thread, and 3.11 waits for it for ever: the server ends what is left.
+        if not self._entered or sys.is_finalizing():
             return
         # Interrupted where `__exit__` begins. The thread that this runs in may hold the driver's locks.
         if self._guards.binding.session() is self._session:
@@ -182,7 +199,10 @@ class AsyncTransaction(_Open):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        elsewhere = self._elsewhere
         await self._exit(error)
+        if elsewhere:
+            warnings.warn(_ELSEWHERE, RuntimeWarning, stacklevel=2)
 
     async def rollback(self) -> None:
         """Undo what was written; the block goes on, and an operation in it is an error."""

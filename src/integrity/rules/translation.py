@@ -97,7 +97,9 @@ def faulty_fields(error: ValidationError, document: Mapping[str, Any], root: Obj
 
 
 def _details(error: ValidationError) -> list[ErrorDetails]:
-    return error.errors(include_url=False, include_context=False)
+    # A default that is computed from fields which are refused says nothing of its own.
+    found = error.errors(include_url=False, include_context=False)
+    return [each for each in found if each["type"] != "default_factory_not_called"] or found
 
 
 def _one_branch(located: list[tuple[_Spot, ErrorDetails]]) -> list[tuple[_Spot, ErrorDetails]]:

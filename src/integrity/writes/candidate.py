@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from integrity.declare import codec
-from integrity.declare.extract import values_at
+from integrity.declare.extract import Path, value_at, values_at
 from integrity.rules.judge import Verdict, dotted
 from integrity.rules.ownership import foreign_write
 from integrity.rules.rule import At
@@ -17,7 +17,7 @@ from integrity.rules.schema import missing_field
 from integrity.store.port import Document
 from integrity.violation import Violation
 from integrity.writes import derived
-from integrity.writes.copies import faults, fill, originals
+from integrity.writes.copies import Originals, faults, fill, late, lead, originals
 from integrity.writes.transaction import joins
 from integrity.writes.unique import repeated
 
@@ -56,31 +56,64 @@ async def candidates(
         return [guard.judge.offered(each) for each in offered] if clean is None else list(map(Verdict, clean))
     if guard.entry.copies and not joins(session):
         await guard.copies.lazily(guard.store)
-    documents = [given(each) for each in offered]
+    documents = [given(each, guard.filled) for each in offered]
+    _left_to_others(guard, documents, offered)
     trespasses = [_trespasses(guard, each, trespass, foreign=foreign) for each in documents]
-    known = await originals(guard, documents, session) if guard.entry.copies else {}
-    verdicts = []
+    known = await _originals(guard, documents, session)
+    verdicts: list[Verdict] = []
+    computed: list[list[Violation]] = []
     for index, document in enumerate(documents):
         if guard.entry.revision is not None:
             document[guard.entry.revision.steps[-1]] = 0 if revisions is None else revisions[index]
         fill(guard, document, known)
-        computed = []
+        wrong = []
         if guard.entry.derived:
             if isinstance(offered[index], BaseModel):
                 derived.strip(guard.entry, document)
-            computed = derived.settle(guard.entry, document)
-        verdict = guard.judge.offered(document)
+            wrong = derived.settle(guard.entry, document)
+        computed.append(wrong)
+        verdicts.append(guard.judge.offered(document))
+    if known:
+        known = await _followed(guard, verdicts, computed, known, session)
+    made = []
+    for index, verdict in enumerate(verdicts):
         found = [
             *trespasses[index],
-            *_but(computed, derived.without_echo(guard.entry, verdict.violations)),
+            *_but(computed[index], derived.without_echo(guard.entry, verdict.violations)),
             *faults(guard, verdict.document, known),
         ]
         if guard.repeated:
             found += repeated(guard.entry, verdict.document)
         if guard.foreign:
             found = [_way_out(guard, each) for each in found]
-        verdicts.append(Verdict(verdict.document, tuple(once(found))))
-    return verdicts
+        made.append(Verdict(verdict.document, tuple(once(found))))
+    return made
+
+
+async def _originals(guard: Guard, documents: Sequence[Document], session: Any) -> Originals:
+    """Return what the copies follow, also by a reference that is left to its default."""
+    if not guard.entry.copies:
+        return {}
+    for each in documents:
+        lead(guard, each)
+    return await originals(guard, documents, session)
+
+
+async def _followed(
+    guard: Guard, verdicts: list[Verdict], computed: list[list[Violation]], known: Originals, session: Any
+) -> Originals:
+    """Fill, in place, the copies that follow what only the judge has made; return all originals that are known."""
+    behind = [at for at, each in enumerate(verdicts) if not each.violations and late(each.document, known)]
+    if not behind:
+        return known
+    more = await originals(guard, [verdicts[at].document for at in behind], session)
+    known = {copy: {**owners, **more[copy]} for copy, owners in known.items()}
+    for at in behind:
+        document = verdicts[at].document
+        fill(guard, document, known)
+        computed[at] += derived.recompute(guard.entry, document)
+        verdicts[at] = Verdict(document, guard.judge.stored(document))
+    return known
 
 
 def offerable(guard: Guard, offered: object) -> None:
@@ -127,15 +160,58 @@ def once(violations: Sequence[Violation]) -> Iterator[Violation]:
             yield each
 
 
-def given(offered: Offered) -> Document:
-    """Return a copy of what was offered, that is free to be changed; a model's unset defaults are left to be made."""
+def given(offered: Offered, left: frozenset[str] = frozenset()) -> Document:
+    """Return a copy of what was offered, that is free to be changed.
+
+    Args:
+        offered: The document, or an instance of the model.
+        left: The stored names of fields that the write itself fills in where an instance has no more than its default.
+            Any other default is the instance's: the caller knows a generated value by it.
+    """
     if isinstance(offered, BaseModel):
-        unset = type(offered).model_fields.keys() - offered.model_fields_set
+        plain: Document = codec.plain(offered)
+        if not left:
+            return plain
         names = dict(codec.stored_names(type(offered)))
-        # An ``_id`` that the instance generated is the instance's: the caller knows it by that.
-        left = {names[each] for each in unset} - {"_id"}
-        return {name: value for name, value in codec.plain(offered).items() if name not in left}
+        unset = {name for attribute, name in names.items() if attribute not in offered.model_fields_set}
+        return {name: value for name, value in plain.items() if name not in left or name not in unset}
     return {name: codec.plain(value) for name, value in offered.items()}
+
+
+def _left_to_others(guard: Guard, documents: Sequence[Document], offered: Sequence[Offered]) -> None:
+    """Leave out, in place, defaults of another owner's fields that nobody has set: the write makes them anew."""
+    for place, _ in guard.foreign:
+        for document, whole in zip(documents, offered, strict=True):
+            for path, _ in list(values_at(document, place.steps)):
+                holder, name = value_at(document, path[:-1]), path[-1]
+                source = _at(whole, path[:-1])
+                if not (isinstance(source, BaseModel) and isinstance(holder, dict)):
+                    continue
+                attribute = next((each for each, stored in codec.stored_names(type(source)) if stored == name), None)
+                if attribute is not None and attribute not in source.model_fields_set:
+                    del holder[name]
+
+
+def _at(offered: Any, path: Path) -> Any:
+    """Return what stands at a stored path of what was offered, instances as they are; None where it is not told."""
+    for step in path:
+        offered = _unwrapped(offered)
+        if isinstance(offered, BaseModel):
+            names = {stored: attribute for attribute, stored in codec.stored_names(type(offered))}
+            offered = offered.__dict__.get(names.get(str(step), ""))
+        elif isinstance(offered, Mapping):
+            offered = offered.get(step)
+        elif isinstance(offered, list | tuple) and isinstance(step, int):
+            offered = offered[step]
+        else:
+            return None
+    return _unwrapped(offered)
+
+
+def _unwrapped(value: Any) -> Any:
+    while isinstance(value, RootModel):
+        value = value.root
+    return value
 
 
 def _way_out(guard: Guard, violation: Violation) -> Violation:

@@ -91,6 +91,18 @@ class Guard:
         return tuple(each for each in self.entry.places if each.node.marker(Immutable))
 
     @cached_property
+    def filled(self) -> frozenset[str]:
+        """The top-level fields that every write fills in where they are not given."""
+        revision = [self.entry.revision] if self.entry.revision is not None else []
+        return frozenset(each.steps[0] for each in (*(copy.place for copy in self.entry.copies), *revision))
+
+    @cached_property
+    def carried(self) -> frozenset[str]:
+        """The top-level fields that a replacement takes over from what it replaces where they are not given."""
+        kept = (*self.immutable, *(place for place, _ in self.foreign))
+        return self.filled | {each.steps[0] for each in kept}
+
+    @cached_property
     def beside(self) -> tuple[Place, ...]:
         """The values that a validator makes of what is offered by looking at the other fields; a set has no places."""
         found = []

@@ -135,9 +135,7 @@ def _respelled(guard: Guard, error: Exception, swap: Swap) -> bool:
 
 
 async def _replaced(guard: Guard, swap: Swap, session: Any, *, read: bool) -> Any:
-    document = given(swap.replacement)
-    if isinstance(swap.replacement, BaseModel):
-        derived.strip(guard.entry, document)
+    document = _document(guard, swap, guard.carried)
     key = _id(guard.entry, document, swap.filter)
     entry = guard.entry
     careful = bool(guard.immutable or guard.foreign or entry.revision is not None or not guard.owned)
@@ -163,6 +161,11 @@ async def _replaced(guard: Guard, swap: Swap, session: Any, *, read: bool) -> An
         return await swap.act({"$and": [swap.filter, {"_id": {"$in": []}}]}, verdict.document, session, upsert=False)
     if stored is not None:
         _carry(guard, document, stored)
+    if isinstance(swap.replacement, BaseModel):
+        # Where there was nothing to take over, the instance's own default stands; another owner's field is made.
+        others = frozenset(place.steps[0] for place, _ in guard.foreign)
+        document = {**_document(guard, swap, guard.filled | others), **document}
+    if stored is not None:
         _drop_kept(guard, document, stored)
     count = 0 if stored is None or entry.revision is None else stored.get(entry.revision.steps[-1], 0) + 1
     (verdict,) = await candidates(guard, [document], session, revisions=[count], foreign=stored is None)
@@ -266,6 +269,14 @@ async def _inserted(guard: Guard, swap: Swap, document: Document, session: Any) 
         if (met or (absent and pattern == {"_id": 1})) and not joins(session):
             return _AGAIN
         raise
+
+
+def _document(guard: Guard, swap: Swap, left: frozenset[str]) -> Document:
+    """Return the replacement as a document, without what an instance has computed or left to the write."""
+    document = given(swap.replacement, left)
+    if isinstance(swap.replacement, BaseModel):
+        derived.strip(guard.entry, document)
+    return document
 
 
 def _id(entry: Entry, document: Document, filter: Filter) -> Any:

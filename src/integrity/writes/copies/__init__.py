@@ -14,7 +14,7 @@ See docs/explanation/who-owns-a-fact.md.
 
 from __future__ import annotations
 
-from integrity.writes.copies.filling import Originals, Pair, current, faults, fill, originals, pairs
+from integrity.writes.copies.filling import Originals, Pair, current, faults, fill, late, lead, originals, pairs
 from integrity.writes.copies.finishing import Synced, sync
 from integrity.writes.copies.keeping import Keeper
 
@@ -26,6 +26,8 @@ __all__ = [
     "current",
     "faults",
     "fill",
+    "late",
+    "lead",
     "originals",
     "pairs",
     "sync",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from integrity.declare import codec
 from integrity.declare.equality import key, same
-from integrity.declare.extract import ABSENT, value_at
+from integrity.declare.extract import ABSENT, value_at, values_at
 from integrity.declare.registry import Copy
 from integrity.rules.judge import Verdict, dotted
 from integrity.rules.ownership import stale_copy
@@ -20,8 +21,8 @@ from integrity.writes.copies.spots import Spot, spots
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
 
-#: The originals: each copy's owners' documents, by the key that the reference names.
-Originals = dict[Copy, dict[Hashable, Document]]
+#: The originals: each copy's owners' documents, by the key that the reference names; None where there is no owner.
+Originals = dict[Copy, dict[Hashable, Document | None]]
 
 #: What stands at a spot and whom it follows there, to tell a spot that a write has left alone.
 Pair = tuple[Hashable, Hashable, type]
@@ -36,8 +37,29 @@ async def originals(guard: Guard, documents: Sequence[Document], session: Any = 
         wanted = [spot.via for copy in copies for each in documents for spot in spots(copy, each)]
         fields = list(dict.fromkeys(copy.field for copy in copies))
         owners = await look_up(guard.store, via.target.collection, via.field, wanted, fields, **options)
-        found.update(dict.fromkeys(copies, owners))
+        asked: dict[Hashable, Document | None] = {**dict.fromkeys(map(key, wanted)), **owners}
+        found.update((copy, asked) for copy in copies)
     return found
+
+
+def late(document: Document, known: Originals) -> bool:
+    """Whether a copy follows an owner that was not looked up: a validator, or a default, has made its reference."""
+    return any(key(spot.via) not in owners for copy, owners in known.items() for spot in spots(copy, document))
+
+
+def lead(guard: Guard, document: Document) -> None:
+    """Put the default of a reference where it is left out, in place: what follows it is filled before it is judged."""
+    for via in dict.fromkeys(copy.via for copy in guard.entry.copies):
+        *above, name = via.place.steps
+        node = guard.entry.node(tuple(above)) if above else None
+        objects = (guard.entry.document,) if node is None else node.objects
+        default = objects[0].fields[name].default if len(objects) == 1 and name in objects[0].fields else None
+        if default is None or default.get("default_factory_takes_data"):
+            continue
+        for _, holder in values_at(document, tuple(above)):
+            if isinstance(holder, dict) and name not in holder:
+                value = default["default"] if "default" in default else default["default_factory"]()
+                holder[name] = codec.plain(value)
 
 
 def fill(

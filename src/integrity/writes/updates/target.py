@@ -276,7 +276,7 @@ def _into_object(way: _Way, part: str, at: str) -> tuple[Object | None, Fault | 
         return None, unknown_field.fault(part, objects[0] if objects else Object())
     if len(objects) > 1 or holder.node.arrays or holder.schema is None or holder.bare.schema is None:
         way.reasons.append(f"{at} is declared with a structure that is judged as a whole")
-        way.step(holder.opaque(part), certain=False, there=False)
+        way.step(holder.among(part), certain=False, there=False)
         return None, None
     declared = objects[0]
     if holder.whole:
