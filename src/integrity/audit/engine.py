@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from integrity.audit import changes
 from integrity.audit.after import after
 from integrity.audit.baseline import UNTOLD, Baseline, Scope
-from integrity.audit.identity import identity
+from integrity.audit.identity import declarations, identity
 from integrity.audit.marks import standing
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
@@ -24,7 +24,7 @@ from integrity.audit.source import Source, describe
 from integrity.audit.state import State
 from integrity.audit.task import tasks
 from integrity.audit.unreadable import unreadable
-from integrity.audit.workers import Workers
+from integrity.audit.workers import LostWorkers, Workers
 from integrity.declare.equality import key
 from integrity.declare.registry import Entry, Registry
 from integrity.errors import AuditError, EnforcementError
@@ -122,12 +122,15 @@ class _Run:
             warned=frozenset(each.code for each in RULES if each.code.startswith(options.warn)),
         )
         self._after: Timestamp | None = None
+        self._declared = ""
         self._history: Counter[str] = Counter()
         self._twice: set[tuple[str, Hashable]] = set()
         self._counted: tuple[tuple[str, Hashable], set[str]] = (("", None), set())
 
     async def audit(self) -> AuditResult:
         started = time.monotonic()
+        if self.means.workers is not None:
+            self._declared = declarations(self._registry)
         if self.means.state is not None:
             await self._begin(self.means.state)
         if self.baseline is not None:
@@ -145,22 +148,8 @@ class _Run:
                 self._fail(_absent(entry, absent[0], self._store.name))
                 if entry in absent:
                     continue
-            try:
-                await self._collection(entry, existing[entry.collection], kinds, result)
-            except OutOfTime:
-                self._fail(
-                    f"The time that the audit may take was over after {result.scanned:,} of {result.documents:,} "
-                    f"documents of {entry.collection!r}"
-                    f"{'; run it again with the same --state to go on' if self.means.state else ''}."
-                )
+            if not await self._tried(entry, existing[entry.collection], kinds, result):
                 break
-            except (PyMongoError, BSONError, UnicodeEncodeError) as error:
-                self._fail(
-                    f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
-                    f"{await self._why(error, entry)}"
-                )
-                if isinstance(error, PyMongoError) and not isinstance(error, OperationFailure):
-                    break  # the connection is gone, and with it the rest
         self._unseen()
         if self._options.drift:
             await self._drift()
@@ -170,6 +159,32 @@ class _Run:
         if self.means.state is not None and self.result.done:
             self._remember(self.means.state)
         return self.result
+
+    async def _tried(self, entry: Entry, listed: Document, kinds: dict[str, str], result: CollectionResult) -> bool:
+        """Audit a collection, say what came between, and return whether the others can be audited."""
+        again = self.means.state is not None
+        try:
+            await self._collection(entry, listed, kinds, result)
+        except OutOfTime:
+            self._fail(
+                f"The time that the audit may take was over after {result.scanned:,} of {result.documents:,} "
+                f"documents of {entry.collection!r}{'; run it again with the same --state to go on' if again else ''}."
+            )
+            return False
+        except LostWorkers as error:
+            self._fail(
+                f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
+                f"{error}{' Run it again with the same --state to go on.' if again else ''}"
+            )
+            return False
+        except (PyMongoError, BSONError, UnicodeEncodeError) as error:
+            self._fail(
+                f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
+                f"{await self._why(error, entry)}"
+            )
+            # Where the connection is gone, so is the rest.
+            return not isinstance(error, PyMongoError) or isinstance(error, OperationFailure)
+        return True
 
     async def _begin(self, state: State) -> None:
         begun = state.begin(identity(self._registry, self._store.name, self._options))
@@ -251,7 +266,7 @@ class _Run:
     ) -> None:
         source = await describe(self._store, listed)
         result.documents = await self._many(source)
-        known = Known(source, tuple(kinds.items()), self._after)
+        known = Known(source, tuple(kinds.items()), self._after, self._declared)
         if self._after is not None and source.kind == "collection":
             # Once with a limit: a member that lags behind for long is told of, and not waited for.
             here = after(self._store, self._after)
