@@ -2,9 +2,11 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ import pytest
 from pydantic import AfterValidator, Field
 from pymongo.database import Database
 
-from integrity.audit import Options, State, audit
+from integrity.audit import Options, Pace, State, audit
 from integrity.audit.identity import identity
 from integrity.audit.marks import standing
 from integrity.declare.constraint import Ref
@@ -175,3 +177,43 @@ def test_an_audit_of_less_moves_the_mark_of_no_more(database: Raw, tmp_path: Pat
         assert (state.last(Options()), state.last(some)) == (whole, whole)
         emptied = Options(collections=("ports",), ignore=("SCH",))
         assert [each and each.time for each in map(state.last, (ports, emptied))] == [narrow.time] * 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update part set bounds = x'00'",
+        "delete from part where number = 1",
+        "delete from part where number = (select max(number) from part)",
+        "update task set found = 5",
+        "update meta set value = '{' where name = 'begun'",
+        "update meta set value = '{\"a\": 1}' where name = 'begun'",
+    ],
+)
+def test_a_damaged_state_is_not_gone_on_with(database: Raw, tmp_path: Path, damage: str) -> None:
+    """What it says of the file is not said of the collection, and what it has lost is not taken for judged."""
+    database.ports.insert_many({"_id": n} for n in range(2000))
+    path, store = tmp_path / "state", BlockingStore(database)
+    with State(path) as state:
+        assert not audited(store, [Port], Options(partition=100), state=state, pace=Pace(seconds=0)).complete
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute(damage)
+    with (
+        State(path) as state,
+        pytest.raises(
+            AuditError, match=r"^The state file .* cannot be used: it is damaged; delete it, or name another"
+        ),
+    ):
+        audited(store, [Port], Options(partition=100), state=state)
+
+
+def test_damaged_marks_and_runs_are_told(tmp_path: Path) -> None:
+    with State(tmp_path / "state") as state:
+        pass
+    with closing(sqlite3.connect(tmp_path / "state")) as file, file:
+        file.execute("insert into meta values ('marks', 'nope')")
+        file.execute("insert into run values (1, 1, 1, 'x')")
+    with State(tmp_path / "state") as state:
+        for asked in (state.runs, lambda: state.last(Options())):
+            with pytest.raises(AuditError, match="damaged"):
+                asked()

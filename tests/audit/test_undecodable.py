@@ -207,6 +207,7 @@ class Plate(Model, collection="plates"):
 def test_what_is_no_utf8_is_no_duplicate(database: Raw, options: Options, field: str, many: int) -> None:
     """It is at fault itself, and nothing can be asked for by it: that ended the audit of what is new."""
     database.plates.insert_many(broken(b"BAD", b"B\xffD", _id=n, **{field: "BAD"}) for n in range(many))
+    database.plates.insert_many({"_id": n, field: f"\u00e9{n}"} for n in range(5, 9))
     found = audited(BlockingStore(database), [Plate], options)
     assert found.failure is None
     assert found.places == [("SCH003", n, field) for n in range(many)]
