@@ -123,6 +123,7 @@ class _Run:
         )
         self._after: Timestamp | None = None
         self._declared = ""
+        self._identities: dict[str, str] = {}
         self._history: Counter[str] = Counter()
         self._twice: set[tuple[str, Hashable]] = set()
         self._counted: tuple[tuple[str, Hashable], set[str]] = (("", None), set())
@@ -140,6 +141,7 @@ class _Run:
         except PyMongoError as error:
             raise AuditError(f"The database {self._store.name!r} cannot be read: {reason(error)}") from error
         kinds = {name: each.get("type") or "collection" for name, each in existing.items()}
+        self._identities = {name: _identity(each) for name, each in existing.items()}
         for entry in self._entries:
             result = CollectionResult(entry.collection)
             self.result.collections.append(result)
@@ -264,6 +266,10 @@ class _Run:
     async def _collection(
         self, entry: Entry, listed: Document, kinds: dict[str, str], result: CollectionResult
     ) -> None:
+        if self.means.state is not None:
+            # By what it refers to too: what was missing then is reported.
+            stood = " ".join(self._identities.get(each.collection, "") for each in self._needed(entry))
+            self.means.state.settle(entry.collection, stood)
         source = await describe(self._store, listed)
         result.documents = await self._many(source)
         known = Known(source, tuple(kinds.items()), self._after, self._declared)
@@ -282,11 +288,27 @@ class _Run:
             if piece.task.step == "partition":
                 part = round(piece.task.partition.share * result.documents)
                 self._read(result, piece.read or (part if piece.finished and not plan.reads else 0), plan)
+        if (gone := await self._exchanged(entry, plan)) is not None:
+            self._fail(
+                f"The collection {gone!r} was dropped, renamed or replaced while {entry.collection!r} was read; run it "
+                "again."
+            )
+            return
         if not plan.reads:
             result.scanned = result.documents
         result.done = plan.follows or not self._options.wants_any(FOLLOWING)
         result.complete = result.done and not plan.partial
         self._tell(result, finished=True)
+
+    async def _exchanged(self, entry: Entry, plan: Plan) -> str | None:
+        """Return the name of a collection that is not the one that it was: what is not there reads as an empty one."""
+        now = {each["name"]: _identity(each) for each in await self._store.collections()}
+        for each in self._needed(entry) if plan.follows else [entry]:
+            if now.get(each.collection) != self._identities[each.collection]:
+                if self.means.state is not None:
+                    self.means.state.settle(entry.collection, "")
+                return each.collection
+        return None
 
     async def _many(self, source: Source) -> int:
         if source.kind == "collection":  # kept by the server: to count is to read
@@ -336,6 +358,11 @@ class _Run:
             self._progress(
                 Progress(result.name, result.scanned, result.documents, self.result.total, finished=finished)
             )
+
+
+def _identity(listed: Document) -> str:
+    """Return what tells a collection from one that takes its place; the same of all that have no more than a name."""
+    return str((listed.get("info") or {}).get("uuid") or "")
 
 
 def _absent(entry: Entry, missing: Entry, database: str) -> str:

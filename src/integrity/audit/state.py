@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 _FORMAT = "1"
 _FOREIGN = "it is no state file"
+#: What the names of a collection's entries begin with.
+_COLLECTION = "collection "
 _DAMAGED = "it is damaged; delete it, or name another file"
 #: What is raised where something in it is not as it was written.
 _BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, BSONError)
@@ -210,6 +212,24 @@ class State:
         return [Mark(**each) for each in json_util.loads(self._meta("marks") or "[]")]
 
     @_told
+    def settle(self, collection: str, identity: str) -> None:
+        """Forget what was done of a collection where that was another one of this name.
+
+        Args:
+            collection: Its name.
+            identity: What tells it from one that takes its place.
+        """
+        name = f"{_COLLECTION}{collection}"
+        if (found := self._meta(name)) == identity:
+            return
+        with self._file:
+            if found is not None:
+                self._file.execute("delete from part where collection = ?", (collection,))
+                prefix = f"{collection}/"
+                self._file.execute("delete from task where substr(name, 1, ?) = ?", (len(prefix), prefix))
+            self._keep(name, identity)
+
+    @_told
     def partitions(self, collection: str) -> list[Partition] | None:
         """Return the partitions that a collection was divided into, or None."""
         rows = self._file.execute("select bounds from part where collection = ? order by number", (collection,))
@@ -267,7 +287,7 @@ class State:
     def _forget(self) -> None:
         for table in ("task", "part"):
             self._file.execute(f"delete from {table}")  # noqa: S608 - two names of this file
-        self._file.execute("delete from meta where name in ('identity', 'begun')")
+        self._file.execute("delete from meta where name in ('identity', 'begun') or name glob ?", (f"{_COLLECTION}*",))
 
     def _keep(self, name: str, value: str) -> None:
         self._file.execute("insert or replace into meta values (?, ?)", (name, value))

@@ -105,7 +105,10 @@ FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitl
 @click.option("--max-rate", metavar="N", type=Finite(min=1), help="Read at most N documents a second.")
 @click.option("--max-time", metavar="SECONDS", type=Finite(min=0), help="Stop after so long, as incomplete.")
 @click.option(
-    "--pause-file", metavar="FILE", type=click.Path(path_type=Path), help="Read nothing while this file is there."
+    "--pause-file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),  # a folder is there for ever
+    help="Read nothing while this file is there.",
 )
 @click.option("--back-off", is_flag=True, help="Read in short pieces, and wait while the server is busy.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 although there are violations (not when it is incomplete).")
@@ -198,9 +201,10 @@ def audit(
                 kept.move(standing)
             if write_baseline is not None:
                 _write_baseline(write_baseline, result, known)
-            reports.write(
-                result, store, registry, options, models=models, state=kept, limit=max_examples, redact=redact
-            )
+            with _told():  # what a report reads besides may be away by now
+                reports.write(
+                    result, store, registry, options, models=models, state=kept, limit=max_examples, redact=redact
+                )
             incomplete, errors, why = not result.done, result.errors, result.unseen
             if write_baseline is not None and result.complete:
                 errors = 0  # they are known from now on
