@@ -16,7 +16,7 @@ from integrity.audit import Options, State, audit, changes
 from integrity.audit.estimate import Estimate, estimate
 from integrity.audit.marks import since_last, standing
 from integrity.audit.since import SinceLast, parsed, since_time
-from integrity.declare.constraint import CopyOf, Ref, Unique
+from integrity.declare.constraint import Allow, CopyOf, Ref, Unique
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.embedded import Mongod
@@ -123,6 +123,27 @@ def test_since_an_id_reads_what_is_higher_and_what_cannot_be_compared(check: Aud
     database.readers.insert_many([{"_id": each, "name": ""} for each in (1, 2, 3.5, "a", None)])
     found = audited(BlockingStore(database), [Reader], Options(since=parsed("2")))
     assert {each.id for each in found.violations} == {3.5, "a", None}
+
+
+def test_what_is_no_array_has_no_null_in_it(database: Raw) -> None:
+    """Read beside what is asked for, an object where an array is declared would count as one more without a value."""
+
+    class Tagged(Model, collection="tagged"):
+        id: int
+        tags: Annotated[list[Annotated[Any, Unique(nulls="equal")]] | None, Allow([])] = None
+
+    database.tagged.insert_many(
+        [{"_id": 1}, {"_id": 2, "tags": {"k": 1}}, {"_id": 3, "tags": [{"k": 1}]}, {"_id": 4, "tags": []}]
+    )
+    store = BlockingStore(database)
+    for options in (Options(), Options(pushdown=False), Options(since=parsed("0"))):
+        assert audited(store, [Tagged], options).places == [("SCH001", 2, "tags")]
+    database.tagged.insert_many([{"_id": 5, "tags": None}, {"_id": 6, "tags": [None]}])
+    whole = audited(store, [Tagged])
+    assert whole.codes == {"SCH001": 1, "UNQ001": 3}
+    assert sorted(map(repr, audited(store, [Tagged], Options(since=parsed("0"))).violations)) == sorted(
+        map(repr, whole.violations)
+    )
 
 
 def test_duplicates_of_the_chosen_are_found_in_few_passes(database: Raw, monkeypatch: pytest.MonkeyPatch) -> None:

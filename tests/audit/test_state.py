@@ -2,9 +2,12 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +15,7 @@ import pytest
 from pydantic import AfterValidator, Field
 from pymongo.database import Database
 
-from integrity.audit import Options, State, audit
+from integrity.audit import Options, Pace, State, audit
 from integrity.audit.identity import identity
 from integrity.audit.marks import standing
 from integrity.declare.constraint import Ref
@@ -20,6 +23,7 @@ from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.errors import AuditError
 from integrity.store.blocking import BlockingStore
+from integrity.store.port import Store
 from integrity.store.run import run
 from tests.audit.conftest import audited
 
@@ -175,3 +179,100 @@ def test_an_audit_of_less_moves_the_mark_of_no_more(database: Raw, tmp_path: Pat
         assert (state.last(Options()), state.last(some)) == (whole, whole)
         emptied = Options(collections=("ports",), ignore=("SCH",))
         assert [each and each.time for each in map(state.last, (ports, emptied))] == [narrow.time] * 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update part set bounds = x'00'",
+        "delete from part where number = 1",
+        "delete from part where number = (select max(number) from part)",
+        "update task set found = 5",
+        "update meta set value = '{' where name = 'begun'",
+        "update meta set value = '{\"a\": 1}' where name = 'begun'",
+    ],
+)
+def test_a_damaged_state_is_not_gone_on_with(database: Raw, tmp_path: Path, damage: str) -> None:
+    """What it says of the file is not said of the collection, and what it has lost is not taken for judged."""
+    database.ports.insert_many({"_id": n} for n in range(2000))
+    path, store = tmp_path / "state", BlockingStore(database)
+    with State(path) as state:
+        assert not audited(store, [Port], Options(partition=100), state=state, pace=Pace(seconds=0)).complete
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute(damage)
+    with (
+        State(path) as state,
+        pytest.raises(
+            AuditError, match=r"^The state file .* cannot be used: it is damaged; delete it, or name another"
+        ),
+    ):
+        audited(store, [Port], Options(partition=100), state=state)
+
+
+def test_damaged_marks_and_runs_are_told(tmp_path: Path) -> None:
+    with State(tmp_path / "state") as state:
+        pass
+    with closing(sqlite3.connect(tmp_path / "state")) as file, file:
+        file.execute("insert into meta values ('marks', 'nope')")
+        file.execute("insert into run values (1, 1, 1, 'x')")
+    with State(tmp_path / "state") as state:
+        for asked in (state.runs, lambda: state.last(Options())):
+            with pytest.raises(AuditError, match="damaged"):
+                asked()
+
+
+class Between(Pace):
+    """Does something after the first piece."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        super().__init__(rate=1e9)
+        self.act: Callable[[], Any] | None = act
+
+    async def keep(self, store: Store, read: int) -> None:
+        del store, read
+        if self.act is not None:
+            act, self.act = self.act, None
+            act()
+
+
+@pytest.mark.parametrize("pushdown", [True, False])
+@pytest.mark.parametrize("what", ["drop", "rename", "replace", "drop what it refers to"])
+def test_a_collection_that_goes_away_meanwhile_is_not_clean(
+    database: Raw, tmp_path: Path, pushdown: bool, what: str
+) -> None:
+    """What is not there reads as an empty collection, without an error."""
+    database.ports.insert_one({"_id": 1})
+    database.boats.insert_many({"_id": n, "port": 1} for n in range(2000))
+    database.other.insert_many({"_id": n, "port": 1} for n in range(2000))
+    acts: dict[str, Callable[[], Any]] = {
+        "drop": database.boats.drop,
+        "rename": lambda: database.boats.rename("elsewhere"),
+        "replace": lambda: database.other.rename("boats", dropTarget=True),
+        "drop what it refers to": database.ports.drop,
+    }
+    options = Options(collections=("boats",), partition=100, pushdown=pushdown)
+    store, name = BlockingStore(database), "ports" if "refers" in what else "boats"
+    with State(tmp_path / "state") as state:
+        found = audited(store, MODELS, options, pace=Between(acts[what]), state=state)
+        assert not found.complete
+        assert f"The collection {name!r} was dropped, renamed or replaced while 'boats' was read" in (
+            found.failure or ""
+        )
+        # And what was read of nothing is not gone on with.
+        database.ports.drop()
+        database.ports.insert_one({"_id": 1})
+        database.boats.delete_many({})
+        database.boats.insert_many({"_id": n, "port": 1 if n % 2 else 7} for n in range(2000))
+        assert audited(store, MODELS, options, state=state).codes == {"REF001": 1000}
+
+
+def test_a_collection_that_was_replaced_between_two_runs_is_read_anew(database: Raw, tmp_path: Path) -> None:
+    database.ports.insert_many({"_id": n} for n in range(2000))
+    store, options = BlockingStore(database), Options(partition=100)
+    with State(tmp_path / "state") as state:
+        assert not audited(store, [Port], options, state=state, pace=Pace(seconds=0)).complete
+        database.ports.drop()
+        database.ports.insert_many({"_id": n, "odd": n} for n in range(2000))
+        found = audited(store, [Port], options, state=state)
+    assert found.complete
+    assert found.codes == {"SCH004": 2000}

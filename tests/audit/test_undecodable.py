@@ -15,6 +15,7 @@ from pymongo.database import Database
 
 import integrity
 from integrity.audit import Options, State, Workers, Workplace
+from integrity.audit.since import parsed
 from integrity.declare.constraint import CopyOf, Ref, Unique
 from integrity.declare.model import Model
 from integrity.declare.policy import Policy
@@ -192,3 +193,46 @@ async def test_an_asynchronous_store_reads_it_too(doors: Database[dict[str, Any]
         read = [await store.find("keys", {}).next(), await (await store.aggregate("keys", [])).next()]
         assert [{each["_id"] for each in some} for some in read] == [{*KEYS, SHORT}] * 2
         assert (await store.find_one("keys", {"name": "odd"}) or {})["_id"] == SHORT
+
+
+class Plate(Model, collection="plates"):
+    id: int
+    number: Annotated[str | None, Unique()] = None
+    name: Annotated[str | None, Unique(case_insensitive=True)] = None
+
+
+@pytest.mark.parametrize("options", [Options(), Options(pushdown=False), Options(since=parsed("-1"))])
+@pytest.mark.parametrize("field", ["number", "name"])
+@pytest.mark.parametrize("many", [1, 2])
+def test_what_is_no_utf8_is_no_duplicate(database: Raw, options: Options, field: str, many: int) -> None:
+    """It is at fault itself, and nothing can be asked for by it: that ended the audit of what is new."""
+    database.plates.insert_many(broken(b"BAD", b"B\xffD", _id=n, **{field: "BAD"}) for n in range(many))
+    database.plates.insert_many({"_id": n, field: f"\u00e9{n}"} for n in range(5, 9))
+    found = audited(BlockingStore(database), [Plate], options)
+    assert found.failure is None
+    assert found.places == [("SCH003", n, field) for n in range(many)]
+
+
+class Van(Model, collection="vans"):
+    id: int
+    plate: Annotated[str | None, Ref("Tag")] = None
+    label: Annotated[str | None, CopyOf("Tag", "label", via="plate")] = None
+
+
+class Tag(Model, collection="tags"):
+    id: str
+    label: str
+
+
+@pytest.mark.parametrize("tags", [1, 50])
+@pytest.mark.parametrize("options", [Options(), Options(pushdown=False), Options(since=parsed("-1"))])
+def test_a_reference_that_is_no_utf8_hides_no_other(database: Raw, options: Options, tags: int) -> None:
+    """Few targets are read, and many are asked for: by a string that is none, neither is possible."""
+    database.tags.insert_many({"_id": f"t{n}", "label": "a"} for n in range(tags))
+    database.vans.insert_one({"_id": 0, "plate": "t0", "label": "b"})
+    database.vans.insert_many(broken(b"BAD", b"B\xffD", _id=n, plate="BAD", label="a") for n in (1, 2))
+    database.vans.insert_many({"_id": n, "plate": "none"} for n in range(3, 9))
+    found = audited(BlockingStore(database), [Van, Tag], options)
+    assert found.failure is None
+    dangling = [("REF001", n, "plate") for n in range(3, 9)]
+    assert found.places == [("OWN001", 0, "label"), *dangling, ("SCH003", 1, "plate"), ("SCH003", 2, "plate")]

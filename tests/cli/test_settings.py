@@ -80,6 +80,8 @@ def test_a_path_in_the_file_is_beside_the_file(command: Command, models: Path, a
         ('uri = "mongodb://host"', "uri may hold a password"),
         ('jobs = "many"', "jobs: 'many' is not a valid"),
         ("jobs = true", "jobs is one value, not True"),
+        ("jobs = 1.5", "jobs is a whole number, not 1.5"),
+        ('pause-file = ""', "pause-file: File "),  # a folder is there for ever
         ("redact = 1", "redact is true or false"),
         ("select = [1]", "select is a list of strings"),
         ("severity = 1", "severity is a table of codes"),

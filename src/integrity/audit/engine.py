@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from integrity.audit import changes
 from integrity.audit.after import after
 from integrity.audit.baseline import UNTOLD, Baseline, Scope
-from integrity.audit.identity import identity
+from integrity.audit.identity import declarations, identity
 from integrity.audit.marks import standing
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
@@ -24,7 +24,7 @@ from integrity.audit.source import Source, describe
 from integrity.audit.state import State
 from integrity.audit.task import tasks
 from integrity.audit.unreadable import unreadable
-from integrity.audit.workers import Workers
+from integrity.audit.workers import LostWorkers, Workers
 from integrity.declare.equality import key
 from integrity.declare.registry import Entry, Registry
 from integrity.errors import AuditError, EnforcementError
@@ -122,12 +122,16 @@ class _Run:
             warned=frozenset(each.code for each in RULES if each.code.startswith(options.warn)),
         )
         self._after: Timestamp | None = None
+        self._declared = ""
+        self._identities: dict[str, str] = {}
         self._history: Counter[str] = Counter()
         self._twice: set[tuple[str, Hashable]] = set()
         self._counted: tuple[tuple[str, Hashable], set[str]] = (("", None), set())
 
     async def audit(self) -> AuditResult:
         started = time.monotonic()
+        if self.means.workers is not None:
+            self._declared = declarations(self._registry)
         if self.means.state is not None:
             await self._begin(self.means.state)
         if self.baseline is not None:
@@ -137,6 +141,7 @@ class _Run:
         except PyMongoError as error:
             raise AuditError(f"The database {self._store.name!r} cannot be read: {reason(error)}") from error
         kinds = {name: each.get("type") or "collection" for name, each in existing.items()}
+        self._identities = {name: _identity(each) for name, each in existing.items()}
         for entry in self._entries:
             result = CollectionResult(entry.collection)
             self.result.collections.append(result)
@@ -145,22 +150,8 @@ class _Run:
                 self._fail(_absent(entry, absent[0], self._store.name))
                 if entry in absent:
                     continue
-            try:
-                await self._collection(entry, existing[entry.collection], kinds, result)
-            except OutOfTime:
-                self._fail(
-                    f"The time that the audit may take was over after {result.scanned:,} of {result.documents:,} "
-                    f"documents of {entry.collection!r}"
-                    f"{'; run it again with the same --state to go on' if self.means.state else ''}."
-                )
+            if not await self._tried(entry, existing[entry.collection], kinds, result):
                 break
-            except (PyMongoError, BSONError, UnicodeEncodeError) as error:
-                self._fail(
-                    f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
-                    f"{await self._why(error, entry)}"
-                )
-                if isinstance(error, PyMongoError) and not isinstance(error, OperationFailure):
-                    break  # the connection is gone, and with it the rest
         self._unseen()
         if self._options.drift:
             await self._drift()
@@ -170,6 +161,32 @@ class _Run:
         if self.means.state is not None and self.result.done:
             self._remember(self.means.state)
         return self.result
+
+    async def _tried(self, entry: Entry, listed: Document, kinds: dict[str, str], result: CollectionResult) -> bool:
+        """Audit a collection, say what came between, and return whether the others can be audited."""
+        again = self.means.state is not None
+        try:
+            await self._collection(entry, listed, kinds, result)
+        except OutOfTime:
+            self._fail(
+                f"The time that the audit may take was over after {result.scanned:,} of {result.documents:,} "
+                f"documents of {entry.collection!r}{'; run it again with the same --state to go on' if again else ''}."
+            )
+            return False
+        except LostWorkers as error:
+            self._fail(
+                f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
+                f"{error}{' Run it again with the same --state to go on.' if again else ''}"
+            )
+            return False
+        except (PyMongoError, BSONError, UnicodeEncodeError) as error:
+            self._fail(
+                f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
+                f"{await self._why(error, entry)}"
+            )
+            # Where the connection is gone, so is the rest.
+            return not isinstance(error, PyMongoError) or isinstance(error, OperationFailure)
+        return True
 
     async def _begin(self, state: State) -> None:
         begun = state.begin(identity(self._registry, self._store.name, self._options))
@@ -249,9 +266,13 @@ class _Run:
     async def _collection(
         self, entry: Entry, listed: Document, kinds: dict[str, str], result: CollectionResult
     ) -> None:
+        if self.means.state is not None:
+            # By what it refers to too: what was missing then is reported.
+            stood = " ".join(self._identities.get(each.collection, "") for each in self._needed(entry))
+            self.means.state.settle(entry.collection, stood)
         source = await describe(self._store, listed)
         result.documents = await self._many(source)
-        known = Known(source, tuple(kinds.items()), self._after)
+        known = Known(source, tuple(kinds.items()), self._after, self._declared)
         if self._after is not None and source.kind == "collection":
             # Once with a limit: a member that lags behind for long is told of, and not waited for.
             here = after(self._store, self._after)
@@ -267,11 +288,27 @@ class _Run:
             if piece.task.step == "partition":
                 part = round(piece.task.partition.share * result.documents)
                 self._read(result, piece.read or (part if piece.finished and not plan.reads else 0), plan)
+        if (gone := await self._exchanged(entry, plan)) is not None:
+            self._fail(
+                f"The collection {gone!r} was dropped, renamed or replaced while {entry.collection!r} was read; run it "
+                "again."
+            )
+            return
         if not plan.reads:
             result.scanned = result.documents
         result.done = plan.follows or not self._options.wants_any(FOLLOWING)
         result.complete = result.done and not plan.partial
         self._tell(result, finished=True)
+
+    async def _exchanged(self, entry: Entry, plan: Plan) -> str | None:
+        """Return the name of a collection that is not the one that it was: what is not there reads as an empty one."""
+        now = {each["name"]: _identity(each) for each in await self._store.collections()}
+        for each in self._needed(entry) if plan.follows else [entry]:
+            if now.get(each.collection) != self._identities[each.collection]:
+                if self.means.state is not None:
+                    self.means.state.settle(entry.collection, "")
+                return each.collection
+        return None
 
     async def _many(self, source: Source) -> int:
         if source.kind == "collection":  # kept by the server: to count is to read
@@ -321,6 +358,11 @@ class _Run:
             self._progress(
                 Progress(result.name, result.scanned, result.documents, self.result.total, finished=finished)
             )
+
+
+def _identity(listed: Document) -> str:
+    """Return what tells a collection from one that takes its place; the same of all that have no more than a name."""
+    return str((listed.get("info") or {}).get("uuid") or "")
 
 
 def _absent(entry: Entry, missing: Entry, database: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bson import Code
 
+from integrity.rules.walk import encodable
 from integrity.store.lookup import pieces
 from integrity.store.port import Document, Store
 
@@ -24,8 +25,8 @@ _BYTES = 4_000_000
 
 
 def is_text(value: Any) -> bool:
-    """Whether a collation compares a value: a Code, which is a str of Python's, it does not."""
-    return isinstance(value, str) and not isinstance(value, Code)
+    """Whether a collation compares a value: a Code, which is a str of Python's, it does not, nor what is no UTF-8."""
+    return isinstance(value, str) and not isinstance(value, Code) and encodable(value)
 
 
 class Folding:

@@ -22,6 +22,9 @@ from integrity.declare.registry import Registry
 
 #: Keys of a core schema that decide nothing of what is valid.
 _SILENT = frozenset({"metadata", "serialization"})
+#: What is written where nothing was given: nothing of what is stored, and another value in every process where it is
+#: computed, such as the time.
+_DEFAULTS = frozenset({"default", "default_factory"})
 #: Keys of a core schema whose values hold a class's address.
 _NAMED = frozenset({"ref", "schema_ref"})
 #: A function's address is another one in every process.
@@ -39,28 +42,49 @@ def identity(registry: Registry, database: str, options: Options) -> str:
         database: The database's name.
         options: The scope.
     """
-    told = _Teller().told
-    declared = [[each.name, each.collection, *map(told, (each.policy, each.places, each.uniques, each.schema))]
-                for each in registry]  # fmt: skip
     scope = {name: value for name, value in asdict(options).items() if name not in {"partition", "warn"}}
-    text = json.dumps([database, scope, declared], default=str, sort_keys=True)
+    return _hashed([database, scope, _declared(registry, _Teller())])
+
+
+def declarations(registry: Registry) -> str:
+    """Return what tells declarations from others, by whatever name the modules of the models were imported.
+
+    Args:
+        registry: The declarations.
+    """
+    return _hashed(_declared(registry, _Teller(modules=False)))
+
+
+def _declared(registry: Registry, teller: _Teller) -> list[Any]:
+    told = teller.told
+    return [[each.name, each.collection, *map(told, (each.policy, each.places, each.uniques, each.schema))]
+            for each in registry]  # fmt: skip
+
+
+def _hashed(told: list[Any]) -> str:
+    text = json.dumps(told, default=str, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 class _Teller:
-    """Tells values in what JSON has; what was told before, by its number."""
+    """Tells values in what JSON has; what was told before, by its number.
 
-    def __init__(self) -> None:
+    Args:
+        modules: Whether the names of modules are told.
+    """
+
+    def __init__(self, *, modules: bool = True) -> None:
+        self._modules = modules
         self._met: dict[int, tuple[int, Any]] = {}
         self._refs: dict[str, int] = {}
 
     def told(self, value: Any) -> Any:
         if isinstance(value, enum.Enum):
-            return [_name(type(value)), value.name, self.told(value.value)]
+            return [self._name(type(value)), value.name, self.told(value.value)]
         if isinstance(value, _PLAIN):
             return repr(value)
         if isinstance(value, type):
-            return _name(value)
+            return self._name(value)
         if isinstance(value, tuple):
             return list(map(self.told, value))
         if isinstance(value, AbstractSet):
@@ -84,7 +108,7 @@ class _Teller:
         if isinstance(value, functools.partial):
             return ["partial", *map(self.told, (value.func, value.args, value.keywords))]
         if is_dataclass(value):
-            return [_name(type(value)), *(self.told(getattr(value, each.name)) for each in fields(value))]
+            return [self._name(type(value)), *(self.told(getattr(value, each.name)) for each in fields(value))]
         return _ADDRESS.sub("", repr(value))
 
     def _mapping(self, value: Mapping[Any, Any]) -> Any:
@@ -92,7 +116,7 @@ class _Teller:
         return [
             [self.told(name), self._refs.setdefault(each, len(self._refs)) if named else self.told(each)]
             for name, each in value.items()
-            if not (schema and name in _SILENT)
+            if not (schema and name in (_SILENT | _DEFAULTS if value["type"] == "default" else _SILENT))
             for named in [schema and name in _NAMED and isinstance(each, str)]
         ]
 
@@ -101,8 +125,7 @@ class _Teller:
         constants = {name: value for name, value in named.items() if isinstance(value, _CONSTANTS)}
         cells = [each.cell_contents for each in function.__closure__ or () if each != types.CellType()]
         parts = (function.__code__, function.__defaults__, function.__kwdefaults__, cells, constants)
-        return [function.__module__, function.__qualname__, *map(self.told, parts)]
+        return [self._name(function), *map(self.told, parts)]
 
-
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    def _name(self, named: type | types.FunctionType) -> str:
+        return f"{named.__module__}.{named.__qualname__}" if self._modules else named.__qualname__

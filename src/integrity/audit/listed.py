@@ -10,6 +10,7 @@ import bson
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 
+from integrity.rules.walk import encodable
 from integrity.store.codecs import CODEC
 from integrity.store.port import Batches, Document
 
@@ -24,10 +25,10 @@ _CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 
 
 async def values(batches: Batches) -> AsyncIterator[list[Any]]:
-    """Yield the groups' values, but null: neighbours together, which an index finds in half the time."""
+    """Yield the groups' values that can be asked for: neighbours together, which an index finds in half the time."""
     held: list[Any] = []
     while batch := await batches.next(KEYS):
-        held += [each["_id"] for each in batch if each.get("_id") is not None]
+        held += [value for each in batch if sought(value := each.get("_id"))]
         # Numbers and ObjectIds are small; of what may be long there is no more than came together.
         if len(held) >= _GATHERED or not _SMALL.issuperset(map(type, batch[0].values())):
             for some in _in_order(held):
@@ -42,6 +43,11 @@ def _in_order(values: list[Any]) -> Iterator[list[Any]]:
         values.sort()
     for start in range(0, len(values), KEYS):
         yield values[start : start + KEYS]
+
+
+def sought(value: Any) -> bool:
+    """Whether a value is looked up: null is not, nor what is no UTF-8, which is at fault itself and in no command."""
+    return value is not None and (not isinstance(value, str) or encodable(value))
 
 
 def fitting(values: list[Any]) -> Iterator[list[Any]]:

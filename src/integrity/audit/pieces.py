@@ -81,7 +81,7 @@ class Pieces:
         left = []
         for task in wanted:
             if self._state is not None and (done := self._state.done(task)) is not None:
-                yield Piece(task, list(done[0]), done[1], finished=True)
+                yield Piece(task, done[0], done[1], finished=True)
             else:
                 left.append(task)
         found: list[Violation] = []

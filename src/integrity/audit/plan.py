@@ -79,11 +79,13 @@ class Known:
         kinds: The kind of every collection that exists, by name.
         after: What was written up to this time is to be seen, wherever is read; None where a later audit of what has
             changed does not begin there.
+        declared: What tells the declarations from others, where another process is to have the same.
     """
 
     source: Source
     kinds: tuple[tuple[str, str], ...]
     after: Timestamp | None = None
+    declared: str = ""
 
     def plan(self, entry: Entry, options: Options) -> Plan:
         """Return the plan for the collection of `entry`."""

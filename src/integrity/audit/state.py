@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import wraps
@@ -21,6 +21,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import bson
 from bson import json_util
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 
 from integrity.audit.options import Options
 from integrity.audit.partition import Partition
@@ -37,6 +38,11 @@ T = TypeVar("T")
 
 _FORMAT = "1"
 _FOREIGN = "it is no state file"
+#: What the names of a collection's entries begin with.
+_COLLECTION = "collection "
+_DAMAGED = "it is damaged; delete it, or name another file"
+#: What is raised where something in it is not as it was written.
+_BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, BSONError)
 _WHY = {
     sqlite3.SQLITE_BUSY: "another audit is using it",
     sqlite3.SQLITE_LOCKED: "another audit is using it",
@@ -106,6 +112,8 @@ def _told(method: Callable[Concatenate[State, P], T]) -> Callable[Concatenate[St
             # The lowest byte: https://www.sqlite.org/rescode.html
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF
             raise AuditError(f"The state file {self.path} cannot be used: {_WHY.get(code, _FOREIGN)}.") from error
+        except _BROKEN as error:
+            raise AuditError(f"The state file {self.path} cannot be used: {_DAMAGED}.") from error
 
     return telling
 
@@ -204,11 +212,34 @@ class State:
         return [Mark(**each) for each in json_util.loads(self._meta("marks") or "[]")]
 
     @_told
+    def settle(self, collection: str, identity: str) -> None:
+        """Forget what was done of a collection where that was another one of this name.
+
+        Args:
+            collection: Its name.
+            identity: What tells it from one that takes its place.
+        """
+        name = f"{_COLLECTION}{collection}"
+        if (found := self._meta(name)) == identity:
+            return
+        with self._file:
+            if found is not None:
+                self._file.execute("delete from part where collection = ?", (collection,))
+                prefix = f"{collection}/"
+                self._file.execute("delete from task where substr(name, 1, ?) = ?", (len(prefix), prefix))
+            self._keep(name, identity)
+
+    @_told
     def partitions(self, collection: str) -> list[Partition] | None:
         """Return the partitions that a collection was divided into, or None."""
         rows = self._file.execute("select bounds from part where collection = ? order by number", (collection,))
         found = [decoded(bounds) for (bounds,) in rows]
-        return [Partition(tuple(each["l"]), tuple(each["u"]), each["s"]) for each in found] or None
+        parts = [Partition(tuple(each["l"]), tuple(each["u"]), each["s"]) for each in found]
+        # Each begins where the one before it ends: of a gap nothing would be known.
+        begins, ends = [each.lower for each in parts], [each.upper for each in parts]
+        if parts and list(map(repr, [*begins, ()])) != list(map(repr, [(), *ends])):
+            raise ValueError
+        return parts or None
 
     @_told
     def divide(self, collection: str, partitions: Iterable[Partition]) -> None:
@@ -225,10 +256,10 @@ class State:
             self._file.executemany("insert into part values (?, ?, ?)", rows)
 
     @_told
-    def done(self, task: Task) -> tuple[Iterator[Violation], int] | None:
+    def done(self, task: Task) -> tuple[list[Violation], int] | None:
         """Return what a task found and how much it read, or None when it is not done."""
         row = self._file.execute("select found, read from task where name = ?", (task.name,)).fetchone()
-        return None if row is None else (unpacked(row[0]), row[1])
+        return None if row is None else (list(unpacked(row[0])), int(row[1]))
 
     @_told
     def record(self, task: Task, found: Iterable[Violation], read: int) -> None:
@@ -256,7 +287,7 @@ class State:
     def _forget(self) -> None:
         for table in ("task", "part"):
             self._file.execute(f"delete from {table}")  # noqa: S608 - two names of this file
-        self._file.execute("delete from meta where name in ('identity', 'begun')")
+        self._file.execute("delete from meta where name in ('identity', 'begun') or name glob ?", (f"{_COLLECTION}*",))
 
     def _keep(self, name: str, value: str) -> None:
         self._file.execute("insert or replace into meta values (?, ?)", (name, value))

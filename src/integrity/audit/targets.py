@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from integrity.audit.listed import fits, fitting
+from integrity.audit.listed import fits, fitting, sought
 from integrity.audit.source import SIMPLE
 from integrity.declare.equality import key, same
 from integrity.declare.extract import ABSENT, value_at
@@ -93,9 +93,9 @@ class Targets:
         if (held := self._held) is not None:
             return {at: each for each in values if (at := each if type(each) in _PLAIN else key(each)) not in held}
         # Told by their types, ten thousand at once: most keys are numbers, strings or ObjectIds.
-        sought = values if _SOUGHT.issuperset(map(type, values)) else [each for each in values if queryable(each)]
-        absent = {} if sought is values else {key(each): each for each in values if not queryable(each)}
-        for some in fitting(sought):
+        plain = values if _SOUGHT.issuperset(map(type, values)) else [each for each in values if queryable(each)]
+        absent = {} if plain is values else {key(each): each for each in values if not queryable(each)}
+        for some in fitting(plain):
             # Ids and values are there once each: as many ids as values means that every value is one.
             if self._counted and await self._count(some) == len(some):
                 continue
@@ -140,7 +140,7 @@ class Targets:
 
     async def _named(self, pairs: list[Document]) -> dict[Hashable, Any]:
         """Return what the targets of some pairs hold, by key."""
-        vias = [via for pair in pairs if (via := pair.get("v")) is not None and queryable(via)]
+        vias = [via for pair in pairs if sought(via := pair.get("v")) and queryable(via)]
         values = list({key(via): via for via in vias}.values())
         found: dict[Hashable, Any] = {}
         for some in fitting(values):

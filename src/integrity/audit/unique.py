@@ -21,6 +21,7 @@ from integrity.declare.shape import Place
 from integrity.rules.judge import dotted, policy_fault
 from integrity.rules.rule import At
 from integrity.rules.unique import duplicate_value
+from integrity.rules.walk import encodable
 from integrity.store.lookup import having
 from integrity.store.port import Batches, Document, Store
 from integrity.violation import Violation
@@ -194,8 +195,9 @@ class Duplicates:
         together = _shared([place.steps for place in self._unique.places])
         for path, container in values_at(document, together):
             found = [
-                list(values_at(container, place.steps[len(together) :], path)) or [(place.steps, None)]
+                list(values_at(container, steps, path)) or ([(place.steps, None)] if _without(container, steps) else [])
                 for place in self._unique.places
+                for steps in [place.steps[len(together) :]]
             ]
             for each in itertools.product(*found):
                 yield tuple(one[0] for one in each), tuple(one[1] for one in each)
@@ -205,14 +207,19 @@ class Duplicates:
         return (values for _, values in self._instances(document) if self._counts(values))
 
     def _counts(self, values: _Values) -> bool:
-        """Whether values are compared at all: null, empty and placeholders are not."""
+        """Whether values are compared at all: null, empty, placeholders and what is no UTF-8 are not."""
         for place, value in zip(self._unique.places, values, strict=True):
             if value is None:
                 if self._unique.unique.nulls == "distinct":
                     return False
-            elif isinstance(value, Regex) or policy_fault(value, place.node, self._entry.policy) is not None:
+            elif isinstance(value, Regex) or self._at_fault(value, place):
                 return False
         return True
+
+    def _at_fault(self, value: Any, place: Place) -> bool:
+        # What is no UTF-8 is so too, and could not be asked for.
+        unsound = isinstance(value, str) and not encodable(value)
+        return unsound or policy_fault(value, place.node, self._entry.policy) is not None
 
     def _values(self, group: Any) -> _Values:
         if len(self._unique.places) == 1:
@@ -248,6 +255,17 @@ def groups(unique: UniqueKey) -> list[dict[str, Any]]:
     pipeline.append({"$group": {"_id": key, "count": {"$sum": 1}}})
     pipeline.append({"$match": {"count": {"$gt": 1}}})
     return pipeline
+
+
+def _without(value: Any, steps: tuple[str, ...]) -> bool:
+    """Whether a document has nothing at a place, as an index has null for it; of a wrong array it has no null."""
+    for step in steps:
+        if value is None:
+            return True
+        if step == "[]" or isinstance(value, list):
+            return False
+        value = value.get(step) if isinstance(value, dict) else None
+    return True
 
 
 def _dotted(place: Place) -> str:

@@ -11,20 +11,24 @@ import concurrent.futures
 import multiprocessing
 import multiprocessing.connection
 import os
+import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from pymongo.read_preferences import ReadPreference
 
 from integrity.audit.after import after
+from integrity.audit.identity import declarations
 from integrity.audit.options import Options
 from integrity.audit.plan import Known
 from integrity.audit.scan import Scan
 from integrity.audit.task import Piece, Task, performed
 from integrity.declare.registry import Registry
+from integrity.errors import AuditError
 from integrity.store import opening
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
@@ -32,6 +36,17 @@ from integrity.violation import Violation
 
 #: Loads a registry by the name of its models: picklable, as what a worker is sent must be.
 Load = Callable[[str], Registry]
+
+#: Seconds between two looks at whether there is anybody who works.
+_LOOK = 5.0
+#: Seconds without any worker after which none is waited for: a cluster that grows on demand has begun one by then.
+_PATIENCE = 60.0
+_LOST = (concurrent.futures.BrokenExecutor, concurrent.futures.CancelledError)
+_OPENING = threading.Lock()
+
+
+class LostWorkers(Exception):
+    """What runs the tasks is gone: one sentence without its beginning."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +77,23 @@ class Workers:
         executor: Any executor whose workers can import this library and the models.
         place: What its workers need.
         ahead: How many tasks are handed over at once: those that wait can be taken back.
+        lost: What the executor raises where a worker is lost, beside `BrokenExecutor`.
+        many: Returns how many workers there are now; None where the executor sees to that.
     """
 
     executor: concurrent.futures.Executor
     place: Workplace
     ahead: int = 8
+    lost: tuple[type[Exception], ...] = ()
+    many: Callable[[], int] | None = None
 
     async def pieces(self, known: Known, tasks: Iterator[Task], options: Options) -> AsyncIterator[Piece]:
-        """Yield what the tasks find, each at once, as they end; each is taken when it can be run."""
+        """Yield what the tasks find, each at once, as they end; each is taken when it can be run.
+
+        Raises:
+            LostWorkers: There is nobody who runs them.
+        """
+        lost: tuple[type[Exception], ...] = (*_LOST, *self.lost)
         under_way: dict[concurrent.futures.Future[tuple[list[Violation], int, float]], Task] = {}
         try:
             while True:
@@ -77,25 +101,50 @@ class Workers:
                     under_way[self.executor.submit(work, self.place, known, task, options)] = task
                 if not under_way:
                     break
-                done, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
-                for each in done:
+                for each in self._done(under_way):
                     task = under_way.pop(each)
                     violations, read, seconds = each.result()
                     yield Piece(task, violations, read, finished=True, seconds=seconds)
+        except lost as error:
+            raise LostWorkers(
+                "a worker was lost while it read: it was killed, as by a system whose memory ran out, or what runs the "
+                "workers ended."
+            ) from error
         finally:
             for each in under_way:
                 each.cancel()
 
+    def _done(self, under_way: Collection[concurrent.futures.Future[Any]]) -> set[concurrent.futures.Future[Any]]:
+        """Wait for tasks to end, as long as there is somebody who runs them."""
+        alone = 0.0
+        while True:
+            look = None if self.many is None else _LOOK
+            done, _ = concurrent.futures.wait(under_way, look, return_when=concurrent.futures.FIRST_COMPLETED)
+            if done:
+                return done
+            alone = 0.0 if self.many is None or self.many() else alone + _LOOK
+            if alone >= _PATIENCE:
+                raise LostWorkers(f"there was no worker to read it for {_PATIENCE:.0f} seconds; start some.")
+
 
 @cache
-def _place(place: Workplace) -> tuple[BlockingStore, Registry, ExitStack]:
+def _opened(place: Workplace) -> tuple[BlockingStore, Registry, str, ExitStack]:
+    try:
+        registry = place.load(place.models)
+    except Exception as error:
+        said = str(error) or type(error).__name__
+        raise AuditError(f"{_here()} cannot take up the models: {said}") from error
     # Open until the process ends: the next task of the same audit finds it. Without the stack it would be closed.
     stack = ExitStack()
     atexit.register(stack.close)  # before Python takes its modules apart: a client that ends after that complains
     store = stack.enter_context(opening.opened(place.uri, place.database))
     if "readpreference=" not in place.uri.lower():
         store = store.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
-    return store, place.load(place.models), stack
+    return store, registry, declarations(registry), stack
+
+
+def _here() -> str:
+    return f"A worker on {socket.gethostname()}, in the folder {os.getcwd()},"  # noqa: PTH109 - as text
 
 
 def end_with_parent() -> None:
@@ -123,8 +172,19 @@ def work(place: Workplace, known: Known, task: Task, options: Options) -> tuple[
 
     Returns:
         What was found, how many documents were read, and how many seconds it took.
+
+    Raises:
+        AuditError: The models cannot be imported here, or are other ones.
     """
-    store, registry, _ = _place(place)
+    with _OPENING:  # a worker may run several threads
+        store, registry, declared, _ = _opened(place)
+    if known.declared not in {"", declared}:
+        # A task is a number in a plan, and a verdict is its declarations': by others it would be of something else.
+        raise AuditError(
+            f"{_here()} has other models than this process under the name {place.models}: they are other ones there, "
+            "were changed after it had imported them, or its Python, pydantic or this library is of another version; "
+            "restart the workers with what this process has."
+        )
     entry = registry.by_collection(task.collection)
     assert entry is not None
     plan = known.plan(entry, options)

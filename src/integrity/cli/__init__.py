@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("stopped by Ctrl-C before the end; nothing is known of what was not seen.")
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - whatever it is, the exit status says that the job was not done
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the exit status says what was not done
         if os.environ.get("INTEGRITY_TRACEBACK"):
             click.echo(_veiled(traceback.format_exc()), err=True)
         _say(_unwritten(error) or told(error))
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _unwritten(error: Exception) -> str:
+def _unwritten(error: BaseException) -> str:
     """Return the sentence for output that nobody takes, or nothing for another error."""
     if isinstance(error, BrokenPipeError):
         return "the reader of the output went away before its end."

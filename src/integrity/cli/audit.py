@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -102,7 +105,10 @@ FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitl
 @click.option("--max-rate", metavar="N", type=Finite(min=1), help="Read at most N documents a second.")
 @click.option("--max-time", metavar="SECONDS", type=Finite(min=0), help="Stop after so long, as incomplete.")
 @click.option(
-    "--pause-file", metavar="FILE", type=click.Path(path_type=Path), help="Read nothing while this file is there."
+    "--pause-file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),  # a folder is there for ever
+    help="Read nothing while this file is there.",
 )
 @click.option("--back-off", is_flag=True, help="Read in short pieces, and wait while the server is busy.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 although there are violations (not when it is incomplete).")
@@ -195,9 +201,10 @@ def audit(
                 kept.move(standing)
             if write_baseline is not None:
                 _write_baseline(write_baseline, result, known)
-            reports.write(
-                result, store, registry, options, models=models, state=kept, limit=max_examples, redact=redact
-            )
+            with _told():  # what a report reads besides may be away by now
+                reports.write(
+                    result, store, registry, options, models=models, state=kept, limit=max_examples, redact=redact
+                )
             incomplete, errors, why = not result.done, result.errors, result.unseen
             if write_baseline is not None and result.complete:
                 errors = 0  # they are known from now on
@@ -334,12 +341,13 @@ def _state(path: Path | None) -> Iterator[State | None]:
 def _workers(jobs: int, executor: str | None, models: str, uri: str, database: str) -> Iterator[Workers | None]:
     """Yield what runs the tasks: processes, Dask's workers, or None for this process."""
     from integrity.audit import Workers, Workplace
-    from integrity.cli.models import registry
+    from integrity.cli.models import is_file, registry
 
     if executor is None and jobs == 1:
         yield None
         return
-    place = Workplace(registry, models, uri, database)
+    # A worker's folder need not be this one.
+    place = Workplace(registry, str(Path(models).resolve()) if is_file(models) else models, uri, database)
     if executor is None:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
@@ -351,25 +359,39 @@ def _workers(jobs: int, executor: str | None, models: str, uri: str, database: s
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
             yield Workers(pool, place, ahead=2 * jobs)
         return
-    with _dask(executor) as (pool, many):
-        yield Workers(pool, place, ahead=2 * many)
+    with _dask(executor) as client:
+        from distributed import KilledWorker
+        from distributed.comm.core import CommClosedError
+
+        if not (threads := sum(client.nthreads().values())):
+            click.echo(f"There is no worker at {executor} yet; one is waited for.", err=True)
+        yield Workers(
+            client.get_executor(pure=False),
+            place,
+            ahead=2 * max(1, threads),
+            lost=(KilledWorker, CommClosedError),
+            many=lambda: len(client.nthreads()),
+        )
 
 
 @contextmanager
-def _dask(address: str) -> Iterator[tuple[Any, int]]:
+def _dask(address: str) -> Iterator[Any]:
     scheme, _, host = address.partition("://")
-    if scheme != "dask" or not host:
+    if scheme != "dask" or not re.fullmatch(r"[^\s/]+:[0-9]+", host):
         raise click.UsageError(f"--executor {address}: write dask://HOST:PORT.")
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
         raise Failure("--executor needs Dask: pip install 'mongo-integrity[dask]'.") from error
+    if not os.environ.get("INTEGRITY_TRACEBACK"):
+        for name in ("distributed", "distributed.client", "tornado", "tornado.application"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what they lose is told in a sentence
     try:
         client: Any = Client(f"tcp://{host}", timeout=5)  # type: ignore[no-untyped-call]  # no type hints upstream
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, ValueError) as error:
         raise Failure(f"No Dask scheduler answered at {host}.") from error
     with client:
-        yield client.get_executor(pure=False), max(1, len(client.scheduler_info()["workers"]))
+        yield client
 
 
 def _write_baseline(path: Path, result: AuditResult, known: Baseline | None) -> None:

@@ -15,7 +15,7 @@ class Failure(click.ClickException):
     exit_code = 2
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """Return the sentence for an error that nobody expected; INTEGRITY_TRACEBACK=1 shows where it comes from."""
     return (
         f"an unexpected {type(error).__name__} stopped the command; "

@@ -30,12 +30,13 @@ def registry(name: str) -> Registry:
     from integrity.errors import DeclarationError
 
     try:
-        return Registry(_file(Path(name)) if _is_file(name) else _dotted(name))
+        return Registry(_file(Path(name)) if is_file(name) else _dotted(name))
     except DeclarationError as error:
         raise Failure(f"{name}: {error}") from error
 
 
-def _is_file(name: str) -> bool:
+def is_file(name: str) -> bool:
+    """Whether MODELS names a file, and no dotted module."""
     return name.endswith(".py") or "/" in name or "\\" in name
 
 

@@ -131,6 +131,8 @@ def _value(context: click.Context, path: Path, name: str, declared: click.Option
         raise Failure(f"{path}: {name} is a file's name, in quotes, not {value!r}.")
     if isinstance(declared.type, click.Path) and isinstance(value, str) and value != "-":
         value = str(path.parent / value)  # as the file means it, wherever the command is run
+    if isinstance(declared.type, click.IntRange | click.types.IntParamType) and isinstance(value, float):
+        raise Failure(f"{path}: {name} is a whole number, not {value!r}.")  # click would cut it off
     try:
         declared.type_cast_value(context, value)
     except click.BadParameter as error:

@@ -75,7 +75,7 @@ class Walk:
         if found is not None:
             yield (*found, path, field)
             return
-        if isinstance(value, str) and not _encodable(value):
+        if isinstance(value, str) and not encodable(value):
             yield constraint_not_met.RULE, constraint_not_met.fault(value, "must be valid UTF-8"), path, field
             return
         if node.anything:
@@ -137,7 +137,7 @@ def policy_fault(value: Any, node: Node, policy: Policy) -> tuple[Rule, Fault] |
     return None
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
     """Whether a string is UTF-8, as BSON's are; PyMongo reads what is not with surrogates in it."""
     try:
         text.encode()
