@@ -14,6 +14,7 @@ from integrity.cli.failure import Failure
 
 if TYPE_CHECKING:
     from integrity.repair import Journal, Summary
+    from integrity.repair.result import Outcome
     from integrity.store.blocking import BlockingStore
 
 LEFT = 1
@@ -108,13 +109,19 @@ def repair(
             shown = AsJson(out, examples=max_examples, redact=redact)
         else:
             shown = AsText(out, examples=EXAMPLES if max_examples is None else max_examples, redact=redact)
+        mended = False
+
+        def tell(outcome: Outcome) -> None:
+            nonlocal mended
+            mended = mended or bool(outcome.mended)
+            shown.tell(outcome)
+
         try:
             with progress() as bar:
-                summary = run(
-                    run_repair(store, registry, options, choices, journal=kept, tell=shown.tell, progress=bar)
-                )
-        except BaseException:  # a Ctrl-C too
-            if kept is not None and kept.changes:
+                summary = run(run_repair(store, registry, options, choices, journal=kept, tell=tell, progress=bar))
+        except BaseException as error:  # a Ctrl-C too
+            # Who may not write has changed nothing; of anything else that is not known.
+            if kept is not None and (mended or (kept.changes and getattr(error, "code", None) != _UNAUTHORIZED)):
                 undo = _undo(models, kept.run, journal)
                 click.echo(f"Cut off: what was repaired stays; --apply again does the rest, {undo}.", err=True)
             raise
@@ -174,6 +181,10 @@ def told() -> Iterator[None]:
         raise Failure(str(error)) from error
     except PyMongoError as error:
         raise Failure(sentence(error, "The server", "readWrite")) from error
+
+
+#: https://www.mongodb.com/docs/manual/reference/error-codes/
+_UNAUTHORIZED = 13
 
 
 def _codes(given: tuple[str, ...]) -> tuple[str, ...]:
