@@ -30,14 +30,17 @@ def main() -> int:
                 signal.signal(number, _end)
         return command()
     except _Ended as ended:
-        os.kill(os.getpid(), ended.args[0])  # by the signal itself, so that who sent it sees that
-        return INTERRUPTED  # where that one is blocked
+        number = ended.args[0]
     except KeyboardInterrupt:  # outside of what the command itself does
         _say()
         return INTERRUPTED
     finally:
         if ours:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # while Python ends, a traceback would be of its own modules
+    # When the exception is gone, and with it what its traceback holds open. By the signal itself, so that who sent it
+    # sees that.
+    os.kill(os.getpid(), number)
+    return INTERRUPTED  # where that one is blocked
 
 
 def _end(number: int, _: object) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,12 +51,14 @@ def writing(name: str | None, *, private: bool = False) -> Iterator[TextIO]:
 
 @contextmanager
 def _beside(path: Path, *, private: bool) -> Iterator[tuple[Path, TextIO]]:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    draft = Path(name)
+    draft = path.with_name(
+        f".{path.name}.{secrets.token_hex(4)}"
+    )  # named before it is there: a signal may come between
     try:
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as out:
             if not private:
-                draft.chmod(0o666 & ~_umask())  # mkstemp's are for the owner alone
+                draft.chmod(0o666 & ~_umask())
             yield draft, out
     finally:
         with contextlib.suppress(FileNotFoundError):
