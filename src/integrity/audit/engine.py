@@ -13,6 +13,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from integrity.audit import changes
 from integrity.audit.after import after
 from integrity.audit.baseline import UNTOLD, Baseline, Scope
+from integrity.audit.facts import Unjudged
 from integrity.audit.identity import declarations, identity
 from integrity.audit.marks import standing
 from integrity.audit.options import Options
@@ -162,6 +163,9 @@ class _Run:
             self._remember(self.means.state)
         return self.result
 
+    def _cut(self, result: CollectionResult, why: str) -> None:
+        self._fail(f"Reading {result.name!r} ended after {result.scanned:,} of {result.documents:,} documents: {why}")
+
     async def _tried(self, entry: Entry, listed: Document, kinds: dict[str, str], result: CollectionResult) -> bool:
         """Audit a collection, say what came between, and return whether the others can be audited."""
         again = self.means.state is not None
@@ -173,17 +177,14 @@ class _Run:
                 f"documents of {entry.collection!r}{'; run it again with the same --state to go on' if again else ''}."
             )
             return False
+        except Unjudged as error:
+            self._cut(result, str(error))
+            return True
         except LostWorkers as error:
-            self._fail(
-                f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
-                f"{error}{' Run it again with the same --state to go on.' if again else ''}"
-            )
+            self._cut(result, f"{error}{' Run it again with the same --state to go on.' if again else ''}")
             return False
         except (PyMongoError, BSONError, UnicodeEncodeError) as error:
-            self._fail(
-                f"Reading {entry.collection!r} ended after {result.scanned:,} of {result.documents:,} documents: "
-                f"{await self._why(error, entry)}"
-            )
+            self._cut(result, await self._why(error, entry))
             # Where the connection is gone, so is the rest.
             return not isinstance(error, PyMongoError) or isinstance(error, OperationFailure)
         return True

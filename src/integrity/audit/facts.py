@@ -9,13 +9,18 @@ from integrity.audit.keys import Keys
 from integrity.declare.equality import key, same
 from integrity.declare.extract import ABSENT, Path, value_at, values_at
 from integrity.declare.registry import Copy, Entry, Reference
+from integrity.errors import AuditError, IntegrityError
 from integrity.rules.derivation import derivations
 from integrity.rules.judge import Judge, dotted
 from integrity.rules.ownership import stale_copy
 from integrity.rules.reference import dangling, wrong_key_type
 from integrity.rules.rule import At
 from integrity.store.port import Document, Store
-from integrity.violation import Violation
+from integrity.violation import Violation, quote
+
+
+class Unjudged(AuditError):
+    """A document whose validator ends in an error that says nothing of a value: one sentence without its beginning."""
 
 
 class Facts:
@@ -54,10 +59,11 @@ class Facts:
             documents: Stored documents.
             again: Look up every key anew: this is a second reading.
             session: The session of a transaction to look up in.
+
+        Raises:
+            Unjudged: A validator of the model does not tell.
         """
-        found = [list(self._judge.stored(each)) for each in documents]
-        for own, document in zip(found, documents, strict=True):
-            own.extend(self._miscomputed(document, faults(own)))
+        found = [self._by_itself(each) for each in documents]
         if not self._references:
             return found
         faulty = [faults(each) for each in found]
@@ -90,6 +96,19 @@ class Facts:
             for index, document in enumerate(documents):
                 found[index] += self._stale(copy, document, faulty[index])
         return found
+
+    def _by_itself(self, document: Document) -> list[Violation]:
+        try:
+            own = list(self._judge.stored(document))
+            return [*own, *self._miscomputed(document, faults(own))]
+        except IntegrityError:
+            raise
+        except Exception as error:
+            raise Unjudged(
+                f"a validator of {self.entry.name} raised {type(error).__name__}"
+                f"{f' ({error})' if str(error) else ''} over the document {quote(document.get('_id'))}, which says "
+                "nothing of the value; mend it, or let it raise ValueError where the value is at fault."
+            ) from error
 
     def _miscomputed(self, document: Document, faulty: set[str]) -> Iterator[Violation]:
         """Yield the derived values that differ from what is computed."""

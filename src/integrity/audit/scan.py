@@ -363,13 +363,19 @@ class _Undecided:
                 return False
         else:
             values = [value for each in documents for _, value in values_at(each, self._steps)]
-        return not values or self._together.is_clean({VALUE: values})
+        try:
+            return not values or self._together.is_clean({VALUE: values})
+        except Exception:  # noqa: BLE001 - a validator's own: it comes again where the document is judged
+            return False
 
     def at_fault(self, document: Document) -> bool:
         """Whether something is wrong at the place, or missing there."""
         if self._required and self._field is not None and self._field not in document:
             return True
-        return any(self._judge.stored({VALUE: value}) for _, value in values_at(document, self._steps))
+        try:
+            return any(self._judge.stored({VALUE: value}) for _, value in values_at(document, self._steps))
+        except Exception:  # noqa: BLE001 - as above
+            return True
 
 
 def _ids(batch: list[Document]) -> list[Any]:

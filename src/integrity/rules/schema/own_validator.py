@@ -5,7 +5,7 @@
 A value, or a whole document, for which a pydantic validator of the model raises: ``ValueError`` and
 ``AssertionError``, and also what Python raises where a value is not what the function expects (``TypeError``,
 ``AttributeError``, ``LookupError``, ``ArithmeticError``), so that one value does not end an audit. Any other exception
-goes through: a service that is away is no fault of the value.
+goes through in a write, and leaves an audit incomplete: a service that is away is no fault of the value.
 
 ## Why it matters
 
