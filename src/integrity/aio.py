@@ -311,7 +311,7 @@ def connect(
     if driver not in {"pymongo", "motor"}:
         raise ValueError(f'driver={driver!r}; choose "pymongo" or "motor".')
     declared = registry(models, policy)
-    with clear_of_credentials():
+    with clear_of_credentials(options):
         open_it = open_motor_client if driver == "motor" else open_async_client
         opened = open_it(uri, pool or Pool(), **options)
     # What fails here leaves no connection and no task behind: nothing was sent yet.

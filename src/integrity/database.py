@@ -289,7 +289,7 @@ def connect(
         IntegrityError: The URI is not valid, or no database is named.
     """
     declared = registry(models, policy)
-    with clear_of_credentials():
+    with clear_of_credentials(options):
         opened = open_client(uri, pool or Pool(), **options)
     try:
         if opened.settings.warm_up:

@@ -52,6 +52,15 @@ def test_a_uri_that_cannot_be_is_one_sentence_without_its_password(open_it: Call
         open_it("mongodb://localhost:1/", models=MODELS)
 
 
+@pytest.mark.parametrize("open_it", [integrity.connect, integrity.aio.connect])
+def test_an_option_that_cannot_be_is_named_and_not_the_uri(open_it: Callable[..., Any]) -> None:
+    with pytest.raises(IntegrityError, match=r"^connect has no option 'actr', and neither has PyMongo; .*'actor'\?$"):
+        open_it("mongodb://localhost:1/db", models=MODELS, actr="shop")
+    with pytest.raises(IntegrityError, match="does not take the value that is given as tls; correct it") as refused:
+        open_it("mongodb://localhost:1/db", models=MODELS, tls="hunter2")
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_client_of_the_application_stays_the_applications(uri: str, database_name: str) -> None:
     with MongoClient[dict[str, Any]](uri) as client:
         with integrity.Database(client[database_name], models=MODELS) as db:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
 from bson.binary import UuidRepresentation
+from pymongo import common
 from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.write_concern import WriteConcern
 
@@ -26,6 +28,8 @@ from integrity.writes.unique import Indexes, UniqueMode
 
 #: What may be given as ``models``.
 Given = Models | Registry | ModuleType | type[Model]
+#: What ``connect`` takes besides PyMongo's options.
+_OURS = ("models", "database", "actor", "pool", "references", "policy", "unique", "executor", "driver")
 
 
 class Guards:
@@ -132,11 +136,14 @@ def named(client: Any, database: str | None) -> Any:
 
 
 @contextmanager
-def clear_of_credentials() -> Iterator[None]:
+def clear_of_credentials(options: Mapping[str, Any]) -> Iterator[None]:
     """Turn what the driver says of a URI, parts of which it may quote, into one sentence that quotes nothing.
 
+    Args:
+        options: The driver's options that are given besides, one of which may be what is wrong.
+
     Raises:
-        IntegrityError: The URI is not valid.
+        IntegrityError: The URI, or an option, is not valid.
     """
     with warnings.catch_warnings():
         # The driver warns of options that it does not know, with their values.
@@ -148,7 +155,23 @@ def clear_of_credentials() -> Iterator[None]:
         except (PyMongoError, ValueError, TypeError) as error:
             if isinstance(error, ConfigurationError) and "DNS" in str(error):  # looked up while it is parsed
                 raise IntegrityError("DNS knows no MongoDB server of the URI's name.") from None
+            if (wrong := _wrong_option(options)) is not None:
+                raise IntegrityError(wrong) from None
             raise IntegrityError(
                 "The URI is not a valid MongoDB connection string (mongodb://HOST:PORT/DATABASE); in a user name or "
                 "password the characters : / ? # [ ] @ % must be percent-encoded."
             ) from None
+
+
+def _wrong_option(options: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the options; None where it is nothing that the driver tells of one alone."""
+    for name, value in options.items():
+        if name.lower() not in common.VALIDATORS:
+            near = get_close_matches(name, (*_OURS, *common.VALIDATORS), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "see PyMongo's MongoClient for those that there are."
+            return f"connect has no option {name!r}, and neither has PyMongo; {hint}"
+        try:
+            common.validate(name, value)
+        except (PyMongoError, ValueError, TypeError):
+            return f"PyMongo does not take the value that is given as {name}; correct it."  # it may be a password
+    return None
