@@ -68,6 +68,18 @@ def test_a_client_of_the_application_stays_the_applications(uri: str, database_n
         assert client[database_name]["customers"].count_documents({}) == 1
 
 
+def test_a_collection_by_its_name_is_told_the_model() -> None:
+    for db in (
+        integrity.Database(MongoClient[dict[str, Any]](connect=False)["x"], models=MODELS),
+        integrity.aio.Database(AsyncMongoClient[dict[str, Any]](connect=False)["x"], models=MODELS),
+    ):
+        with pytest.raises(
+            AttributeError, match=r"by its model, db\[Customer\], and unsafe_raw\.customers is the driver"
+        ):
+            db.customers  # type: ignore[union-attr]  # noqa: B018 - what is refused
+        assert not hasattr(db, "_customers")
+
+
 async def test_a_client_of_the_other_colour_is_named(uri: str) -> None:
     async with AsyncMongoClient[dict[str, Any]](uri) as aclient:
         with pytest.raises(TypeError, match=r"integrity\.aio\.Database"):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
 from bson.binary import UuidRepresentation
-from pymongo import common
 from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from integrity.client.options import wrong_option
 from integrity.client.pool import UNCONFIRMED
 from integrity.declare.model import Model
 from integrity.declare.policy import Policy
@@ -28,8 +27,6 @@ from integrity.writes.unique import Indexes, UniqueMode
 
 #: What may be given as ``models``.
 Given = Models | Registry | ModuleType | type[Model]
-#: What ``connect`` takes besides PyMongo's options.
-_OURS = ("models", "database", "actor", "pool", "references", "policy", "unique", "executor", "driver")
 
 
 class Guards:
@@ -155,7 +152,7 @@ def clear_of_credentials(options: Mapping[str, Any]) -> Iterator[None]:
         except (PyMongoError, ValueError, TypeError) as error:
             if isinstance(error, ConfigurationError) and "DNS" in str(error):  # looked up while it is parsed
                 raise IntegrityError("DNS knows no MongoDB server of the URI's name.") from None
-            if (wrong := _wrong_option(options)) is not None:
+            if (wrong := wrong_option(options)) is not None:
                 raise IntegrityError(wrong) from None
             raise IntegrityError(
                 "The URI is not a valid MongoDB connection string (mongodb://HOST:PORT/DATABASE); in a user name or "
@@ -163,15 +160,12 @@ def clear_of_credentials(options: Mapping[str, Any]) -> Iterator[None]:
             ) from None
 
 
-def _wrong_option(options: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the options; None where it is nothing that the driver tells of one alone."""
-    for name, value in options.items():
-        if name.lower() not in common.VALIDATORS:
-            near = get_close_matches(name, (*_OURS, *common.VALIDATORS), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "see PyMongo's MongoClient for those that there are."
-            return f"connect has no option {name!r}, and neither has PyMongo; {hint}"
-        try:
-            common.validate(name, value)
-        except (PyMongoError, ValueError, TypeError):
-            return f"PyMongo does not take the value that is given as {name}; correct it."  # it may be a password
-    return None
+def no_attribute(database: object, name: str, registry: Registry) -> AttributeError:
+    """Return what ``database.name`` raises: PyMongo's databases have their collections there."""
+    model = next((each.name for each in registry if each.collection == name), "Model")
+    return AttributeError(
+        f"{type(database).__name__} has no attribute {name!r}; a guarded collection is named by its model, "
+        f"db[{model}], and unsafe_raw.{name} is the driver's own.",
+        name=name,
+        obj=database,
+    )
