@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Executor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
 
 from integrity.client import AsyncClientPool, Pool, open_async_client
 from integrity.client.motor import open_motor_client
@@ -19,7 +19,7 @@ from integrity.declare.registry import Registry
 from integrity.declare.warnings import Caution
 from integrity.facade import adoption
 from integrity.facade.async_collection import AsyncCollection
-from integrity.facade.guards import Given, Guards, clear_of_credentials, named, registry
+from integrity.facade.guards import Given, Guards, clear_of_credentials, named, no_attribute, registry
 from integrity.facade.transaction import AsyncTransaction, repeated
 from integrity.server import apply as server
 from integrity.server.apply import Applied
@@ -126,6 +126,13 @@ class Database:
             found = AsyncCollection(model, guard, self._guards.given, self._raw[guard.collection], self._guards.binding)
             self._collections[model] = found
         return found
+
+    if not TYPE_CHECKING:  # a type checker knows what there is
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.", name=name, obj=self)
+            raise no_attribute(self, name, self.registry)
 
     def acting_as(self, actor: str | None) -> Database:
         """Return the same database, over the same client, for another actor."""
@@ -311,7 +318,7 @@ def connect(
     if driver not in {"pymongo", "motor"}:
         raise ValueError(f'driver={driver!r}; choose "pymongo" or "motor".')
     declared = registry(models, policy)
-    with clear_of_credentials():
+    with clear_of_credentials(options):
         open_it = open_motor_client if driver == "motor" else open_async_client
         opened = open_it(uri, pool or Pool(), **options)
     # What fails here leaves no connection and no task behind: nothing was sent yet.

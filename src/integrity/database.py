@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from pymongo import MongoClient
 from pymongo.database import Database as RawDatabase
@@ -17,7 +17,7 @@ from integrity.declare.registry import Registry
 from integrity.declare.warnings import Caution
 from integrity.facade import adoption
 from integrity.facade.collection import Collection
-from integrity.facade.guards import Given, Guards, clear_of_credentials, named, registry
+from integrity.facade.guards import Given, Guards, clear_of_credentials, named, no_attribute, registry
 from integrity.facade.transaction import Transaction, repeated
 from integrity.server import apply as server
 from integrity.server.apply import Applied
@@ -117,6 +117,13 @@ class Database:
             found = Collection(model, guard, self._guards.given, self._raw[guard.collection], self._guards.binding)
             self._collections[model] = found
         return found
+
+    if not TYPE_CHECKING:  # a type checker knows what there is
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.", name=name, obj=self)
+            raise no_attribute(self, name, self.registry)
 
     def acting_as(self, actor: str | None) -> Database:
         """Return the same database, over the same client, for another actor."""
@@ -289,7 +296,7 @@ def connect(
         IntegrityError: The URI is not valid, or no database is named.
     """
     declared = registry(models, policy)
-    with clear_of_credentials():
+    with clear_of_credentials(options):
         opened = open_client(uri, pool or Pool(), **options)
     try:
         if opened.settings.warm_up:

@@ -105,7 +105,7 @@ class IntegrityError(Exception):
         Where it is stays: collections, ``_id``s and paths.
         """
         violations = tuple(each.redacted() for each in self.violations)
-        copy = _rebuild(type(self), (explain(violations),) if violations else self.args, dict(self.__dict__))
+        copy = _rebuild(type(self), (self._explained(violations),) if violations else self.args, dict(self.__dict__))
         copy.violations = violations
         copy.__dict__.pop("__notes__", None)
         if "_message" in copy.__dict__:  # PyMongo keeps the text a second time
@@ -114,6 +114,10 @@ class IntegrityError(Exception):
             # PyMongo's details quote the document too: the server's message, the key, the request.
             copy.__dict__["_OperationFailure__details"] = _bare(copy.details, str(copy))
         return copy  # type: ignore[return-value]  # _rebuild makes it of type(self)
+
+    def _explained(self, violations: Sequence[Violation]) -> str:
+        """Return the text, with these for its violations."""
+        return explain(violations)
 
     def to_json(self) -> dict[str, Any]:
         """Return the error as a JSON-ready dict: ``error`` (its class), ``message`` and ``violations``."""
@@ -124,11 +128,20 @@ class IntegrityError(Exception):
         }
 
 
-def explain(violations: Sequence[Violation]) -> str:
-    """Return the text of a refusal: what was refused, then a line with a hint for each violation."""
+def explain(violations: Sequence[Violation], indexes: Sequence[int] = ()) -> str:
+    """Return the text of a refusal: what was refused, then a line with a hint for each violation.
+
+    Args:
+        violations: The violations.
+        indexes: The request of each, where there are several.
+    """
     collections = sorted({each.collection for each in violations})
     head = f"{', '.join(collections)}: {len(violations)} violation{'s' if len(violations) != 1 else ''}"
-    lines = [f"  {each.code} {each.path or '(document)'}: {each.message} {each.hint}".rstrip() for each in violations]
+    places = [f"request {index}: " for index in indexes] or [""] * len(violations)
+    lines = [
+        f"  {place}{each.code} {each.path or '(document)'}: {each.message} {each.hint}".rstrip()
+        for place, each in zip(places, violations, strict=True)
+    ]
     return "\n".join([head, *lines])
 
 
@@ -233,16 +246,34 @@ class InvalidBulkWrite(IntegrityError, BulkWriteError):
     Args:
         results: PyMongo's bulk result, its ``writeErrors`` with ``index``, ``code``, ``errmsg`` and ``op``.
         violations: Every broken rule, in the order of the requests.
+        indexes: Which request each of them is of, counted from 0.
     """
 
-    def __init__(self, results: Mapping[str, Any], violations: Sequence[Violation]) -> None:
+    def __init__(
+        self, results: Mapping[str, Any], violations: Sequence[Violation], indexes: Sequence[int] = ()
+    ) -> None:
         BulkWriteError.__init__(self, dict(results))
+        self.violations = tuple(violations)
+        self.indexes = tuple(indexes)
         errors = results.get("writeErrors", [])
+        first = "".join(each["errmsg"] for each in errors[:1])
+        self.args = (self._explained(violations) if violations else f"{self._head()}\n{first}",)
+
+    def _head(self) -> str:
+        errors = (self.details or {}).get("writeErrors", [])
         indexes = ", ".join(str(each["index"]) for each in errors[:10])
         more = f" and {len(errors) - 10} more" if len(errors) > 10 else ""  # noqa: PLR2004 - as many as above
-        why = explain(violations) if violations else "\n".join(each["errmsg"] for each in errors[:1])
-        self.args = (f"{len(errors)} refused (request {indexes}{more})\n{why}",)
-        self.violations = tuple(violations)
+        return f"{len(errors)} refused (request {indexes}{more})"
+
+    def _explained(self, violations: Sequence[Violation]) -> str:
+        return f"{self._head()}\n{explain(violations, self.indexes)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the error as a JSON-ready dict; each violation with the ``index`` of its request."""
+        found = super().to_json()
+        for each, index in zip(found["violations"], self.indexes, strict=False):
+            each["index"] = index
+        return found
 
 
 class UnguardedWrite(IntegrityError, InvalidOperation):

@@ -18,6 +18,8 @@ _RELAXED = json_util.RELAXED_JSON_OPTIONS.with_options(uuid_representation=UuidR
 
 REDACTED = "<redacted>"
 _SHOWN = 60
+#: How much of an ``_id`` is shown: a compound key of two ObjectIds is to be found again.
+IDENTITY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +93,21 @@ def extended_json(value: Any) -> Any:
     return json_util._json_convert(value, _RELAXED)  # noqa: SLF001 - the public form is text
 
 
-def quote(value: Any) -> str:
+def quote(value: Any, limit: int = _SHOWN) -> str:
     """Return `value` as it is quoted in a message: one line, control characters escaped, shortened.
 
-    A string of more than 60 characters is cut, with its length; an array or object says how many it holds
+    A string of more characters than `limit` is cut, with its length; an array or object says how many it holds
     once its text is longer than that.
     """
     if isinstance(value, str):
         shown = ascii(value) if not value.isprintable() else repr(value)
-        return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…' ({len(value)} characters)"
+        return shown if len(shown) <= limit else f"{shown[: limit - 1]}…' ({len(value)} characters)"
     if isinstance(value, bytes | bytearray):
         return f"{len(value)} bytes"
     text = " ".join(repr(value).split())
-    if len(text) <= _SHOWN:
+    if len(text) <= limit:
         return text
     if isinstance(value, list | tuple | dict | set | frozenset):
         kind = "object with {} fields" if isinstance(value, dict) else "array of {} elements"
         return f"an {kind.format(len(value))}"
-    return text[: _SHOWN - 1] + "…"
+    return text[: limit - 1] + "…"

@@ -59,6 +59,7 @@ def test_blocking(client: MongoClient[dict[str, Any]], database_name: str) -> No
     raw.guests.update_many({}, {"$set": {"name": "Ada"}})
     (advance,) = db.enforce("guests.schema")
     assert (advance.before, advance.after, advance.held) == ("warn", "enforced", False)
+    assert str(advance) == "guests.schema: warn → enforced"
     with pytest.raises(InvalidDocument):  # at once: what this handle knew of the stages is forgotten
         db[Guest].insert_one({"_id": 3, "name": "N/A"})
 

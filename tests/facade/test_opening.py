@@ -52,11 +52,32 @@ def test_a_uri_that_cannot_be_is_one_sentence_without_its_password(open_it: Call
         open_it("mongodb://localhost:1/", models=MODELS)
 
 
+@pytest.mark.parametrize("open_it", [integrity.connect, integrity.aio.connect])
+def test_an_option_that_cannot_be_is_named_and_not_the_uri(open_it: Callable[..., Any]) -> None:
+    with pytest.raises(IntegrityError, match=r"^connect has no option 'actr', and neither has PyMongo; .*'actor'\?$"):
+        open_it("mongodb://localhost:1/db", models=MODELS, actr="shop")
+    with pytest.raises(IntegrityError, match="does not take the value that is given as tls; correct it") as refused:
+        open_it("mongodb://localhost:1/db", models=MODELS, tls="hunter2")
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_client_of_the_application_stays_the_applications(uri: str, database_name: str) -> None:
     with MongoClient[dict[str, Any]](uri) as client:
         with integrity.Database(client[database_name], models=MODELS) as db:
             db[Customer].insert_one(dict(CUSTOMER))
         assert client[database_name]["customers"].count_documents({}) == 1
+
+
+def test_a_collection_by_its_name_is_told_the_model() -> None:
+    for db in (
+        integrity.Database(MongoClient[dict[str, Any]](connect=False)["x"], models=MODELS),
+        integrity.aio.Database(AsyncMongoClient[dict[str, Any]](connect=False)["x"], models=MODELS),
+    ):
+        with pytest.raises(
+            AttributeError, match=r"by its model, db\[Customer\], and unsafe_raw\.customers is the driver"
+        ):
+            db.customers  # type: ignore[union-attr]  # noqa: B018 - what is refused
+        assert not hasattr(db, "_customers")
 
 
 async def test_a_client_of_the_other_colour_is_named(uri: str) -> None:

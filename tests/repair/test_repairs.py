@@ -265,11 +265,19 @@ def test_what_is_wrong_with_a_mended_value_is_left_and_not_repaired(shop: Make) 
     assert [each.to_json() for each in plan.outcomes] == [each.to_json() for each in done.outcomes]
 
 
+def test_nothing_is_offered_for_an_id_that_would_change_it(shop: Make) -> None:
+    made = shop([Item, Box], items=[GOOD], boxes=[{"_id": "one", "needed": 1}])
+    assert made.repair().reasons == {"choose --unsafe SCH001=delete|quarantine"}
+
+
 def test_what_is_unsafe_is_left_unless_it_is_chosen(shop: Make) -> None:
     boxes = [{"_id": 1, "item": 7, "parts": [1, 8, 9], "needed": 1}, {"_id": 2, "parts": [8], "needed": 3}]
     made = shop([Item, Box], items=[GOOD], boxes=boxes)
     before = made.bytes()
-    assert made.repair().reasons == {"choose --unsafe REF001=null|remove|delete|quarantine"}
+    assert made.repair().reasons == {
+        "choose --unsafe REF001=null|remove|delete|quarantine",
+        "choose --unsafe REF001=delete|quarantine",  # of `needed`, which may be neither null nor absent
+    }
     assert made.bytes() == before
     done = made.repair("REF001=null")
     assert list(made.raw.boxes.find().sort("_id")) == [

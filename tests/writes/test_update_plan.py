@@ -481,3 +481,8 @@ def test_no_number_of_different_paths_grows_the_memory() -> None:
     for number in range(REMEMBERED + 10):
         plan({"$set": {f"scores.k{number}": 1}})
     assert len(targets(ORDER)._known) <= REMEMBERED
+
+
+def test_a_field_of_an_arrays_elements_is_told_how_to_be_named() -> None:
+    (violation,) = plan({"$set": {"items.qty": 2}}).violations
+    assert violation.hint == "items is an array: name an element, items.0.qty, or all, items.$[].qty."

@@ -60,6 +60,13 @@ class Advance:
         """Whether it did not get as far as it was asked to."""
         return bool(self.violations or self.reason)
 
+    def __str__(self) -> str:
+        moved = f"{self.before} → {self.after}" if self.before is not self.after else f"{self.after}"
+        why = f": {self.reason}" if self.reason else ""
+        if self.violations:
+            why = f": {self.violations} violation{'s' if self.violations != 1 else ''}"
+        return f"{self.constraint}: {moved}{why}"
+
 
 async def enforce(
     store: Store,

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from integrity.cli import server
 from integrity.cli.failure import Failure
-
-if TYPE_CHECKING:
-    from integrity.adopt import Advance
 
 HELD = 1
 STAGES = ("declared", "warn", "moderate", "enforced")
@@ -52,7 +47,7 @@ def enforce(
     except IntegrityError as error:
         raise Failure(str(error)) from error
     for each in advances:
-        click.echo(escape(_line(each)))
+        click.echo(escape(str(each)))
         for violation in each.examples:
             click.echo(escape(f"    {violation.code} _id {violation.id!r} {violation.path}: {violation.message}"))
         if each.violations > len(each.examples):
@@ -64,13 +59,3 @@ def enforce(
             "run this again."
         )
     return HELD if held else 0
-
-
-def _line(each: Advance) -> str:
-    moved = f"{each.before} → {each.after}" if each.before is not each.after else f"{each.after}"
-    why = ""
-    if each.violations:
-        why = f": {each.violations} violation{'s' if each.violations != 1 else ''}"
-    elif each.reason:
-        why = f": {each.reason}"
-    return f"{each.constraint}: {moved}{why}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -12,6 +12,7 @@ from bson.binary import UuidRepresentation
 from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from integrity.client.options import wrong_option
 from integrity.client.pool import UNCONFIRMED
 from integrity.declare.model import Model
 from integrity.declare.policy import Policy
@@ -132,11 +133,14 @@ def named(client: Any, database: str | None) -> Any:
 
 
 @contextmanager
-def clear_of_credentials() -> Iterator[None]:
+def clear_of_credentials(options: Mapping[str, Any]) -> Iterator[None]:
     """Turn what the driver says of a URI, parts of which it may quote, into one sentence that quotes nothing.
 
+    Args:
+        options: The driver's options that are given besides, one of which may be what is wrong.
+
     Raises:
-        IntegrityError: The URI is not valid.
+        IntegrityError: The URI, or an option, is not valid.
     """
     with warnings.catch_warnings():
         # The driver warns of options that it does not know, with their values.
@@ -148,7 +152,20 @@ def clear_of_credentials() -> Iterator[None]:
         except (PyMongoError, ValueError, TypeError) as error:
             if isinstance(error, ConfigurationError) and "DNS" in str(error):  # looked up while it is parsed
                 raise IntegrityError("DNS knows no MongoDB server of the URI's name.") from None
+            if (wrong := wrong_option(options)) is not None:
+                raise IntegrityError(wrong) from None
             raise IntegrityError(
                 "The URI is not a valid MongoDB connection string (mongodb://HOST:PORT/DATABASE); in a user name or "
                 "password the characters : / ? # [ ] @ % must be percent-encoded."
             ) from None
+
+
+def no_attribute(database: object, name: str, registry: Registry) -> AttributeError:
+    """Return what ``database.name`` raises: PyMongo's databases have their collections there."""
+    model = next((each.name for each in registry if each.collection == name), "Model")
+    return AttributeError(
+        f"{type(database).__name__} has no attribute {name!r}; a guarded collection is named by its model, "
+        f"db[{model}], and unsafe_raw.{name} is the driver's own.",
+        name=name,
+        obj=database,
+    )

@@ -39,7 +39,10 @@ async def _prepare(guards: Guards) -> None:
     """
     bound = guards.store.bound.get(None)
     if guards.binding.session() is not None or (bound is not None and bound.in_transaction):
-        raise InvalidOperation("A transaction is open here already, and MongoDB has none inside of another.")
+        raise InvalidOperation(
+            "A transaction is open here already, and MongoDB has none inside of another; leave the inner one out: what "
+            "stands in it joins the one that is open."
+        )
     if not await guards.references.transactional(guards.store):
         raise required("This block")
     if any(entry.references or entry.copies for entry in guards.registry):

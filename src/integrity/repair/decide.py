@@ -186,7 +186,7 @@ class Decider:
         self, found: Decision, known: list[Violation], violation: Violation, supplied: Mapping[str, Supplied]
     ) -> str | None:
         """Mend one violation in `found`; return why not, or None."""
-        reason = _nothing_chosen(violation)
+        reason = self._nothing_chosen(found, violation)
         choices: Iterable[Choice] = self._choices.of(violation)
         if violation.path in supplied and violation.code not in _SUPPLIED:
             # A copy holds what its owner holds: nothing else would be better, whatever was chosen for the value.
@@ -203,6 +203,21 @@ class Decider:
                 return None
             reason = refusal if not choice.remedy.safe or refusal.startswith("the owner") else reason
         return reason
+
+    def _nothing_chosen(self, found: Decision, violation: Violation) -> str:
+        """Return what may be chosen for a violation: no remedy that can do nothing at its place."""
+        rule = BY_CODE.get(violation.code)
+        spot = locate(self.entry, found.after, violation.path)
+        offered = [each for each in rule.remedies if not each.safe] if rule is not None else []
+        ways = [each.name for each in offered if each.whole or self._fits(each, spot, found.after)]
+        return f"choose --unsafe {violation.code}={'|'.join(ways)}" if ways else "only the application can mend it"
+
+    def _fits(self, remedy: remedies.Remedy, spot: Spot | None, document: Document) -> bool:
+        if spot is None or spot.path[0] == "_id" or self._immutable(spot):
+            return False
+        if remedy is remedies.REMOVE and not spot.element and spot.field is not None and spot.field.required:
+            return False
+        return remedy is remedies.COERCE or any(True for _ in self._edits(remedy, spot, document))
 
     def _tried(
         self,
@@ -367,12 +382,6 @@ def _printable(text: str) -> str:
     while (found := unprintable(text)) is not None:
         text = text.replace(found, "")
     return text
-
-
-def _nothing_chosen(violation: Violation) -> str:
-    rule = BY_CODE.get(violation.code)
-    ways = [each.name for each in rule.remedies if not each.safe] if rule is not None else []
-    return f"choose --unsafe {violation.code}={'|'.join(ways)}" if ways else "only the application can mend it"
 
 
 def _impossible(remedy: remedies.Remedy) -> str:

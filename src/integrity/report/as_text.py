@@ -22,10 +22,9 @@ from integrity.audit.result import AuditResult, CollectionResult
 from integrity.report.estimates import sentences
 from integrity.report.examples import Kind, first, kind
 from integrity.rules import BY_CODE
-from integrity.violation import Violation, extended_json
+from integrity.violation import IDENTITY, Violation, extended_json
 
 EXAMPLES = 3
-_ID_LENGTH = 60
 
 
 def write(result: AuditResult, out: TextIO, max_examples: int | None = None) -> None:
@@ -122,7 +121,7 @@ def _many(count: int, word: str) -> str:
 def identity(value: object) -> str:
     """Return an ``_id`` as it is shown: relaxed extended JSON on one line, shortened."""
     text = escape(json.dumps(extended_json(value), ensure_ascii=False))
-    return text if len(text) <= _ID_LENGTH else f"{text[: _ID_LENGTH - 1]}…"
+    return text if len(text) <= IDENTITY else f"{text[: IDENTITY - 1]}…"
 
 
 def escape(text: str) -> str:

@@ -28,6 +28,7 @@ from integrity.writes.candidate import candidates, named, offerable
 from integrity.writes.delete import delete_many, delete_one, refuse_trespass
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.insert_one import insert_one
+from integrity.writes.no_filter import refuse_no_filter
 from integrity.writes.outcome import Outcome
 from integrity.writes.references import Deleted
 from integrity.writes.refusal import refusal, unencodable
@@ -97,17 +98,19 @@ def _refuse_malformed(guard: Guard, request: Request) -> None:
     """Refuse what no collection could do, before any request is sent.
 
     Raises:
-        TypeError: A document is none.
+        TypeError: A document or a filter is none.
         ValueError: A replacement is an update, or the other way round.
         UnguardedWrite: An operator or a stage is not known.
     """
     if isinstance(request, InsertOne | ReplaceOne):
         offerable(guard, request._doc)
+    if not isinstance(request, InsertOne):
+        refuse_no_filter(request._filter)
     if isinstance(request, ReplaceOne):
         refuse_operators(request._doc)
     if isinstance(request, UpdateOne | UpdateMany):
         update = request._doc
-        if not (type(update) is dict and update.keys() <= OPERATORS.keys()):
+        if not (type(update) is dict and update and update.keys() <= OPERATORS.keys()):
             plan_update(guard.entry, update)
 
 

@@ -13,6 +13,7 @@ from pymongo.results import DeleteResult
 
 from integrity.store.port import Document, Filter
 from integrity.writes.guard import commanded, sendable
+from integrity.writes.no_filter import refuse_no_filter
 from integrity.writes.references import Progress, Wish
 from integrity.writes.refusal import refusal
 
@@ -36,6 +37,7 @@ async def delete_one(
         RestrictedDelete: Others refer to it.
         ForeignWrite: The actor does not own the model.
     """
+    refuse_no_filter(filter)
     refuse_trespass(guard)
 
     async def act(session: Any) -> DeleteResult:
@@ -69,6 +71,7 @@ async def delete_many(
         RestrictedDelete: Others refer to one of them.
         ForeignWrite: The actor does not own the model.
     """
+    refuse_no_filter(filter)
     refuse_trespass(guard)
 
     async def act(session: Any) -> DeleteResult:
@@ -96,6 +99,7 @@ async def find_one_and_delete(
         RestrictedDelete: Others refer to it.
         ForeignWrite: The actor does not own the model.
     """
+    refuse_no_filter(filter)
     refuse_trespass(guard)
     options = commanded(options)
     store = guard.store.for_models() if as_model else guard.store.for_results()

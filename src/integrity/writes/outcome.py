@@ -125,6 +125,7 @@ class Outcome:
         """
         if self.violations or self.cause is not None:
             ordered = sorted(self.violations, key=lambda each: each[0])
-            raise InvalidBulkWrite(self.details, [each for _, each in ordered]) from self.cause
+            indexes, violations = [at for at, _ in ordered], [each for _, each in ordered]
+            raise InvalidBulkWrite(self.details, violations, indexes) from self.cause
         if self.errors or self.concern:
             raise BulkWriteError(self.details)

@@ -33,6 +33,7 @@ from integrity.writes.copies import current
 from integrity.writes.copies.spots import spots
 from integrity.writes.exactly import exactly
 from integrity.writes.guard import refuse_bypass, sendable
+from integrity.writes.no_filter import refuse_no_filter
 from integrity.writes.post_image import kept
 from integrity.writes.references import Faults, standing
 from integrity.writes.refusal import from_driver, refusal
@@ -91,6 +92,7 @@ async def replace(guard: Guard, swap: Swap, *, bypass: object = None, session: A
         StaleDocument: It was made from an older revision.
     """
     refuse_bypass(bypass)
+    refuse_no_filter(swap.filter)
     refuse_operators(swap.replacement)
     await guard.indexes.ensure(guard.store, guard.entry, session)
     # By a collation the filter may find an _id that it does not spell like that, and a replacement keeps it. A

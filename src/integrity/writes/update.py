@@ -23,6 +23,7 @@ from integrity.writes.candidate import settled
 from integrity.writes.copies.prefilling import inserting, prefilled
 from integrity.writes.derived import without_echo
 from integrity.writes.guard import refuse_bypass, sendable
+from integrity.writes.no_filter import refuse_no_filter
 from integrity.writes.references import Faults
 from integrity.writes.references.existence import verify
 from integrity.writes.refusal import from_driver, refusal
@@ -124,6 +125,7 @@ async def update(guard: Guard, wish: Wish, *, bypass: object = None, session: An
         TransactionRequired: Only the outcome can be judged, and the server has no transactions.
     """
     refuse_bypass(bypass)
+    refuse_no_filter(wish.filter)
     if wish.upsert and revision.named(guard.entry, wish.filter) is not None:
         wish = replace(wish, upsert=False)  # what was read and is gone was deleted, and stays so
     if wish.upsert and type(wish.filter) is not dict and isinstance(wish.filter, Mapping):

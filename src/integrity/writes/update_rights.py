@@ -23,8 +23,8 @@ Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 def revised(guard: Guard, update: Update) -> Update:
     """Return the update with the revision counted up, where the model has one."""
     place = guard.entry.revision
-    if place is None:
-        return update
+    if place is None or not update:
+        return update  # an empty one stays empty, and is refused as such
     path = ".".join(place.steps)
     if not isinstance(update, Mapping):
         return [*update, {"$set": {path: {"$add": [{"$ifNull": [f"${path}", 0]}, 1]}}}]

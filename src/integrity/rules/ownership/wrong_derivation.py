@@ -58,7 +58,11 @@ def fault(value: Any, computed: Any) -> Fault:
         computed: What the method answers.
     """
     shown, found = quote(value), quote(computed)
-    return Fault(f"is {shown}, and is computed to be {found}.", "Leave it out: it is computed.", (shown, found))
+    return Fault(
+        f"is {shown}, and is computed to be {found}.",
+        "Leave it out of the write, which computes it; what is stored, a repair computes anew.",
+        (shown, found),
+    )
 
 
 def failed(error: str) -> Fault:

@@ -42,7 +42,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from integrity.rules.rule import Fault, Rule
-from integrity.violation import quote
+from integrity.violation import IDENTITY, quote
 
 RULE = Rule("REF004", "restricted-delete", __doc__, repair="none")
 
@@ -55,11 +55,10 @@ def fault(reference: str, count: int, ids: Sequence[Any]) -> Fault:
         count: How many documents refer to what would be deleted.
         ids: The ``_id``s of a few of them.
     """
-    shown = ", ".join(quote(each) for each in ids)
+    shown = ", ".join(quote(each, IDENTITY) for each in ids)
     more = ", …" if count > len(ids) else ""
     documents = "1 document" if count == 1 else f"{count} documents"
     return Fault(
         f"is referred to by {documents} of {reference} ({shown}{more}).",
         'Delete or change those first, or declare on_delete="cascade" or "set_null".',
-        tuple(quote(each) for each in ids),
     )

@@ -66,7 +66,7 @@ def fault(key: Any, target: str, existing: Any) -> Fault:
     return Fault(
         f"refers to {target} {shown}, {bson_type.NAMES[bson_type.alias(key)]}; "
         f"what exists is {found}, {bson_type.NAMES[bson_type.alias(existing)]}.",
-        f"Store {found}.",
+        f"Store {found}, or mend the key where that is what has the wrong type.",
         (shown, found),
     )
 

@@ -12,7 +12,7 @@ from integrity.declare.extract import ABSENT, Path, value_at, values_at
 from integrity.declare.registry import Entry, Reference
 from integrity.store.lookup import measured, pieces
 from integrity.store.port import Document, Filter, Store
-from integrity.violation import quote
+from integrity.violation import IDENTITY, quote
 from integrity.writes.references.keys import Key, fields, held, protected
 
 #: Keys in one query for children.
@@ -164,7 +164,7 @@ class DeletePlan:
                     branches.append((reference, word, children, further))
         for number, (reference, word, children, further) in enumerate(branches, 1):
             last = number == len(branches)
-            names = ", ".join(quote(each) for each in children[:EXAMPLES])
+            names = ", ".join(quote(each, IDENTITY) for each in children[:EXAMPLES])
             more = ", …" if len(children) > EXAMPLES else ""
             where = f"{reference.entry.collection}.{reference.path}"
             done = word if len(children) == 1 else _SEVERAL.get(word, word)

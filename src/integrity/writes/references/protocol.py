@@ -19,6 +19,7 @@ from pymongo.results import InsertOneResult
 from integrity.declare.registry import Registry
 from integrity.errors import TransactionRequired, UnguardedWrite
 from integrity.store.port import Document, Filter, Store
+from integrity.writes.no_filter import refuse_no_filter
 from integrity.writes.references import condemned, group_commit, inside, pinned, pins, recovery, standing
 from integrity.writes.references.deleting import LIMIT, Deleted, Wish, delete
 from integrity.writes.references.existence import verify
@@ -287,6 +288,7 @@ class Protocol:
 
     async def plan_delete(self, store: Store, guard: Guard, filter: Filter, **options: Any) -> DeletePlan:
         """Return what deleting what matches would do."""
+        refuse_no_filter(filter)
         return await collect(store, guard.entry, filter, **options)
 
     async def recover_lazily(self, store: Store) -> None:

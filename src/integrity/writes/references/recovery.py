@@ -18,7 +18,7 @@ from integrity.declare.registry import Entry
 from integrity.errors import RestrictedDelete
 from integrity.store.lookup import look_up
 from integrity.store.port import Document, Store
-from integrity.violation import extended_json, quote
+from integrity.violation import IDENTITY, extended_json, quote
 from integrity.writes.references.carry_out import detach
 from integrity.writes.references.condemned import (
     ACTING,
@@ -87,11 +87,11 @@ class Recovered:
         done = f"finished {self.finished}, undone {self.undone}, forgotten {self.forgotten}"
         lines = [f"{done}, under way or in their grace {self.waiting} deletes."]
         lines += [
-            f"stray: {collection} {quote(each)} was never acknowledged, and referred to what was deleted"
+            f"stray: {collection} {quote(each, IDENTITY)} was never acknowledged, and referred to what was deleted"
             for collection, each in self.strays
         ]
         lines += [
-            f"left: {collection} {quote(each)} refers to what was deleted, and others refer to it"
+            f"left: {collection} {quote(each, IDENTITY)} refers to what was deleted, and others refer to it"
             for collection, each in self.kept
         ]
         return "\n".join(lines)

@@ -10,7 +10,7 @@ from integrity.declare.registry import Reference
 from integrity.errors import Referrers, RestrictedDelete, RestrictedUpdate, explain
 from integrity.rules.reference import restricted_delete, restricted_update
 from integrity.rules.rule import At
-from integrity.violation import Violation, quote
+from integrity.violation import IDENTITY, Violation, quote
 from integrity.writes.references.plan import EXAMPLES, Child, DeletePlan
 
 
@@ -47,7 +47,7 @@ def unable(child: Child, why: str) -> RestrictedDelete:
     return RestrictedDelete(
         [violation],
         f"{target.name}, collection {target.collection}: the delete would take the reference "
-        f"{found.collection}.{found.path} from the document {quote(child.id)}, {why}",
+        f"{found.collection}.{found.path} from the document {quote(child.id, IDENTITY)}, {why}",
         [found],
     )
 
@@ -66,7 +66,7 @@ def unchanged(
     return RestrictedUpdate(
         [refused],
         f"{target}: the change of {name} would change the reference {child.reference.entry.collection}."
-        f"{child.reference.path} of the document {quote(child.id)}, {why}",
+        f"{child.reference.path} of the document {quote(child.id, IDENTITY)}, {why}",
         [refused.referrers] if refused.referrers is not None else [],
     )
 

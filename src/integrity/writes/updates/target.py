@@ -273,7 +273,7 @@ def _into_object(way: _Way, part: str, at: str) -> tuple[Object | None, Fault | 
     if part == CONDEMNED and not way.slot.steps:
         return None, unknown_field.RESERVED
     if not declaring:
-        return None, unknown_field.fault(part, objects[0] if objects else Object())
+        return None, _not_declared(part, at, holder)
     if len(objects) > 1 or holder.node.arrays or holder.schema is None or holder.bare.schema is None:
         way.reasons.append(f"{at} is declared with a structure that is judged as a whole")
         way.step(holder.among(part), certain=False, there=False)
@@ -291,6 +291,14 @@ def _into_object(way: _Way, part: str, at: str) -> tuple[Object | None, Fault | 
     slot = holder.child(part, declared)
     way.step(slot, certain=slot.required, there=way.there and slot.required)
     return declared, None
+
+
+def _not_declared(part: str, at: str, holder: Slot) -> Fault:
+    elements = [each for array in holder.node.arrays for each in (*array.prefix, array.item)]
+    if not holder.node.objects and any(part in each.fields for element in elements for each in element.objects):
+        # A filter looks into arrays without a step of its own; an update does not.
+        return Fault("is not declared.", f"{at} is an array: name an element, {at}.0.{part}, or all, {at}.$[].{part}.")
+    return unknown_field.fault(part, holder.node.objects[0] if holder.node.objects else Object())
 
 
 def _key(way: _Way, holder: Slot, at: str) -> None:
