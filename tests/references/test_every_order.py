@@ -134,7 +134,7 @@ MORE: dict[str, tuple[dict[str, Any], Operation, Operation]] = {
 
 #: How many runs of each scene the tests make, and of how many crashes they try one. `benchmarks/torture_orders.py`
 #: makes all of them; what is left out here is said in the line that each test prints.
-RUNS, PART = 36, 9
+RUNS, PART = 30, 6
 PORTIONS = "bulk insert in portions, delete_many"
 
 

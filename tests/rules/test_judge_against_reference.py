@@ -15,7 +15,7 @@ from tests.rules.generated import DOCUMENTS, spoiled
 from tests.rules.reference import Document
 
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(**CODEC)
-GENEROUS = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+GENEROUS = settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def through_bson(document: dict[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def as_stored(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=45, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=cases())
 def test_what_the_guard_lets_through_is_never_refused(
     database: Database[dict[str, Any]], case: tuple[Registry, list[dict[str, Any]]]
@@ -65,7 +65,7 @@ def test_what_the_guard_lets_through_is_never_refused(
     assert refused(database, registry, valid) == set()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=45, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=cases())
 def test_what_the_audit_finds_clean_is_never_refused(
     database: Database[dict[str, Any]], case: tuple[Registry, list[dict[str, Any]]]

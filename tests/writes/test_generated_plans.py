@@ -20,7 +20,7 @@ from tests.writes.declarations import Document, clean, declarations, updates
 UNUSED = {"$min", "$max", "$setOnInsert", "$push", "$addToSet", "$rename", "$pop", "$pull", "$pullAll"}
 OPTIONS: CodecOptions[Document] = CodecOptions(**CODEC)
 GENERATED = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,  # a real server on a busy machine
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
@@ -68,7 +68,7 @@ def test_what_a_plan_calls_proved_leaves_every_valid_document_valid(
     assert clean(declared.entry, found or []) == []
 
 
-@settings(GENERATED, max_examples=75)  # most of what is drawn is not refused, and let go
+@settings(GENERATED, max_examples=50)  # most of what is drawn is not refused, and let go
 @given(data=st.data())
 def test_what_a_plan_refuses_would_have_been_wrong(raw: Collection[Document], data: st.DataObject) -> None:
     """Nothing is refused that the server would have done and the model would have accepted.

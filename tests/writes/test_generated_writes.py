@@ -26,7 +26,7 @@ from tests.writes.handles import opened
 
 OPTIONS: CodecOptions[Document] = CodecOptions(**CODEC)
 GENERATED = settings(
-    max_examples=120,
+    max_examples=90,
     deadline=None,  # a real server on a busy machine
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),

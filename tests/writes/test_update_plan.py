@@ -290,7 +290,7 @@ def test_what_is_not_plain_needs_a_plan(update: Any, condition: dict[str, Any]) 
     assert direct(Registry([House]).entry(House), update, condition) is None
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])  # a loaded machine
+@settings(max_examples=45, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])  # a loaded machine
 @given(data=st.data())
 def test_what_needs_no_plan_is_what_a_plan_would_have_sent(data: st.DataObject) -> None:
     declared = data.draw(declarations())
