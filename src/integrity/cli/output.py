@@ -51,9 +51,8 @@ def writing(name: str | None, *, private: bool = False) -> Iterator[TextIO]:
 
 @contextmanager
 def _beside(path: Path, *, private: bool) -> Iterator[tuple[Path, TextIO]]:
-    draft = path.with_name(
-        f".{path.name}.{secrets.token_hex(4)}"
-    )  # named before it is there: a signal may come between
+    # Named before it is there: a signal may come between.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as out:
