@@ -229,7 +229,7 @@ class Database:
             progress: Called now and then with how far the audit is.
 
         Raises:
-            AuditError: The audit did not see everything.
+            AuditError: What is declared cannot be audited, or the server does not answer at all.
             EnforcementError: The database cannot be read.
         """
         return await adoption.status(self._guards, progress, audited=audited)

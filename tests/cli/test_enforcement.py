@@ -86,6 +86,19 @@ def test_enforce_holds_back_shows_why_and_goes_on_after_the_repair(
     assert {each["violations"] for each in rows} == {None}
 
 
+def test_status_shows_what_was_seen_and_says_of_what_it_knows_nothing(
+    command: Command, arguments: tuple[str, ...], database: Raw
+) -> None:
+    database.customers.insert_one({"_id": 1, "name": "N/A", "email": "x"})
+    done = command("status", *arguments)
+    assert [line.split()[2] for line in done.out.splitlines()[1:]] == ["1", "0", "?", "?"]
+    assert (done.status, "The collection 'orders' of the model" in done.err) == (2, True)
+    done = command("status", *arguments, "-f", "json")
+    rows = json.loads(done.out)["constraints"]
+    assert (done.status, [each["violations"] for each in rows]) == (2, [1, 0, None, None])
+    assert [each["unseen"] is None for each in rows] == [True, True, False, False]
+
+
 def test_a_constraint_that_is_none_is_exit_2(command: Command, arguments: tuple[str, ...]) -> None:
     done = command("enforce", arguments[0], "customers.unique(mail)", *arguments[1:])
     assert done.status == 2

@@ -207,7 +207,7 @@ class _Enforcing:
         # What a majority has: a repair that an election takes back would let what it has repaired be enforced over.
         await settled(self.store, COLLECTION)
         store = self.store.with_options(read_concern=ReadConcern("majority"))
-        found = await find(store, self.registry, constraints, progress=self.progress)
+        found = (await find(store, self.registry, constraints, progress=self.progress)).whole()
         for each in constraints:
             if found.counts[each]:
                 self._hold(each, found)

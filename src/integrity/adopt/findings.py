@@ -25,10 +25,22 @@ class Findings:
     Args:
         counts: By constraint.
         examples: A few violations of each.
+        unseen: Why not everything was seen, in one sentence; by the collections of which it was not.
     """
 
     counts: Counter[Constraint] = field(default_factory=Counter)
     examples: Mapping[Constraint, list[Violation]] = field(default_factory=dict)
+    unseen: Mapping[str, str] = field(default_factory=dict)
+
+    def whole(self) -> Findings:
+        """Return these.
+
+        Raises:
+            AuditError: Not everything was seen: nothing may be concluded then.
+        """
+        for reason in self.unseen.values():
+            raise AuditError(f"the audit is incomplete. {reason}")
+        return self
 
 
 async def find(
@@ -38,11 +50,7 @@ async def find(
     *,
     progress: OnProgress | None = None,
 ) -> Findings:
-    """Audit what these constraints are about, and sort what is found by them.
-
-    Raises:
-        AuditError: Not everything was seen: nothing is known then.
-    """
+    """Audit what these constraints are about, and sort what is found by them."""
     if not constraints:
         return Findings()
     collections = tuple(dict.fromkeys(each.collection for each in constraints))
@@ -51,12 +59,12 @@ async def find(
     examples: dict[Constraint, list[Violation]] = {}
     options = Options(collections=collections, select=codes)
     with await audit(store, registry, options, progress=progress) as result:
-        if not result.complete:
-            raise AuditError(f"the audit is incomplete. {result.failure or 'Not everything was seen.'}")
+        parts = [each.name for each in result.collections if not each.complete] or collections
+        unseen = {} if result.complete else dict.fromkeys(parts, result.unseen)
         for violation in result.violations:
             for each in constraints:
                 if each.broken_by(violation):
                     counts[each] += 1
                     if len(shown := examples.setdefault(each, [])) < EXAMPLES:
                         shown.append(violation)
-    return Findings(counts, examples)
+    return Findings(counts, examples, unseen)

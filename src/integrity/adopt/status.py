@@ -24,14 +24,17 @@ class Row:
     Args:
         constraint: Which.
         stage: Its stage.
-        violations: How many the audit found; None when nobody looked.
+        violations: How many the audit found; None when nobody looked, or not everything was seen.
         drift: ``"missing"``, ``"different"``, ``"extra"``, or ``""`` where the server is as the stage says.
+        unseen: Why the audit did not see everything that the constraint is about, in one sentence; ``""`` where it
+            did, or was not to look.
     """
 
     constraint: Constraint
     stage: Stage
     violations: int | None
     drift: str
+    unseen: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as a JSON-ready dict."""
@@ -40,6 +43,7 @@ class Row:
             "stage": str(self.stage),
             "violations": self.violations,
             "drift": self.drift or None,
+            "unseen": self.unseen or None,
         }
 
 
@@ -55,7 +59,7 @@ async def status(
         progress: Called now and then with how far the audit is.
 
     Raises:
-        AuditError: The audit did not see everything.
+        AuditError: The database cannot be audited.
         EnforcementError: The database cannot be read.
     """
     constraints = chosen(registry)
@@ -64,7 +68,11 @@ async def status(
     except PyMongoError as error:
         raise failed(error, store) from error
     drifts = {each.constraint: each.how for each in await diff(store, registry) if each.constraint is not None}
-    counts = (await find(store, registry, constraints, progress=progress)).counts if audited else None
-    return tuple(
-        Row(each, stages[each], None if counts is None else counts[each], drifts.get(each, "")) for each in constraints
-    )
+    found = await find(store, registry, constraints, progress=progress) if audited else None
+
+    def row(constraint: Constraint) -> Row:
+        unseen = found.unseen.get(constraint.collection, "") if found is not None else ""
+        count = None if found is None or unseen else found.counts[constraint]
+        return Row(constraint, stages[constraint], count, drifts.get(constraint, ""), unseen)
+
+    return tuple(map(row, constraints))

@@ -51,12 +51,14 @@ def status(
     if output_format == "json":
         document = {"database": store.name, "constraints": [each.to_json() for each in rows]}
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-        return 0
-    table = [("constraint", "stage", "violations", "drift")]
-    for each in rows:
-        count = "-" if each.violations is None else str(each.violations)
-        table.append((each.constraint.name, str(each.stage), count, each.drift or "none"))
-    widths = [max(len(line[column]) for line in table) for column in range(4)]
-    for name, stage, count, drift in table:
-        click.echo(f"{name:{widths[0]}}  {stage:{widths[1]}}  {count:>{widths[2]}}  {drift}")
+    else:
+        table = [("constraint", "stage", "violations", "drift")]
+        for each in rows:
+            count = ("?" if each.unseen else "-") if each.violations is None else str(each.violations)
+            table.append((each.constraint.name, str(each.stage), count, each.drift or "none"))
+        widths = [max(len(line[column]) for line in table) for column in range(4)]
+        for name, stage, count, drift in table:
+            click.echo(f"{name:{widths[0]}}  {stage:{widths[1]}}  {count:>{widths[2]}}  {drift}")
+    for unseen in dict.fromkeys(each.unseen for each in rows if each.unseen):
+        raise Failure(f"the audit is incomplete. {unseen}")
     return 0
