@@ -128,8 +128,12 @@ class IntegrityError(Exception):
         }
 
 
+#: Violations that a text names: an import of a hundred thousand bad rows is one line of a log too.
+_SHOWN = 50
+
+
 def explain(violations: Sequence[Violation], indexes: Sequence[int] = ()) -> str:
-    """Return the text of a refusal: what was refused, then a line with a hint for each violation.
+    """Return the text of a refusal: what was refused, then a line with a hint for each of the first violations.
 
     Args:
         violations: The violations.
@@ -140,8 +144,10 @@ def explain(violations: Sequence[Violation], indexes: Sequence[int] = ()) -> str
     places = [f"request {index}: " for index in indexes] or [""] * len(violations)
     lines = [
         f"  {place}{each.code} {each.path or '(document)'}: {each.message} {each.hint}".rstrip()
-        for place, each in zip(places, violations, strict=True)
+        for place, each in zip(places[:_SHOWN], violations[:_SHOWN], strict=True)
     ]
+    if (more := len(violations) - _SHOWN) > 0:
+        lines.append(f"  ... and {more:,} more; the error's `violations` has all of them")
     return "\n".join([head, *lines])
 
 

@@ -85,7 +85,7 @@ FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitl
 @click.option("--plan", is_flag=True, help="Print what would be read and how, and read nothing.")
 @click.option("--no-pushdown", is_flag=True, help="Read every document; do not let the server find the suspects.")
 @click.option(
-    "--jobs", "-j", metavar="N", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that read."
+    "--jobs", "-j", metavar="N", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes that read."
 )
 @click.option("--executor", metavar="dask://HOST:PORT", help="Read by the workers of a Dask cluster.")
 @click.option(
