@@ -47,8 +47,9 @@ class Database:
         actor: Who writes: an owner's name; ``"*"`` is openly not restricted; None owns nothing.
         references: How references are kept from dangling: ``"auto"``, ``"pinned"`` or ``"optimistic"``.
         policy: The guardrails of the models that name none.
-        unique: What is done, at the first write to a collection, about a unique index that is not there:
-            ``"apply"`` creates it, ``"require"`` refuses the write, ``"trust"`` does not look.
+        unique: What is done about a unique index that is not there, which is looked at with the first write to a
+            collection, and every ten seconds after: ``"apply"`` creates it, ``"require"`` refuses the write,
+            ``"trust"`` does not look.
 
     Raises:
         DeclarationError: The declarations contradict each other.

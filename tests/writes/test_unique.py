@@ -113,6 +113,34 @@ def test_the_index_of_a_date_that_may_be_missing_can_be_read_again(raw: Raw) -> 
         assert {each.drift for each in db.status()} == {""}
 
 
+def test_a_collection_that_was_dropped_and_filled_again_gets_its_index_back(
+    client: MongoClient[dict[str, Any]], raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``mongoimport --drop`` does under a process that runs on."""
+    monkeypatch.setattr("integrity.writes.unique.BELIEVED", 0.0)
+    db = integrity.Database(raw, models=[Parcel])
+    parcels = db[Parcel]
+    for write in (
+        lambda: parcels.insert_one({"_id": 3, "number": 1, "codes": ["c"]}),
+        lambda: parcels.insert_many([{"_id": 3, "number": 1, "codes": ["c"]}]),
+        lambda: parcels.replace_one({"_id": 2}, {"number": 1, "codes": ["c"]}),
+        lambda: parcels.update_one({"_id": 2}, {"$set": {"number": 1}}),
+    ):
+        raw.drop_collection("parcels")
+        raw["parcels"].insert_many([{"_id": each, "number": each, "codes": [str(each)]} for each in (1, 2)])
+        with pytest.raises((DuplicateValue, InvalidBulkWrite)):
+            write()
+    raw.drop_collection("parcels")
+    with db.transaction():  # which looks at its beginning, and creates what is not there
+        parcels.insert_one({"_id": 3, "number": 1, "codes": ["c"]})
+    raw["parcels"].drop_indexes()
+    with client.start_session() as session, session.start_transaction():
+        parcels.insert_one(
+            {"_id": 4, "number": 4, "codes": ["d"]}, session=session
+        )  # looks at nothing, and could create nothing
+        session.abort_transaction()
+
+
 def test_an_index_that_is_being_built_is_none_yet(client: MongoClient[dict[str, Any]], raw: Raw) -> None:
     """It refuses nothing, and where it finds duplicates it is gone; `ready` would be said of it for ever."""
     raw["parcels"].insert_many([{"_id": 1, "number": 7, "codes": ["a"]}, {"_id": 2, "number": 7, "codes": ["b"]}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pymongo.results import InsertOneResult
@@ -39,7 +40,7 @@ async def insert_one(
     if bypass:
         refuse_bypass(bypass)
     entry = guard.entry
-    if entry.collection not in guard.indexes.ready:
+    if entry.collection not in guard.indexes.ready or monotonic() > guard.indexes.until:
         await guard.indexes.ensure(guard.store, entry, session)
     if type(document) is not dict:
         offerable(guard, document)

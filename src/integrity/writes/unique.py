@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import Any, Literal
 
 from pymongo.errors import OperationFailure
@@ -27,23 +28,30 @@ from integrity.violation import Violation
 from integrity.writes.references.durable import durable, settled
 from integrity.writes.staging import Staging
 
-#: What is done about a unique index that is not there, at the first write of a collection: ``"apply"`` creates it,
+#: What is done about a unique index that is not there when a collection is written to: ``"apply"`` creates it,
 #: ``"require"`` refuses the write, ``"trust"`` does not look.
 UniqueMode = Literal["apply", "require", "trust"]
 
 
+#: Seconds for which indexes that were there are believed to be: whoever drops a collection and fills it again, as
+#: ``mongoimport --drop`` does, leaves none.
+BELIEVED = 10.0
+
+
 @dataclass(eq=False)
 class Indexes:
-    """What is known of the unique indexes of a database; looked at once per collection.
+    """What is known of the unique indexes of a database; each collection's are looked at every `BELIEVED` seconds.
 
     Args:
         mode: See `UniqueMode`.
         ready: The collections that were looked at.
+        until: Until when that is believed, by the monotonic clock.
         staging: How far constraints have been introduced: an index whose constraint is staged lower is not made.
     """
 
     mode: UniqueMode = "apply"
     ready: set[str] = field(default_factory=set)
+    until: float = 0.0
     staging: Staging = field(default_factory=Staging)
 
     async def ensure(self, store: Store, entry: Entry, session: Any = None) -> None:
@@ -58,6 +66,11 @@ class Indexes:
         Raises:
             IndexRequired: One is not there, and is not to be created, or cannot be.
         """
+        inside = getattr(session, "in_transaction", False)
+        # Not inside of a transaction: the look could wait for who builds an index, and waits for the transaction.
+        if (now := monotonic()) > self.until and not inside:
+            self.ready.clear()
+            self.until = now + BELIEVED
         if entry.collection in self.ready or self.mode == "trust":
             return
         wanted = unique_indexes(entry)
@@ -68,7 +81,7 @@ class Indexes:
                     continue
                 constraint = Constraint(entry.collection, "unique", path(entry, each))
                 if await self.staging.enforces(store, constraint):
-                    await self._create(store, entry, each, session, constraint, existing.get(each.name, {}))
+                    await self._create(store, entry, each, constraint, existing.get(each.name, {}), inside=inside)
             # Who made it may still wait for a majority: an election would take it back, and nobody look again.
             await settled(store, entry.collection)
         self.ready.add(entry.collection)
@@ -78,9 +91,10 @@ class Indexes:
         store: Store,
         entry: Entry,
         index: UniqueIndex,
-        session: Any,
         constraint: Constraint,
         own: Mapping[str, Any],
+        *,
+        inside: bool,
     ) -> None:
         missing = f"{entry.name} declares {', '.join(index.keys)} unique, and {entry.collection} has no index for it"
         if own.get("prepareUnique") and index.kept_by({**own, "unique": True}):
@@ -91,7 +105,7 @@ class Indexes:
             )
         if self.mode == "require":
             raise IndexRequired(f"{missing}; create it with db.apply().")
-        if getattr(session, "in_transaction", False):
+        if inside:
             raise IndexRequired(f"{missing}, which a transaction cannot create; call db.apply() before it.")
         keys, options = index.arguments()
         try:
