@@ -20,7 +20,7 @@ from integrity.declare import codec, shape
 from integrity.declare.registry import Entry
 from integrity.declare.reserved import CONDEMNED
 from integrity.rules import key as keys
-from integrity.rules.quick import checker
+from integrity.rules.quick import checker, unlooked
 from integrity.rules.rule import At
 from integrity.rules.schema import unknown_field, wrong_type
 from integrity.rules.translation import faulty_fields, from_pydantic
@@ -62,6 +62,10 @@ class Judge:
         self._any_id = declared is not None and (declared.node.anything or bool(declared.node.objects))
         self._write_check = checker(entry.document, entry.policy, stored=False, whole=entry.loose)
         self._stored_check = checker(entry.document, entry.policy, stored=True, whole=entry.loose_stored)
+        # Whether the fast validator has told everything of what it passes; or has, where the _id is of these types.
+        self._told = self._write_check is None and not (self._open or self._any_id)
+        told = frozenset[type]() if self._open else unlooked(entry.document, entry.policy, whole=entry.loose)
+        self._told_ids = told & _KEYS
 
     @cached_property
     def _glance(self) -> Callable[[Any], Any]:
@@ -118,6 +122,8 @@ class Judge:
             made: dict[str, Any] = self._glance(document if type(document) is dict else codec.plain(document))
         except ValidationError:
             return None
+        if self._told or type(made.get("_id")) in self._told_ids:
+            return made
         if (self._write_check is None or self._write_check(made)) and not (self._open and CONDEMNED in made):
             # Most ids are told by their type, without a call.
             faulty = self._any_id and type(made.get("_id")) not in _KEYS and self._key_faults(made)
@@ -136,6 +142,8 @@ class Judge:
             made = list(map(self._glance, given))
         except ValidationError:
             return None
+        if self._told or {type(each.get("_id")) for each in made} <= self._told_ids:
+            return made
         if self._open and any(CONDEMNED in each for each in made):
             return None
         if self._any_id and not {type(each.get("_id")) for each in made} <= _KEYS and any(map(self._key_faults, made)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from bson import ObjectId
@@ -38,6 +39,21 @@ def checker(root: Object, policy: Policy, *, stored: bool, whole: bool = False) 
         walk = Walk(stored=True)
         return lambda value: next(walk.object(value, root, (), (), policy), None) is None
     return _Checker(stored=stored).of_object(root, policy)
+
+
+def unlooked(root: Object, policy: Policy, *, whole: bool = False) -> frozenset[type]:
+    """Return the types of an ``_id`` with which a document that is to be written needs no look at all.
+
+    Args:
+        root: The document's shape.
+        policy: The policy in force.
+        whole: Whether the validator sees through nothing of it.
+    """
+    declared = root.fields.get("_id")
+    if whole or declared is None or _passed(declared.node) is None:
+        return frozenset()
+    rest = replace(root, fields={name: each for name, each in root.fields.items() if name != "_id"})
+    return _UNJUDGED if checker(rest, policy, stored=False) is None else frozenset()
 
 
 class _Checker:

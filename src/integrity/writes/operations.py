@@ -84,7 +84,9 @@ async def update_documents(
     **options: Any,
 ) -> UpdateResult:
     """Update one document, or all that match; PyMongo's ``UpdateResult``."""
-    given = {name: value for name, value in options.items() if value is not None}
+    # Most updates are given none, which is seen without going through them.
+    none = [*options.values()].count(None) == len(options)
+    given = {} if none else {name: value for name, value in options.items() if value is not None}
     proved = direct(guard.entry, change, filter) if guard.direct and not (given or many or upsert or bypass) else None
     if proved is not None:
         try:

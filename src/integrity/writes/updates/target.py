@@ -116,7 +116,7 @@ class _Way:
         self.slot = slot
 
 
-class Targets:
+class Targets(dict[str, Target]):
     """The targets of one model's paths, remembered.
 
     Args:
@@ -124,16 +124,14 @@ class Targets:
     """
 
     def __init__(self, entry: Entry) -> None:
+        super().__init__()
         self.entry = entry
         self.root = root(entry)
-        self._known: dict[str, Target] = {}
 
-    def __getitem__(self, path: str) -> Target:
-        found = self._known.get(path)
-        if found is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            found = self._known[path] = self._resolve(path)
+    def __missing__(self, path: str) -> Target:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        found = self[path] = self._resolve(path)
         return found
 
     def _resolve(self, path: str) -> Target:
