@@ -15,7 +15,7 @@ TESTS ?= tests
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format types bench torture constraints clean
+.PHONY: help setup demo test lowest check format types bench torture constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -40,6 +40,13 @@ demo: setup ## the library at work on a server of its own, in a minute
 # Three at once on two cores: a third of the time is spent waiting, for elections, leases and time-outs.
 test: setup ## the tests, on real servers
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS) $(TESTS)
+
+# What pyproject.toml promises of older releases is true of none that nobody has run.
+lowest: ## the tests with the oldest releases that pyproject.toml allows
+	@test -x .venv-lowest/bin/uv || { "$(PYTHON)" -m venv .venv-lowest && .venv-lowest/bin/python -m pip install --quiet uv; }
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+	  --editable '.[embedded,motor,dask,otel,testing,dev]'
+	.venv-lowest/bin/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS) $(TESTS)
 
 check: setup ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -72,5 +79,5 @@ constraints: ## renew constraints.txt from the newest releases
 	  && mv "$$tmp/constraints.txt" constraints.txt
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
