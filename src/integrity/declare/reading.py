@@ -7,8 +7,10 @@ resolved once, by pydantic. What BSON has no type for is refused here, when it i
 from __future__ import annotations
 
 import enum
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, get_args
 
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -40,7 +42,7 @@ _REFUSED = {
     "callable": "callables",
     "generator": "generators: declare a list",
     "is-subclass": "classes: store a name as str",
-    "call": "calls",
+    "call": "what a call makes, as of a named tuple: declare a model, or a tuple",
     "arguments": "arguments",
     "json": "text that is parsed when it is validated: declare what is in it, or a str",
     "named-tuple": "named tuples: declare a model, or a tuple",
@@ -49,6 +51,9 @@ _REFUSED = {
     "counter": "a Counter: declare dict[str, int]",
     "fraction": "fractions: store a Decimal, or two ints",
 }
+
+#: Which of them pydantic before 2.14 tells by their class.
+_BY_CLASS = {deque: "deque", OrderedDict: "ordered-dict", Counter: "counter", Fraction: "fraction"}
 
 
 def read(schema: CoreSchema, owner: str) -> Node:
@@ -205,6 +210,8 @@ class _Reader:
 
     def _instance(self, cls: type) -> Node:
         types = bson_type.BSON_CLASSES.get(cls)
+        if cls in _BY_CLASS:
+            raise self._refusal(_REFUSED[_BY_CLASS[cls]])
         if types is None:
             raise self._refusal(
                 f"{cls.__qualname__}; declare a type that BSON has "

@@ -200,7 +200,7 @@ def is_refused(schema: Any) -> bool:
     Pydantic validates a pattern, a time zone, an import or a `Secret` by such functions; nothing else in the schema
     tells of them.
     """
-    function = (schema.get("function") or {}).get("function")
+    function = _function(schema)
     if _pydantics(function) and getattr(function, "__qualname__", "").startswith(f"{Secret.__name__}."):
         return True
     return schema["type"] == "function-plain" and _pydantics(function)
@@ -208,8 +208,13 @@ def is_refused(schema: Any) -> bool:
 
 def is_encoded(schema: Any) -> bool:
     """Whether a schema is pydantic's of encoded text (``Base64Str``), which is decoded whenever it is validated."""
-    function = (schema.get("function") or {}).get("function")
-    return isinstance(getattr(function, "__self__", None), EncodedBytes | EncodedStr)
+    return isinstance(getattr(_function(schema), "__self__", None), EncodedBytes | EncodedStr)
+
+
+def _function(schema: Any) -> Any:
+    """Return the function that a schema validates by, or None."""
+    said = schema.get("function")  # of a call, what is called
+    return said.get("function") if isinstance(said, dict) else None
 
 
 def reads(attribute: str, schema: Any, name: str, config: Mapping[str, Any]) -> bool:
