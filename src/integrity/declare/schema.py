@@ -85,7 +85,7 @@ def named_fields(fields: Any) -> Iterator[tuple[str, Any]]:
 
 def coerces(schema: Any) -> bool:
     """Whether a schema is one of a BSON class with the coercion that `coercion.coerce` put before it."""
-    function = (schema.get("function") or {}).get("function") if schema["type"] == "function-before" else None
+    function = _function(schema) if schema["type"] == "function-before" else None
     return function is not None and inspect.isfunction(function) and function in _COERCIONS
 
 
@@ -136,7 +136,7 @@ def calls(schema: Any, definitions: Mapping[str, Any], seen: frozenset[str] = fr
     if schema["type"] == "definition-ref":
         ref = schema["schema_ref"]
         return ref not in seen and calls(definitions.get(ref), definitions, seen | {ref})
-    function = (schema.get("function") or {}).get("function")
+    function = _function(schema)
     if function is not None and not (coerces(schema) or _pydantics(function)):
         return True
     if any(schema.get(each) for each in _CALLED) or callable(schema.get("discriminator")):
@@ -235,7 +235,7 @@ def reads(attribute: str, schema: Any, name: str, config: Mapping[str, Any]) -> 
 
 def is_size(schema: Any) -> bool:
     """Whether a schema is pydantic's ``ByteSize``, which is offered as text or as a number and is always a number."""
-    cls = getattr((schema.get("function") or {}).get("function"), "__self__", None)
+    cls = getattr(_function(schema), "__self__", None)
     return isinstance(cls, type) and issubclass(cls, ByteSize)
 
 
