@@ -9,7 +9,8 @@ from bson import Decimal128, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator, Field
-from pymongo import MongoClient
+from pymongo import DeleteMany, InsertOne, MongoClient, ReplaceOne, UpdateOne
+from pymongo.errors import ServerSelectionTimeoutError
 
 import integrity
 from integrity import InvalidDocument, Model, Policy, UndeclaredFilter
@@ -125,11 +126,45 @@ def test_a_filter_on_what_is_declared_does_not(orders: integrity.Collection[Orde
         orders.find({"$expr": {"$gt": ["$a", 1]}, "$comment": "x"})
 
 
+@pytest.mark.parametrize(
+    ("update", "array_filter", "told"),
+    [
+        (
+            {"$set": {"lines.$[x].city": "Lyon"}},
+            {"x.ctiy": "Bonn"},
+            "declares no 'lines.ctiy'.*the array filter 'x.ctiy'",
+        ),
+        ({"$unset": {"lines.$[x].city": ""}}, {"$or": [{"x.city": 1}, {"x.b": 2}]}, "the array filter 'x.b'"),
+        ({"$set": {"lines.$[x].city": "Lyon"}}, {"$and": [{"x.city": {"$ne": "Bonn"}}]}, None),
+        ({"$set": {"tags.$[x]": "new"}}, {"x": "old"}, None),
+        ({"$set": {"anything.$[x].a": 1}}, {"x.b": 1}, None),
+        ({"$set": {"email": "x"}}, {"x.b": 1}, None),  # the server refuses what no path names
+    ],
+)
+def test_array_filters_are_looked_at_as_filters_are(
+    update: dict[str, Any], array_filter: dict[str, Any], told: str | None
+) -> None:
+    with MongoClient[dict[str, Any]]("127.0.0.1", 1, serverSelectionTimeoutMS=1) as client:  # nobody is there
+        strict = integrity.Database(client["none"], models=[Order], policy=Policy(undeclared_filters="refuse"))[Order]
+        for write in (
+            lambda: strict.update_many({}, update, array_filters=[array_filter]),
+            lambda: strict.find_one_and_update({}, update, array_filters=[array_filter]),
+            lambda: strict.bulk_write([UpdateOne({}, update, array_filters=[array_filter])]),
+        ):
+            with pytest.raises(UndeclaredFilter if told else ServerSelectionTimeoutError, match=told or "refused"):
+                write()
+
+
 def test_a_policy_turns_the_warning_into_an_error_or_off() -> None:
     client = MongoClient[dict[str, Any]](connect=False)
     strict = integrity.Database(client["none"], models=[Order], policy=Policy(undeclared_filters="refuse"))[Order]
     with pytest.raises(UndeclaredFilter):
         strict.delete_many({"emial": "x"})
+    wrong = {"emial": "x"}
+    requests: list[Any] = [DeleteMany(wrong), ReplaceOne(wrong, {}), UpdateOne(wrong, {"$set": {}})]
+    for request in requests:
+        with pytest.raises(UndeclaredFilter):
+            strict.bulk_write([InsertOne({}), request])
     silent = integrity.Database(client["none"], models=[Order], policy=Policy(undeclared_filters="ignore"))[Order]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

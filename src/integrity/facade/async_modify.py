@@ -82,7 +82,7 @@ class AsyncModify(AsyncReads[M]):
             bypass=bypass_document_validation,
             session=self._in(session),
             collation=collation,
-            array_filters=array_filters,
+            array_filters=self._elements(update, array_filters),
             hint=hint,
             let=let,
             sort=sort,
@@ -120,7 +120,7 @@ class AsyncModify(AsyncReads[M]):
             bypass=bypass_document_validation,
             session=self._in(session),
             collation=collation,
-            array_filters=array_filters,
+            array_filters=self._elements(update, array_filters),
             hint=hint,
             let=let,
             comment=comment,
@@ -239,6 +239,9 @@ class AsyncModify(AsyncReads[M]):
         Raises:
             InvalidBulkWrite: Some break rules; ``details`` names each by index.
         """
+        for each in requests if isinstance(requests, list | tuple) else ():
+            self._asked(getattr(each, "_filter", None))
+            self._elements(getattr(each, "_doc", None), getattr(each, "_array_filters", None))
         return await bulk_write(
             self._guard,
             requests,

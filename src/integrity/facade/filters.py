@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -113,8 +113,7 @@ def check(entry: Entry, filter: Mapping[str, Any]) -> None:
     Raises:
         UndeclaredFilter: The policy says ``undeclared_filters="refuse"``.
     """
-    mode = entry.policy.undeclared_filters
-    if mode == "ignore":
+    if entry.policy.undeclared_filters == "ignore":
         return
     known = usual(entry)
     for path in _paths(filter):
@@ -122,13 +121,41 @@ def check(entry: Entry, filter: Mapping[str, Any]) -> None:
             if len(known) < REMEMBERED:  # a path may hold a key or an index, so there is no end of them
                 known.add(path)
         else:
-            error = UndeclaredFilter(
-                f"{entry.name} declares no {path!r}, so that a filter on it matches nothing, or only null; "
-                f"{_suggestion(entry, path)}."
-            )
-            if mode == "refuse":
-                raise error
-            warnings.warn(error, stacklevel=4)
+            _tell(entry, path, "a filter on it matches nothing, or only null")
+
+
+def check_elements(entry: Entry, update: Any, array_filters: Iterable[Any]) -> None:
+    """As `check`, of the filters that choose the elements of arrays that an update changes.
+
+    Args:
+        entry: The model's entry.
+        update: Update operators; their paths say what each identifier stands for.
+        array_filters: PyMongo's.
+
+    Raises:
+        UndeclaredFilter: The policy says ``undeclared_filters="refuse"``.
+    """
+    if entry.policy.undeclared_filters == "ignore" or not isinstance(update, Mapping):
+        return
+    arrays: dict[str, set[str]] = {}
+    for path in [path for each in update.values() if isinstance(each, Mapping) for path in each]:
+        steps = str(path).split(".")
+        for at, step in enumerate(steps):
+            if step.startswith("$["):
+                above = [each for each in steps[:at] if not each.startswith("$")]
+                arrays.setdefault(step[2:-1], set()).add(".".join(above))
+    for path in [path for each in array_filters if isinstance(each, Mapping) for path in _paths(each)]:
+        name, _, below = path.partition(".")
+        paths = [f"{each}.{below}" for each in sorted(arrays.get(name, ())) if below]
+        if paths and not any(_declared(entry, each) for each in paths):
+            _tell(entry, paths[0], f"the array filter {path!r} chooses no element, or those without it")
+
+
+def _tell(entry: Entry, path: str, outcome: str) -> None:
+    error = UndeclaredFilter(f"{entry.name} declares no {path!r}, so that {outcome}; {_suggestion(entry, path)}.")
+    if entry.policy.undeclared_filters == "refuse":
+        raise error
+    warnings.warn(error, stacklevel=5)
 
 
 def usual(entry: Entry) -> set[str]:

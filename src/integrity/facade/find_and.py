@@ -77,7 +77,7 @@ class FindAnd(Modify[M]):
                 after=return_document,
                 session=self._in(session),
                 sort=sort,
-                array_filters=array_filters,
+                array_filters=self._elements(update, array_filters),
                 hint=hint,
                 let=let,
                 comment=comment,

@@ -10,7 +10,7 @@ from pymongo.errors import InvalidOperation
 from integrity.declare.model import Model
 from integrity.errors import UnguardedWrite
 from integrity.facade.binding import Binding
-from integrity.facade.filters import by, check, usual
+from integrity.facade.filters import by, check, check_elements, usual
 from integrity.facade.guards import refuse_unconfirmed
 from integrity.facade.instance import instance
 from integrity.store.port import Document, Store
@@ -88,6 +88,12 @@ class Handle(Generic[M]):
         if isinstance(filter, Mapping):
             check(self._guard.entry, filter)
         return filter
+
+    def _elements(self, update: Any, array_filters: Any) -> Any:
+        """Return the array filters of an update, looked at as `_asked` looks at its filter."""
+        if isinstance(array_filters, list | tuple):
+            check_elements(self._guard.entry, update, array_filters)
+        return array_filters
 
     def by(self, where: Mapping[str, Any] | None = None, /, **values: Any) -> dict[str, Any]:
         """Return a filter for values from outside, such as a request's: equality, and nothing but equality.

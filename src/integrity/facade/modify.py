@@ -86,7 +86,7 @@ class Modify(Reads[M]):
                 bypass=bypass_document_validation,
                 session=self._in(session),
                 collation=collation,
-                array_filters=array_filters,
+                array_filters=self._elements(update, array_filters),
                 hint=hint,
                 let=let,
                 sort=sort,
@@ -126,7 +126,7 @@ class Modify(Reads[M]):
                 bypass=bypass_document_validation,
                 session=self._in(session),
                 collation=collation,
-                array_filters=array_filters,
+                array_filters=self._elements(update, array_filters),
                 hint=hint,
                 let=let,
                 comment=comment,
@@ -250,6 +250,9 @@ class Modify(Reads[M]):
         Raises:
             InvalidBulkWrite: Some break rules; ``details`` names each by index.
         """
+        for each in requests if isinstance(requests, list | tuple) else ():
+            self._asked(getattr(each, "_filter", None))
+            self._elements(getattr(each, "_doc", None), getattr(each, "_array_filters", None))
         return run(
             bulk_write(
                 self._guard,
