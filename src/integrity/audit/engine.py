@@ -191,14 +191,15 @@ class _Run:
         return True
 
     async def _begin(self, state: State) -> None:
-        begun = state.begin(identity(self._registry, self._store.name, self._options))
-        if self._options.partial is not None:
-            return
-        if not begun:
+        mark = None
+        if self._options.partial is None:
             try:
-                state.mark(await standing(self._store, self._registry, self._options))
+                mark = await standing(self._store, self._registry, self._options)
             except PyMongoError as error:
                 raise AuditError(f"The database {self._store.name!r} cannot be read: {reason(error)}") from error
+        state.begin(identity(self._registry, self._store.name, self._options), mark)
+        if mark is None:
+            return
         # A later audit begins there: what a secondary has not heard of by then, neither of them would see.
         if (mark := state.begun()) is not None:
             self._after = changes.last_before(mark.token)

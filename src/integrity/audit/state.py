@@ -169,11 +169,12 @@ class State:
             )
 
     @_told
-    def begin(self, identity: str) -> bool:
+    def begin(self, identity: str, mark: Mark | None = None) -> bool:
         """Begin an audit, or go on with one that was not ended.
 
         Args:
             identity: What the audit is of: `identity` of its arguments.
+            mark: Where the database stands now, of an audit of every document: kept where it begins.
 
         Returns:
             Whether an earlier audit is gone on with.
@@ -188,15 +189,11 @@ class State:
                 "options; finish that one, or name another file."
             )
         with self._file:
+            if found is None and mark is not None:
+                self._keep("begun", json_util.dumps(asdict(mark)))
             self._keep("identity", identity)
             self._keep("format", _FORMAT)
         return found is not None
-
-    @_told
-    def mark(self, mark: Mark) -> None:
-        """Keep where the database stood when an audit of every document began."""
-        with self._file:
-            self._keep("begun", json_util.dumps(asdict(mark)))
 
     @_told
     def begun(self) -> Mark | None:
