@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
 
 from integrity.client import AsyncClientPool, Pool, open_async_client
+from integrity.client.gate_async import running
 from integrity.client.motor import open_motor_client
 from integrity.declare import warnings
 from integrity.declare.model import Model
@@ -260,7 +261,12 @@ class Database:
             await self._opened.close()
 
     def __await__(self) -> Generator[Any, None, Self]:
-        """Return itself, warm if its pool says so: ``await integrity.aio.connect(...)``, as ``async with`` does."""
+        """Return itself, warm if its pool says so: ``await integrity.aio.connect(...)``, as ``async with`` does.
+
+        Raises:
+            RuntimeError: No event loop of asyncio is running.
+        """
+        running()
         if self._opened is not None and self._opened.settings.warm_up:
             yield from self._opened.warm().__await__()
         return self
@@ -322,14 +328,17 @@ def connect(
     with clear_of_credentials(options):
         open_it = open_motor_client if driver == "motor" else open_async_client
         opened = open_it(uri, pool or Pool(), **options)
-    # What fails here leaves no connection and no task behind: nothing was sent yet.
-    raw = named(opened.client, database)
-    return Database(
-        raw,
-        models=declared,
-        actor=actor,
-        references=references,
-        unique=unique,
-        executor=executor,
-        _opened=opened,
-    )
+    try:
+        raw = named(opened.client, database)
+        return Database(
+            raw,
+            models=declared,
+            actor=actor,
+            references=references,
+            unique=unique,
+            executor=executor,
+            _opened=opened,
+        )
+    except BaseException:
+        opened.abandon()
+        raise

@@ -98,7 +98,7 @@ def test_what_a_change_stream_tells_of_is_read_by_the_id_that_is_stored(database
     stored, registry = BlockingStore(database), Registry([Part, Use])
     database.create_collection("parts")
     database.uses.insert_one({"_id": 1, "part": 5})
-    mark = run(standing(stored, Options()))
+    mark = run(standing(stored, registry, Options()))
     store(database, "parts", *(document(named(b"_id", each), named(b"n", element("bad"))) for each in STORED))
     since = run(since_last(stored, registry, Options(), mark))
     found = audited(stored, [Part, Use], Options(since=since))

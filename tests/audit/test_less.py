@@ -14,6 +14,7 @@ from pymongo.write_concern import WriteConcern
 
 from integrity.audit import Options, State, audit, changes
 from integrity.audit.estimate import Estimate, estimate
+from integrity.audit.identity import judged
 from integrity.audit.marks import since_last, standing
 from integrity.audit.since import SinceLast, parsed, since_time
 from integrity.declare.constraint import Allow, CopyOf, Ref, Unique
@@ -187,9 +188,9 @@ def test_since_the_last_audit_reads_what_changed_and_what_refers_to_it(database:
     database.loans.insert_many([{"_id": n, "reader": n, "name": "x"} for n in range(10)])
     store, registry = BlockingStore(database), Registry(MODELS)
     with State(tmp_path / "state") as state:
-        assert state.last(Options()) is None
+        assert state.last(database.name, judged(registry), Options().codes) is None
         run(audit(store, registry, state=state)).close()
-        last = state.last(Options())
+        last = state.last(database.name, judged(registry), Options().codes)
         assert last is not None
     database.readers.update_one({"_id": 1}, {"$set": {"name": ""}})
     database.readers.update_one({"_id": 2}, {"$set": {"name": "y"}})
@@ -206,7 +207,7 @@ def test_since_the_last_audit_reads_what_changed_and_what_refers_to_it(database:
     ]
     assert [each.id for each in found.violations if each.code == "OWN001"] == [1, 2]
     assert not found.complete
-    later = run(since_last(store, registry, Options(), run(standing(store, Options()))))
+    later = run(since_last(store, registry, Options(), run(standing(store, Registry(MODELS), Options()))))
     assert audited(store, MODELS, Options(since=later)).scanned == {"readers": 0, "loans": 0}
 
 
@@ -221,7 +222,7 @@ def test_an_idle_server_is_not_waited_for(database: Raw) -> None:
 
     database.readers.insert_one({"_id": 1})
     store = Counting(database)
-    mark = run(standing(store, Options()))
+    mark = run(standing(store, Registry(MODELS), Options()))
     database.readers.insert_many([{"_id": 2}, {"_id": 3}])
     found = run(since_last(store, Registry(MODELS), Options(), mark))
     assert isinstance(found, SinceLast)
@@ -238,7 +239,7 @@ def test_without_a_change_stream_the_last_audit_is_a_time(standalone: Any, datab
             database.readers.insert_many([{"_id": old, "name": ""}, {"_id": 1, "name": ""}])
             database.create_collection("loans")
             store = BlockingStore(database)
-            mark = run(standing(store, Options()))
+            mark = run(standing(store, Registry(MODELS), Options()))
             assert mark.token is None
             new = database.readers.insert_one({"name": ""}).inserted_id
             since = run(since_last(store, Registry(MODELS), Options(), mark))
@@ -248,9 +249,31 @@ def test_without_a_change_stream_the_last_audit_is_a_time(standalone: Any, datab
             client.drop_database(database_name)
 
 
+@pytest.mark.parametrize("code", [50, 134, 11601])
+def test_a_server_that_does_not_answer_is_none_without_a_change_stream(
+    uri: str, client: Any, database: Raw, tmp_path: Path, code: int
+) -> None:
+    """The next audit would look at times alone, and see no change and no delete."""
+    database.create_collection("readers")
+    point = {"failCommands": ["aggregate"], "errorCode": code, "appName": "integrity-token"}
+    with MongoClient[dict[str, Any]](uri, appname="integrity-token") as ours, State(tmp_path / "state") as state:
+        store = BlockingStore(ours[database.name])
+        client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": point})
+        try:
+            with pytest.raises(AuditError, match="cannot be read"):
+                run(audit(store, Registry([Reader]), state=state))
+        finally:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        with run(audit(store, Registry([Reader]), state=state)) as result:
+            assert result.complete
+        last = state.last(database.name, judged(Registry([Reader])), Options().codes)
+        assert last is not None
+        assert last.token is not None
+
+
 def test_a_collection_that_was_dropped_needs_a_whole_audit(database: Raw) -> None:
     database.readers.insert_one({"_id": 1})
-    mark = run(standing(BlockingStore(database), Options()))
+    mark = run(standing(BlockingStore(database), Registry([Reader]), Options()))
     database.readers.drop()
     with pytest.raises(AuditError, match=r"a drop of readers.*run a whole audit"):
         run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
@@ -264,7 +287,7 @@ def test_what_a_majority_has_not_yet_is_waited_for(
         database = client[database_name]
         try:
             database.readers.insert_one({"_id": 1})
-            mark = run(standing(BlockingStore(database), Options()))
+            mark = run(standing(BlockingStore(database), Registry([Reader]), Options()))
             with alone(client):
                 database.readers.with_options(write_concern=WriteConcern(1)).insert_one({"_id": 2})
                 monkeypatch.setattr(changes, "LAG_MS", 300)
@@ -301,7 +324,7 @@ def late(replica: Mongod, database_name: str) -> Iterator[tuple[Raw, BlockingSto
 
 def test_what_has_changed_is_read_where_it_has(late: tuple[Raw, BlockingStore]) -> None:
     database, store = late
-    mark = run(standing(store, Options()))
+    mark = run(standing(store, Registry(MODELS), Options()))
     database.readers.insert_one({"_id": 2, "name": ""})
     since = run(since_last(store, Registry([Reader]), Options(), mark))
     with run(audit(store, Registry([Reader]), Options(since=since))) as result:
@@ -318,15 +341,53 @@ def test_what_a_secondary_has_not_heard_of_is_not_seen(
     with State(tmp_path / "state") as state:
         with run(audit(store, Registry([Reader]), state=state)) as result:
             assert (result.total, result.done) == (0, False)
-        assert state.last(Options()) is None
+        assert state.last(database.name, judged(Registry([Reader])), Options().codes) is None
         everywhere = BlockingStore(database)
         with run(audit(everywhere, Registry([Reader]), state=state)) as result:
             assert (result.total, result.done) == (1, True)
-        assert state.last(Options()) is not None
+        assert state.last(database.name, judged(Registry([Reader])), Options().codes) is not None
+
+
+def test_a_collection_in_the_place_of_the_one_that_was_audited_needs_a_whole_audit(
+    database: Raw, standalone: Any
+) -> None:
+    """A server with a database of the same name, of which nothing was audited: its stream goes on from any time."""
+    with MongoClient[dict[str, Any]](standalone.uri) as client:
+        try:
+            client[database.name].readers.insert_one({"_id": ObjectId.from_datetime(OLD), "name": ""})
+            database.readers.insert_one({"_id": 1})
+            mark = run(standing(BlockingStore(database), Registry([Reader]), Options()))
+            with pytest.raises(AuditError, match=r"'readers' is not the one that the last audit .* run a whole audit"):
+                run(since_last(BlockingStore(client[database.name]), Registry([Reader]), Options(), mark))
+        finally:
+            client.drop_database(database.name)
+
+
+def test_what_no_stream_tells_of_is_read_whole(database: Raw) -> None:
+    """A view changes with what it is made of, and what refers to it dangles."""
+
+    class Active(Model, collection="active"):
+        id: int
+        name: str
+
+    class Badge(Model, collection="badges"):
+        id: int
+        reader: Annotated[int, Ref(Active)]
+
+    database.readers.insert_many([{"_id": n, "name": "x"} for n in range(3)])
+    database.create_collection("active", viewOn="readers", pipeline=[{"$match": {"gone": {"$exists": False}}}])
+    database.badges.insert_many([{"_id": n, "reader": n} for n in range(3)])
+    store, registry = BlockingStore(database), Registry([Active, Badge])
+    mark = run(standing(store, registry, Options()))
+    database.readers.update_one({"_id": 1}, {"$set": {"name": ""}})
+    database.readers.update_one({"_id": 2}, {"$set": {"gone": True}})
+    since = run(since_last(store, registry, Options(), mark))
+    found = audited(store, [Active, Badge], Options(since=since))
+    assert found.places == [("EMP001", 1, "name"), ("REF001", 2, "reader")]
 
 
 def test_a_mark_of_another_database_is_refused(database: Raw) -> None:
-    mark = run(standing(BlockingStore(database.client["another"]), Options()))
+    mark = run(standing(BlockingStore(database.client["another"]), Registry([Reader]), Options()))
     with pytest.raises(AuditError, match="is of the database 'another'"):
         run(since_last(BlockingStore(database), Registry([Reader]), Options(), mark))
 
@@ -337,7 +398,7 @@ def test_a_part_leaves_a_state_file_free_for_the_next_audit(database: Raw, tmp_p
     store, registry = BlockingStore(database), Registry([Reader])
     with State(tmp_path / "state") as state:
         run(audit(store, registry, Options(sample=0.5), state=state)).close()
-        assert (state.runs(), state.last(Options())) == ([], None)
+        assert (state.runs(), state.last(database.name, judged(registry), Options().codes)) == ([], None)
         run(audit(store, registry, state=state)).close()
         assert len(state.runs()) == 1
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,9 @@ from pydantic import AfterValidator, Field
 from pymongo.database import Database
 
 from integrity.audit import Options, Pace, State, audit
-from integrity.audit.identity import identity
+from integrity.audit.identity import identity, judged
 from integrity.audit.marks import standing
+from integrity.audit.state import Mark
 from integrity.declare.constraint import Ref
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
@@ -167,18 +169,37 @@ def test_an_audit_of_less_moves_the_mark_of_no_more(database: Raw, tmp_path: Pat
     store, registry = BlockingStore(database), Registry(MODELS)
     ports, some = Options(collections=("ports",)), Options(select=("EMP",), collections=("ports", "ships"))
     with State(tmp_path / "state") as state:
+
+        def last(options: Options) -> Mark | None:
+            return state.last(database.name, judged(options.entries(registry)), options.codes)
+
         run(audit(store, registry, ports, state=state)).close()
-        assert state.last(Options()) is None
-        assert state.last(some) is None
+        assert last(Options()) is None
+        assert last(some) is None
         run(audit(store, registry, state=state)).close()
-        whole = state.last(Options())
+        whole = last(Options())
         assert whole is not None
-        assert state.last(ports) == whole
-        narrow = run(standing(store, ports))
+        assert last(ports) == whole
+        narrow = run(standing(store, registry, ports))
         state.move(narrow)
-        assert (state.last(Options()), state.last(some)) == (whole, whole)
+        assert (last(Options()), last(some)) == (whole, whole)
         emptied = Options(collections=("ports",), ignore=("SCH",))
-        assert [each and each.time for each in map(state.last, (ports, emptied))] == [narrow.time] * 2
+        assert [each and each.time for each in map(last, (ports, emptied))] == [narrow.time] * 2
+        # Another database's is a mark of its own.
+        kept = last(ports)
+        state.move(replace(narrow, database="another"))
+        assert last(ports) == kept
+
+
+def test_a_mark_of_an_earlier_version_vouches_for_nothing(tmp_path: Path) -> None:
+    """It does not say by which declarations a collection was judged."""
+    with State(tmp_path / "state") as state:
+        pass
+    with closing(sqlite3.connect(tmp_path / "state")) as file, file:
+        old = '[{"database": "shop", "time": 1.0, "token": null, "collections": [], "codes": ["SCH001"]}]'
+        file.execute("insert into meta values ('marks', ?)", (old,))
+    with State(tmp_path / "state") as state:
+        assert state.last("shop", {"ports": "x"}, ["SCH001"]) is None
 
 
 @pytest.mark.parametrize(
@@ -216,7 +237,7 @@ def test_damaged_marks_and_runs_are_told(tmp_path: Path) -> None:
         file.execute("insert into meta values ('marks', 'nope')")
         file.execute("insert into run values (1, 1, 1, 'x')")
     with State(tmp_path / "state") as state:
-        for asked in (state.runs, lambda: state.last(Options())):
+        for asked in (state.runs, lambda: state.last("shop", {}, ())):
             with pytest.raises(AuditError, match="damaged"):
                 asked()
 

@@ -1,6 +1,7 @@
 """Where a setting comes from: the command line, then the environment, then the nearest file."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,49 @@ def test_a_part_is_never_clean(command: Command, models: Path, at: str, database
     assert command("audit", models, "--uri", at, *last).status == 0
     refused = command("audit", models, "--uri", at, "--sample", "0.5", "--write-baseline", tmp_path / "known")
     assert "--write-baseline needs an audit of everything" in refused.err
+
+
+def test_what_no_audit_has_judged_so_is_not_passed_over(
+    command: Command, models: Path, at: str, database: Raw, tmp_path: Path
+) -> None:
+    """A model that is new, or declares more, has been asked of nothing yet: what has not changed is not known."""
+    database.customers.delete_many({"_id": {"$gt": 1}})
+    database.pets.insert_one({"_id": 1, "name": ""})
+    state, text = tmp_path / "state", models.read_text()
+    for added in ("    age: int\n", '\nclass Pet(Model, collection="pets"):\n    id: int\n    name: str\n'):
+        file = tmp_path / f"declared_{len(added)}.py"
+        for declared in (text, text + added):
+            file.write_text(declared)
+            last = ["audit", file, "--uri", at, "--state", state, "--since", "last"]
+            if declared is text:
+                assert command(*last[:6]).status == 0
+                assert command(*last).status == 0
+                continue
+            sys.modules.pop(file.stem, None)
+            found = command(*last)
+            assert found.status == 2
+            assert "by the declarations as they are now; run one with --state and without --since." in found.err
+            assert command(*last[:6]).status == 1
+            assert command(*last).status == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_what_could_not_be_told_is_found_again(
+    command: Command, models: Path, at: str, database: Raw, tmp_path: Path
+) -> None:
+    """An audit whose report is lost has not ended: the next one would begin after what it found."""
+    database.customers.delete_many({"_id": {"$gt": 2}})
+    whole = ["audit", models, "--uri", at, "--state", tmp_path / "state"]
+    last = [*whole, "--since", "last"]
+    assert command(*whole, "-o", "/dev/full").status == 2
+    assert "knows of no audit" in command(*last).err
+    del sys.modules[models.stem]  # as in a process of its own
+    assert command(*whole).status == 1
+    assert command(*last).status == 0
+    database.customers.insert_one({"_id": 9, "name": ""})
+    assert command(*last, "-o", "/dev/full").status == 2
+    assert command(*last).status == 1
+    assert command(*last).status == 0
 
 
 def test_a_plan_names_what_is_not_there(command: Command, models: Path, at: str, database: Raw) -> None:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import integrity
 from integrity.client import AsyncGate
 from integrity.errors import PoolTimeout
+from tests.client.warehouse import Part
 
 
 async def turns(number: int = 3) -> None:
@@ -188,3 +190,14 @@ def test_a_client_of_another_loop_is_refused_in_words() -> None:
     with pytest.raises(RuntimeError, match="another event loop"):
         asyncio.run(use())
     assert gate.in_use == 0
+
+
+def test_without_a_loop_of_asyncio_the_way_out_is_said() -> None:
+    """A task of Trio's is stepped by another scheduler, and would be told "no running event loop" and no more."""
+    db = integrity.aio.connect("mongodb://127.0.0.1:1/shop", models=[Part])
+    for coroutine in (db[Part].insert_one({"_id": 1}), db.__aenter__(), db.close(), AsyncGate(1, 0, 1.0).acquire()):
+        with pytest.raises(
+            RuntimeError, match=r"needs an event loop of asyncio.* under Trio call integrity\.connect in"
+        ):
+            coroutine.send(None)
+    asyncio.run(db.close())

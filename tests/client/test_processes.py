@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from pymongo.read_concern import ReadConcern
 
+import integrity
 from integrity.client import Pool, open_async_client, open_client
 from integrity.client.processes import CLIENTS
 from integrity.writes.references.pins import COLUMNS, Columns
+from tests.client.warehouse import Part
 
 SMALL = Pool(size=2, max_overflow=1, application_name="processes")
 
@@ -46,6 +48,17 @@ def test_other_arguments_make_another_client(uri: str) -> None:
 async def test_a_loop_shares_its_asynchronous_client(uri: str) -> None:
     async with open_async_client(uri, SMALL) as first, open_async_client(uri, SMALL) as second:
         assert first.client is second.client
+
+
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_what_could_not_be_opened_holds_no_client(driver: Any, uri: str) -> None:
+    """Who opens the same again would share it, and the last to close it would not be the last."""
+    with pytest.raises(integrity.IntegrityError, match="No database is named"):
+        integrity.aio.connect(uri, models=[Part], pool=SMALL, driver=driver)
+    assert len(CLIENTS) == 0
+    async with integrity.aio.connect(uri, models=[Part], pool=SMALL, driver=driver, database="shop") as db:
+        await db[Part].count_documents({})
+    assert len(CLIENTS) == 0
 
 
 def test_each_loop_has_its_own_asynchronous_client(uri: str) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import gc
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -54,6 +56,53 @@ def test_a_stream_that_is_opened_in_a_transaction_leaves_it_alone(uri: str, data
         with db.transaction(), db[Part].watch(max_await_time_ms=100):
             db[Part].insert_one(dict(PART))
         assert db[Part].count_documents({}) == 1
+
+
+def test_of_a_stream_that_several_threads_follow_each_event_is_ones(uri: str, database_name: str) -> None:
+    """Two requests at a time for its cursor would end it for both."""
+    with (
+        integrity.connect(uri, models=[Part], database=database_name, pool=BUDGET) as db,
+        db[Part].watch(max_await_time_ms=100) as stream,
+        ThreadPoolExecutor() as pool,
+    ):
+        taken = [pool.submit(stream.next) for _ in range(3)]
+        assert not wait(taken, timeout=0.3).done
+        db[Part].insert_many([{**PART, "_id": number} for number in range(3)])
+        assert sorted(each.result(timeout=30)["documentKey"]["_id"] for each in taken) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_of_a_stream_that_several_tasks_follow_each_event_is_ones(
+    driver: Any, uri: str, database_name: str
+) -> None:
+    async with (
+        integrity.aio.connect(uri, models=[Part], database=database_name, pool=BUDGET, driver=driver) as db,
+        await db[Part].watch(max_await_time_ms=100) as stream,
+    ):
+        assert await stream.try_next() is None  # it is open
+        taken = [asyncio.create_task(stream.next()) for _ in range(3)]
+        await asyncio.wait(taken, timeout=0.3)
+        await db[Part].insert_many([{**PART, "_id": number} for number in range(3)])
+        events = await asyncio.wait_for(asyncio.gather(*taken), 30)
+        assert sorted(each["documentKey"]["_id"] for each in events) == [0, 1, 2]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_forked_child_counts_none_of_its_parents(uri: str, database_name: str) -> None:
+    """Nor out: it would have one more than is budgeted."""
+    with integrity.connect(uri, models=[Part], database=database_name, pool=BUDGET) as db:
+        assert db.pool is not None
+        stream = db[Part].watch(max_await_time_ms=100)
+        said, says = os.pipe()
+        if (child := os.fork()) == 0:  # pragma: no cover - the child
+            del stream
+            gc.collect()
+            os.write(says, str(db.pool.stats().streams).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert os.read(said, 9) == b"0"
+        assert db.pool.stats().streams == 1
+        stream.close()
 
 
 def test_none_is_budgeted_unless_the_pool_says_so(uri: str, database_name: str) -> None:

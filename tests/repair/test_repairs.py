@@ -1,8 +1,11 @@
 """What is repaired, what is left and why, and that nothing is made worse."""
 
+import contextlib
 import datetime as dt
+import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -12,6 +15,7 @@ from pydantic import Field
 
 from integrity import CopyOf, Model, Policy, Ref, RepairError, Revision, Unique, derived
 from integrity.repair import Choices
+from integrity.store.blocking import BlockingStore
 from tests.repair.conftest import Shop
 
 Make = Callable[..., Shop]
@@ -357,6 +361,32 @@ def test_one_in_whose_favour_another_went_stays(shop: Make) -> None:
     assert "another document was taken away in its favour" in done.reasons
     assert [each["_id"] for each in made.raw.members.find().sort("_id")] == [2, 3, 5]
     assert [each.to_json() for each in plan.outcomes] == [each.to_json() for each in done.outcomes]
+
+
+@pytest.mark.parametrize("server", ["replica", "standalone"])
+def test_two_repairs_that_prefer_different_documents_leave_one(
+    shop: Make, alone: Any, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    """Each deletes the one that the other keeps, at the same moment."""
+
+    class Account(Model, collection="accounts"):
+        id: int
+        email: Annotated[str, Unique()]
+
+    made = shop([Account]) if server == "replica" else Shop(alone, [Account])
+    made.raw.accounts.insert_many([{"_id": n, "email": "x"} for n in (1, 2)])
+    together, delete_one = threading.Barrier(2, timeout=1), BlockingStore.delete_one
+
+    async def at_once(store: BlockingStore, *arguments: Any, **options: Any) -> Any:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait()
+        return await delete_one(store, *arguments, **options)
+
+    monkeypatch.setattr(BlockingStore, "delete_one", at_once)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(made.repair, ("UNQ001=keep-oldest", "UNQ001=keep-newest")))
+    # Without transactions both may see that it was too much, and put theirs back.
+    assert made.raw.accounts.count_documents({}) in ({1} if server == "replica" else {1, 2})
 
 
 def test_a_document_that_others_refer_to_is_not_taken_away(shop: Make) -> None:

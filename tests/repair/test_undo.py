@@ -172,6 +172,51 @@ def test_what_looks_like_the_repair_is_the_applications_after_undoing(shop: Make
     assert made.raw.customers.count_documents({}) == 0
 
 
+@pytest.mark.parametrize("where", ["collection", "file"])
+def test_what_an_undoing_has_brought_back_is_the_applications_from_then_on(
+    shop: Make, where: str, tmp_path: Path
+) -> None:
+    """Also where something else was skipped, so that the run may be undone again."""
+    made = shop([Customer], customers=[{"_id": n, "name": "a", "visits": "3"} for n in (1, 2)])
+    journal = FileJournal(tmp_path / "journal") if where == "file" else CollectionJournal(made.store)
+    done = made.repair(journal=journal)
+    made.raw.customers.update_one({"_id": 2}, {"$set": {"visits": 7}})
+    assert (made.undo(done.summary.run, journal).back, made.wrong()) == (1, [("SCH001", 1, "visits")])
+    made.raw.customers.update_one({"_id": 1}, {"$set": {"visits": 3}})
+    made.raw.customers.update_one({"_id": 2}, {"$set": {"visits": 3}})
+    assert made.undo(done.summary.run, journal).back == 1
+    assert [each["visits"] for each in made.raw.customers.find().sort("_id")] == [3, "3"]
+    if isinstance(journal, FileJournal):
+        journal.close()
+
+
+@pytest.mark.parametrize("then", ["released and deleted", "mended", "replaced"])
+@pytest.mark.parametrize("server", ["replica", "standalone"])
+def test_what_was_set_aside_comes_back_from_there_or_stays(shop: Make, alone: Any, server: str, then: str) -> None:
+    """It is in one place at any time: not brought back beside its record, nor its record gone without it."""
+    made = shop([Customer]) if server == "replica" else Shop(alone, [Customer])
+    made.raw.customers.insert_many(CUSTOMERS[3:4])
+    done, aside = made.repair("quarantine"), made.raw["customers.quarantine"]
+    if then == "replaced":
+        made.raw.customers.insert_one({"_id": 4, "name": "another"})
+    else:
+        aside.update_one({}, {"$set": {"document.name": "Ada"}})
+    if then == "released and deleted":
+        assert _released(made) == [""]
+        made.raw.customers.delete_one({"_id": 4})
+    before = made.bytes()
+    undone = made.undo(done.summary.run)
+    reason = (
+        "it was changed since" if then == "replaced" else "it was mended in quarantine since, or released from there"
+    )
+    assert undone.skipped == {reason: 2}
+    assert made.bytes() == before
+    if then == "replaced":
+        made.raw.customers.delete_one({"_id": 4})
+        assert made.undo(done.summary.run).back == 2
+        assert (aside.count_documents({}), made.raw.customers.count_documents({"name": "N/A"})) == (0, 1)
+
+
 def test_a_run_of_another_database_is_not_undone(shop: Make, client: MongoClient[Any], tmp_path: Path) -> None:
     made = shop([Customer], customers=CUSTOMERS[3:4])
     journal = FileJournal(tmp_path / "journal")
@@ -316,22 +361,35 @@ def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make) -> None
     assert made.raw.orders.find_one() == ORDERS[0]
 
 
-def test_released_is_what_is_valid(shop: Make) -> None:
-    made = shop([Customer], customers=CUSTOMERS[3:4])
-    made.repair("quarantine")
-
+def _released(made: Shop) -> list[str]:
     async def everything() -> list[str]:
         entry = made.registry.entry("Customer")
         return [(await release(made.store, made.registry, each)).reason async for each in held(made.store, entry)]
 
-    assert run(everything()) == ["it breaks FRB001 name"]
+    return run(everything())
+
+
+def test_no_second_of_two_is_released_where_no_index_refuses_it(shop: Make) -> None:
+    """The index cannot be there yet, as long as there are duplicates."""
+    made = shop([Customer], customers=[{"_id": n, "name": "a", "email": "x"} for n in (1, 2)])
+    made.repair("UNQ001=quarantine")
+    assert _released(made) == ["it breaks UNQ001 email"]
+    assert [made.raw[name].count_documents({}) for name in ("customers", "customers.quarantine")] == [1, 1]
+    made.raw["customers.quarantine"].update_one({}, {"$set": {"document.email": "y"}})
+    assert _released(made) == [""]
+
+
+def test_released_is_what_is_valid(shop: Make) -> None:
+    made = shop([Customer], customers=CUSTOMERS[3:4])
+    made.repair("quarantine")
+    assert _released(made) == ["it breaks FRB001 name"]
     made.raw["customers.quarantine"].update_one({}, {"$set": {"document.name": "Ada"}})
 
     async def first() -> Held:
         return await anext(held(made.store, made.registry.entry("Customer")))
 
     read = run(first())
-    assert run(everything()) == [""]
+    assert _released(made) == [""]
     assert made.raw.customers.find_one() == {"_id": 4, "name": "Ada", "email": None, "visits": 5}
     assert run(release(made.store, made.registry, read)).reason == "it was changed, or released, since it was read"
     assert made.raw["customers.quarantine"].count_documents({}) == 0

@@ -10,11 +10,11 @@ import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, HttpUrl, model_validator
 from pymongo import MongoClient
 
 import integrity
-from integrity import Allow, CopyOf, DeclarationError, Model, Ref, Revision, derived
+from integrity import Allow, CopyOf, DeclarationError, Model, Ref, Revision, Unique, derived
 from integrity.testing import documents, memory
 
 
@@ -119,6 +119,49 @@ def test_a_field_holds_what_is_given(document: dict[str, Any]) -> None:
     db = memory([Owner])
     db[Owner].insert_one(document)
     assert db[Owner].find_one({}) == document
+
+
+def limited_by(declared: Any) -> type[Model]:
+    class Limited(Model, collection="limited"):
+        value: declared
+
+    return Limited
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        Annotated[dt.datetime, Field(ge=dt.datetime(2024, 1, 1), lt=dt.datetime(2024, 1, 2))],  # noqa: DTZ001 - as PyMongo reads dates
+        Annotated[AwareDatetime, Field(lt=dt.datetime(1960, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=9))))],
+        Annotated[dt.date, Field(gt=dt.date(2150, 1, 1))],
+        Annotated[Decimal, Field(multiple_of=0.25, gt=0)],
+        Annotated[Decimal, Field(gt=Decimal("1e20"))],
+        Annotated[Decimal, Field(lt=Decimal("-1e20"))],
+        dict[Literal["a", "b"], int],
+        dict[Annotated[str, Field(pattern="^k[0-9]$")], int],
+        HttpUrl,
+        list[Annotated[Literal["a", "b"], Unique()]],
+        Annotated[int, Revision()],
+    ],
+    ids=str,
+)
+def test_what_is_drawn_keeps_within_the_limits(declared: Any) -> None:
+    """They are drawn by, for a filter alone would hardly ever let something through."""
+    limited = limited_by(declared)
+
+    @given(documents(limited))
+    @settings(max_examples=20, deadline=None)
+    def check(document: dict[str, Any]) -> None:
+        memory([limited])[limited].insert_one(document)
+
+    check()
+
+
+@pytest.mark.parametrize("declared", [Annotated[str, Field(pattern=r"^\p{L}+$")], Annotated[str, Field(max_length=0)]])
+def test_what_no_strategy_can_draw_is_said(declared: Any) -> None:
+    limited = limited_by(declared)
+    with pytest.raises(DeclarationError, match=r"Limited.value: what it accepts is not known; give it a strategy"):
+        documents(limited)
 
 
 def test_what_cannot_be_drawn_is_said_with_the_way_out() -> None:

@@ -33,6 +33,8 @@ _BATCH = 1000
 _WAIT_MS = 500
 #: How long a majority may take to have what one member has.
 LAG_MS = 30_000
+#: Interrupted, and "no majority yet": https://www.mongodb.com/docs/manual/reference/error-codes/
+_PASSING = frozenset({11601, 134})
 _WRITTEN = frozenset({"insert", "update", "replace"})
 #: A token's first byte says "timestamp" in the order of an index's keys; eight bytes of it follow.
 _TIME = re.compile("82([0-9A-Fa-f]{8})([0-9A-Fa-f]{8})")
@@ -40,10 +42,16 @@ _DESCRIBED = "Only what has changed since the last audit, and what refers to it,
 
 
 async def token(store: Store) -> Document | None:
-    """Return where the change stream stands, or None where the server has none or does not let it be read."""
+    """Return where the change stream stands, or None where the server has none or does not let it be read.
+
+    Raises:
+        OperationFailure: The server did not come to an answer; a mark without a token would tell of less.
+    """
     try:
         reply = await store.command(_opened({}, 0))
-    except OperationFailure:
+    except OperationFailure as error:
+        if error.timeout or error.code in _PASSING:
+            raise
         return None
     await _close(store, reply["cursor"]["id"])
     found: Document | None = reply["cursor"].get("postBatchResumeToken")

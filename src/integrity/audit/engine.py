@@ -22,6 +22,7 @@ from integrity.audit.pieces import Means, Pieces
 from integrity.audit.plan import FOLLOWING, Known, Plan, planned
 from integrity.audit.result import AuditResult, CollectionResult, Compared, Progress
 from integrity.audit.source import Source, describe
+from integrity.audit.source import identity as stands
 from integrity.audit.state import State
 from integrity.audit.task import tasks
 from integrity.audit.unreadable import unreadable
@@ -142,7 +143,7 @@ class _Run:
         except PyMongoError as error:
             raise AuditError(f"The database {self._store.name!r} cannot be read: {reason(error)}") from error
         kinds = {name: each.get("type") or "collection" for name, each in existing.items()}
-        self._identities = {name: _identity(each) for name, each in existing.items()}
+        self._identities = {name: stands(each) for name, each in existing.items()}
         for entry in self._entries:
             result = CollectionResult(entry.collection)
             self.result.collections.append(result)
@@ -190,11 +191,15 @@ class _Run:
         return True
 
     async def _begin(self, state: State) -> None:
-        begun = state.begin(identity(self._registry, self._store.name, self._options))
-        if self._options.partial is not None:
+        mark = None
+        if self._options.partial is None:
+            try:
+                mark = await standing(self._store, self._registry, self._options)
+            except PyMongoError as error:
+                raise AuditError(f"The database {self._store.name!r} cannot be read: {reason(error)}") from error
+        state.begin(identity(self._registry, self._store.name, self._options), mark)
+        if mark is None:
             return
-        if not begun:
-            state.mark(await standing(self._store, self._options))
         # A later audit begins there: what a secondary has not heard of by then, neither of them would see.
         if (mark := state.begun()) is not None:
             self._after = changes.last_before(mark.token)
@@ -303,7 +308,7 @@ class _Run:
 
     async def _exchanged(self, entry: Entry, plan: Plan) -> str | None:
         """Return the name of a collection that is not the one that it was: what is not there reads as an empty one."""
-        now = {each["name"]: _identity(each) for each in await self._store.collections()}
+        now = {each["name"]: stands(each) for each in await self._store.collections()}
         for each in self._needed(entry) if plan.follows else [entry]:
             if now.get(each.collection) != self._identities[each.collection]:
                 if self.means.state is not None:
@@ -359,11 +364,6 @@ class _Run:
             self._progress(
                 Progress(result.name, result.scanned, result.documents, self.result.total, finished=finished)
             )
-
-
-def _identity(listed: Document) -> str:
-    """Return what tells a collection from one that takes its place; the same of all that have no more than a name."""
-    return str((listed.get("info") or {}).get("uuid") or "")
 
 
 def _absent(entry: Entry, missing: Entry, database: str) -> str:

@@ -12,13 +12,13 @@ import hashlib
 import json
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from integrity.audit.options import Options
-from integrity.declare.registry import Registry
+from integrity.declare.registry import Entry, Registry
 
 #: Keys of a core schema that decide nothing of what is valid.
 _SILENT = frozenset({"metadata", "serialization"})
@@ -55,10 +55,27 @@ def declarations(registry: Registry) -> str:
     return _hashed(_declared(registry, _Teller(modules=False)))
 
 
+def judged(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return, by collection, what tells the declarations that it is judged by from others.
+
+    Args:
+        entries: The models' entries.
+    """
+    found = {}
+    for entry in entries:
+        named = [[each.path, each.target.collection, each.field] for each in entry.references]
+        copied = [[each.path, each.field, each.via.path] for each in entry.copies]
+        found[entry.collection] = _hashed([_entry(entry, _Teller(modules=False)), named, copied])
+    return found
+
+
 def _declared(registry: Registry, teller: _Teller) -> list[Any]:
-    told = teller.told
-    return [[each.name, each.collection, *map(told, (each.policy, each.places, each.uniques, each.schema))]
-            for each in registry]  # fmt: skip
+    return [_entry(each, teller) for each in registry]
+
+
+def _entry(entry: Entry, teller: _Teller) -> list[Any]:
+    parts = (entry.policy, entry.places, entry.uniques, entry.schema)
+    return [entry.name, entry.collection, *map(teller.told, parts)]
 
 
 def _hashed(told: list[Any]) -> str:

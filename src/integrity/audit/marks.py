@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 
 from integrity.audit import changes
+from integrity.audit.identity import judged
 from integrity.audit.options import Options
-from integrity.audit.since import Since, since_time
+from integrity.audit.since import Since, SinceLast, since_time
+from integrity.audit.source import identity
 from integrity.audit.state import Mark
-from integrity.declare.registry import Registry
+from integrity.declare.registry import Entry, Registry
 from integrity.errors import AuditError
 from integrity.store.port import Store
 
@@ -17,14 +21,18 @@ from integrity.store.port import Store
 _APART = 60.0
 
 
-async def standing(store: Store, options: Options) -> Mark:
+async def standing(store: Store, registry: Registry, options: Options) -> Mark:
     """Return where the database stands now, for a later audit of what has changed since.
 
     Args:
         store: The database.
+        registry: The declarations.
         options: What the audit that begins now looks at.
     """
-    return Mark(store.name, time.time(), await changes.token(store), options.collections, options.codes)
+    entries = options.entries(registry)
+    token, names = await changes.token(store), _read(entries)
+    stood = {each["name"]: identity(each) for each in await store.collections() if each["name"] in names}
+    return Mark(store.name, time.time(), token, judged(entries), options.codes, stood)
 
 
 async def since_last(
@@ -44,9 +52,22 @@ async def since_last(
     """
     if last.database != store.name:
         raise AuditError(f"The state file is of the database {last.database!r}, and this is {store.name!r}.")
+    names = _read(options.entries(registry))
+    existing = {each["name"]: each for each in await store.collections() if each["name"] in names}
+    for name, listed in existing.items():
+        # Of another server, of which nothing was audited, no stream tells.
+        if last.stood.get(name) != identity(listed):
+            raise AuditError(
+                f"The collection {name!r} is not the one that the last audit looked at: it was made anew since, or is "
+                "on another server; run a whole audit, for another server with a state file of its own."
+            )
     if last.token is None:
         return since_time(dt.datetime.fromtimestamp(last.time - _APART, dt.UTC), timestamp)
-    entries = options.entries(registry)
-    names = {each.collection for each in entries}
-    names |= {each.target.collection for entry in entries for each in entry.references}
-    return await changes.since(store, last.token, names)
+    silent = {name for name, each in existing.items() if (each.get("type") or "collection") != "collection"}
+    told: SinceLast = await changes.since(store, last.token, names - silent)
+    return replace(told, silent=frozenset(silent))
+
+
+def _read(entries: Iterable[Entry]) -> set[str]:
+    """Return the names of the collections that are read for the audit of some: their own, and what they refer to."""
+    return {name for each in entries for name in (each.collection, *(one.target.collection for one in each.references))}

@@ -96,11 +96,13 @@ class SinceLast(Since):
         written: The ids of the documents that were written, by collection.
         deleted: The ids of those that were deleted, by collection.
         changed: Queries for those of either kind whose ids the driver would write otherwise, by collection.
+        silent: Views and time series, of which no change stream tells: all of them is chosen.
     """
 
     written: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     deleted: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     changed: Mapping[str, tuple[Clause, ...]] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
 
     def filters(self, entry: Entry) -> Iterator[Clause]:
         """Yield the filters.
@@ -108,6 +110,9 @@ class SinceLast(Since):
         Raises:
             AuditError: What refers to the changes cannot be asked for.
         """
+        if entry.collection in self.silent:
+            yield {}
+            return
         yield from _within("_id", self.written.get(entry.collection, ()))
         changed = self.changed.get(entry.collection, ())
         for start in range(0, len(changed), _ONE_BY_ONE):
@@ -118,7 +123,7 @@ class SinceLast(Since):
             gone = self.deleted.get(target, ())
             # Without its pre-image, a deleted or changed document's other fields are not known any more.
             touched = (*gone, *self.written.get(target, ())) if id(each) in copied or each.field != "_id" else gone
-            odd = target in self.changed
+            odd = target in self.changed or target in self.silent
             if not touched and not odd:
                 continue
             if odd or each.field != "_id" or "*" in each.place.steps:

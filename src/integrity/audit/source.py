@@ -70,6 +70,15 @@ class Source:
         return self.kind == "collection"
 
 
+def identity(listed: Document) -> str:
+    """Return what tells a collection from one that takes its place; the same of all that have no more than a name.
+
+    Args:
+        listed: The collection's entry of ``listCollections``.
+    """
+    return str((listed.get("info") or {}).get("uuid") or "")
+
+
 async def describe(store: Store, listed: Document) -> Source:
     """Return what is known of a collection.
 

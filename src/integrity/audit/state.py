@@ -10,9 +10,9 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,6 @@ from bson import json_util
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 
-from integrity.audit.options import Options
 from integrity.audit.partition import Partition
 from integrity.audit.spool import packed, unpacked
 from integrity.audit.task import Task
@@ -84,21 +83,31 @@ class Mark:
         database: Its name.
         time: When, in seconds since 1970 by this machine's clock.
         token: Its change stream's resume token, where the server has one.
-        collections: The collections that were audited; empty for all.
+        judged: By which declarations each collection was judged (`identity.judged`).
         codes: The codes of the rules that were judged.
+        stood: What tells each collection, and each that it refers to, from one that takes its place.
     """
 
     database: str
     time: float
     token: dict[str, Any] | None = None
-    collections: Sequence[str] = ()
+    judged: Mapping[str, str] = field(default_factory=dict)
     codes: Sequence[str] = ()
+    stood: Mapping[str, str] = field(default_factory=dict)
 
-    def covers(self, collections: Iterable[str], codes: Iterable[str]) -> bool:
-        """Whether its audit looked at all of these collections, empty for all, by all of these rules."""
-        named = set(collections)
-        seen = not self.collections or (named and named <= set(self.collections))
-        return bool(seen) and set(codes) <= set(self.codes)
+    def covers(self, judged: Mapping[str, str], codes: Iterable[str]) -> bool:
+        """Whether its audit judged all of these collections, by these declarations and all of these rules."""
+        return judged.items() <= self.judged.items() and set(codes) <= set(self.codes)
+
+    def replaces(self, other: Mark) -> bool:
+        """Whether nothing is asked of another any more: its collections were judged again, by all of its rules."""
+        same = other.database == self.database and other.judged.keys() <= self.judged.keys()
+        return same and set(other.codes) <= set(self.codes)
+
+
+def _mark(kept: dict[str, Any]) -> Mark:
+    kept.pop("collections", None)  # of an earlier version, which says of no collection how it was judged
+    return Mark(**kept)
 
 
 def _told(method: Callable[Concatenate[State, P], T]) -> Callable[Concatenate[State, P], T]:
@@ -123,13 +132,16 @@ class State:
 
     Args:
         path: The file; made where there is none.
+        deferred: Whether that an audit has ended is kept by `told` only, when what it found has been told: until then
+            the file holds an audit that goes on.
 
     Raises:
         AuditError: It cannot be opened, is no state file, or another audit is using it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, deferred: bool = False) -> None:
         self.path = path
+        self._deferred = deferred
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._file = sqlite3.connect(path, timeout=1.0)
@@ -157,11 +169,12 @@ class State:
             )
 
     @_told
-    def begin(self, identity: str) -> bool:
+    def begin(self, identity: str, mark: Mark | None = None) -> bool:
         """Begin an audit, or go on with one that was not ended.
 
         Args:
             identity: What the audit is of: `identity` of its arguments.
+            mark: Where the database stands now, of an audit of every document: kept where it begins.
 
         Returns:
             Whether an earlier audit is gone on with.
@@ -176,40 +189,43 @@ class State:
                 "options; finish that one, or name another file."
             )
         with self._file:
+            if found is None and mark is not None:
+                self._keep("begun", json_util.dumps(asdict(mark)))
             self._keep("identity", identity)
             self._keep("format", _FORMAT)
         return found is not None
 
     @_told
-    def mark(self, mark: Mark) -> None:
-        """Keep where the database stood when an audit of every document began."""
-        with self._file:
-            self._keep("begun", json_util.dumps(asdict(mark)))
-
-    @_told
     def begun(self) -> Mark | None:
         """Return where the database stood when the audit of every document began that is under way, or None."""
         found = self._meta("begun")
-        return None if found is None else Mark(**json_util.loads(found))
+        return None if found is None else _mark(json_util.loads(found))
 
     @_told
-    def last(self, options: Options) -> Mark | None:
-        """Return where the database stood when the last audit began that saw all that is asked for, or None."""
-        found = [each for each in self._marks() if each.covers(options.collections, options.codes)]
+    def last(self, database: str, judged: Mapping[str, str], codes: Iterable[str]) -> Mark | None:
+        """Return where a database stood when the last audit began that saw all that is asked for, or None.
+
+        Args:
+            database: Its name.
+            judged: By which declarations each collection is judged now.
+            codes: The codes of the rules that are judged now.
+        """
+        wanted = tuple(codes)
+        found = [each for each in self._marks() if each.database == database and each.covers(judged, wanted)]
         return max(found, key=lambda each: each.time, default=None)
 
     @_told
     def move(self, mark: Mark) -> None:
         """Remember that what was changed before a mark has been audited, as far as that audit looked."""
-        with self._file:
+        with self._ending():
             self._move(mark)
 
     def _move(self, mark: Mark) -> None:
-        left = [each for each in self._marks() if not mark.covers(each.collections, each.codes)]
+        left = [each for each in self._marks() if not mark.replaces(each)]
         self._keep("marks", json_util.dumps([asdict(each) for each in (*left, mark)]))
 
     def _marks(self) -> list[Mark]:
-        return [Mark(**each) for each in json_util.loads(self._meta("marks") or "[]")]
+        return [_mark(each) for each in json_util.loads(self._meta("marks") or "[]")]
 
     @_told
     def settle(self, collection: str, identity: str) -> None:
@@ -272,11 +288,26 @@ class State:
     @_told
     def end(self, seconds: float, counts: dict[str, int]) -> None:
         """Forget the tasks of an audit that is complete, and remember that it was."""
-        with self._file:
+        with self._ending():
             self._file.execute("insert into run values (?, ?, 1, ?)", (time.time(), seconds, json.dumps(counts)))
             if (begun := self.begun()) is not None:
                 self._move(begun)
             self._forget()
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._file.rollback()
+            raise
+        if not self._deferred:
+            self._file.commit()
+
+    @_told
+    def told(self) -> None:
+        """Keep that an audit has ended: what it found has been told."""
+        self._file.commit()
 
     @_told
     def abandon(self) -> None:

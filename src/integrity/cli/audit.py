@@ -179,9 +179,10 @@ def audit(
     targets = with_full_lists([("statistics" if statistics else output_format, output_file), *map(_output, outputs)])
     # Opened before the work: what cannot be written is known now, and not after an hour.
     with ExitStack() as stack:
-        reports = Reports([(each, stack.enter_context(writing(each.file, private=True))) for each in targets])
         with _told():
             kept = stack.enter_context(_state(state))
+        reports = Reports([(each, stack.enter_context(writing(each.file, private=True))) for each in targets])
+        with _told():
             store, address = stack.enter_context(server.opened_at(uri, embedded, database))
             standing = None
             if since == _LAST:
@@ -195,14 +196,14 @@ def audit(
             tasks = kept if standing is None else None  # what has changed is read anew each time, and not gone on with
             result = _run(store, registry, options, tasks, workers=workers, baseline=known, pace=pace)
         with result:
-            if standing is not None and kept is not None and result.done:
-                kept.move(standing)
             if write_baseline is not None:
                 _write_baseline(write_baseline, result, known)
             with _told():  # what a report reads besides may be away by now
                 reports.write(
                     result, store, registry, options, models=models, state=kept, limit=max_examples, redact=redact
                 )
+                if standing is not None and kept is not None and result.done:
+                    kept.move(standing)
             incomplete, errors, why = not result.done, result.errors, result.unseen
             if write_baseline is not None and result.complete:
                 errors = 0  # they are known from now on
@@ -239,18 +240,20 @@ def _since_last(
     """Return the options with what has changed since the last audit, and where the database stands now."""
     from dataclasses import replace
 
+    from integrity.audit.identity import judged
     from integrity.audit.marks import since_last, standing
     from integrity.errors import AuditError
     from integrity.store.run import run
 
     if kept is None:
         raise click.UsageError("--since last needs --state FILE, which knows when the last audit was.")
-    if (last := kept.last(options)) is None:
+    if (last := kept.last(store.name, judged(options.entries(registry)), options.codes)) is None:
         raise AuditError(
-            f"{kept.path} knows of no audit that saw all that is asked for; run one with --state and without --since."
+            f"{kept.path} knows of no audit that saw all that is asked for, in the database {store.name!r} and by the "
+            "declarations as they are now; run one with --state and without --since."
         )
     mark = run(
-        standing(store, options)
+        standing(store, registry, options)
     )  # before the changes are read: what comes between is read twice, and never missed
     return replace(options, since=run(since_last(store, registry, options, last, timestamp))), mark
 
@@ -331,8 +334,11 @@ def _state(path: Path | None) -> Iterator[State | None]:
     if path is None:
         yield None
         return
-    with State(path) as state:
+    with State(path, deferred=True) as state:
         yield state
+        # The reports are whole: what has been told of only now is passed over by the next audit.
+        with _told():
+            state.told()
 
 
 def _write_baseline(path: Path, result: AuditResult, known: Baseline | None) -> None:

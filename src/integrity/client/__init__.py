@@ -7,7 +7,7 @@ What a facade needs::
     db.pool = opened                         # .stats(), .warm(), .close(), .settings, .streams
 
 A change stream holds a connection as long as it is open, so it takes no permit of the gate but a place in its own
-budget: ``opened.streams.enter()`` when it opens and ``.leave()`` when it closes, or ``with opened.streams.permit():``.
+budget: ``with opened.streams.permit():``, or ``place = opened.streams.enter()`` and, when it closes, ``.leave(place)``.
 
 What code that talks to the driver beside the store needs, such as a cursor that a user iterates::
 

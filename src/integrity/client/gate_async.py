@@ -19,6 +19,22 @@ from integrity.client.refusal import Figures, refusal
 from integrity.client.statistics import Histogram, Spread
 
 
+def running() -> asyncio.AbstractEventLoop:
+    """Return the event loop that runs here.
+
+    Raises:
+        RuntimeError: None of asyncio's does: the caller's tasks are Trio's, or there is no loop at all.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "integrity.aio, as PyMongo's asynchronous client, needs an event loop of asyncio, and none runs here. "
+            'With AnyIO run it with backend="asyncio"; under Trio call integrity.connect in threads '
+            "(trio.to_thread.run_sync)."
+        ) from None
+
+
 class OpenAsyncGate:
     """A gate that lets everybody pass: for a client that the application opened itself."""
 
@@ -101,7 +117,7 @@ class AsyncGate:
 
     async def __aenter__(self) -> None:
         # Free permits mean that nobody waits: one that comes back goes to the first who does.
-        if self._free and self._loop is asyncio.get_running_loop():
+        if self._free and self._loop is not None and self._loop is running():
             self._free -= 1
             self._requests += 1
             return
@@ -125,9 +141,9 @@ class AsyncGate:
 
         Raises:
             PoolTimeout: None came free in time.
-            RuntimeError: The client belongs to another event loop or process.
+            RuntimeError: The client belongs to another event loop or process, or no loop of asyncio is running.
         """
-        loop = asyncio.get_running_loop()
+        loop = running()
         self._claim(loop)
         if self._free:
             self._free -= 1

@@ -7,13 +7,14 @@ import time
 from collections import deque
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, Generic, Self, TypeVar
 
 from pymongo import AsyncMongoClient, MongoClient
 
 from integrity.client.census import Census
 from integrity.client.gate import Gate
-from integrity.client.gate_async import AsyncGate
+from integrity.client.gate_async import AsyncGate, running
 from integrity.client.pool import Pool
 from integrity.client.processes import CLIENTS, Lease
 from integrity.client.refusal import Figures, cold
@@ -179,10 +180,21 @@ class AsyncClientPool(_Handle[AsyncGate]):
 
     async def close(self) -> None:
         """Let go of the client; the last who does closes it."""
+        if self._awaited:
+            running()
         if self._last():
             closing = self.client.close()
-            if closing is not None:  # Motor's closes at once
+            if closing is not None:
                 await closing
+
+    def abandon(self) -> None:
+        """Let go of a client by which nothing was sent: it has no connection and no task, and is not to be awaited."""
+        if self._last() and not self._awaited:
+            self.client.close()  # type: ignore[unused-coroutine]  # Motor's is none
+
+    @property
+    def _awaited(self) -> bool:
+        return iscoroutinefunction(self.client.close)  # Motor's closes at once
 
     async def __aenter__(self) -> Self:
         if self.settings.warm_up:

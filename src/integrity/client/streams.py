@@ -18,15 +18,17 @@ class Streams:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
+        self._process = 0
         self.reset()
 
     def reset(self) -> None:
         """Forget those that are open: in a forked child they are the parent's."""
         self._lock = threading.RLock()  # the collector may let one leave while this thread counts
         self.open = 0
+        self._process += 1
 
-    def enter(self) -> None:
-        """Count one that opens; `leave` counts it out.
+    def enter(self) -> int:
+        """Count one that opens, and return its place, with which `leave` counts it out.
 
         Raises:
             PoolTimeout: The budget is spent, or there is none. At once: a stream may stay open for ever.
@@ -35,17 +37,19 @@ class Streams:
             if self.open >= self.budget:
                 raise spent(self.budget) if self.budget else unbudgeted()
             self.open += 1
+            return self._process
 
-    def leave(self) -> None:
-        """Count one out."""
+    def leave(self, place: int) -> None:
+        """Count one out; not the parent's, which a forked child forgets too."""
         with self._lock:
-            self.open -= 1
+            if place == self._process:
+                self.open -= 1
 
     @contextmanager
     def permit(self) -> Iterator[None]:
         """Hold a place for the time that a stream is open."""
-        self.enter()
+        place = self.enter()
         try:
             yield
         finally:
-            self.leave()
+            self.leave(place)

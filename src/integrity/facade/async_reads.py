@@ -186,14 +186,13 @@ class AsyncReads(Handle[M]):
             PoolTimeout: As many are open as are budgeted.
         """
         streams = self._guard.store.streams
-        if streams is not None:
-            streams.enter()
+        place = None if streams is None else streams.enter()
         try:
             opening = self._raw.watch(pipeline, **sendable(session, **options))
             if isawaitable(opening):
-                return AsyncChangeStream(await opening, streams)
-            return MotorChangeStream(opening, streams)  # it opens later
+                return AsyncChangeStream(await opening, streams, place)
+            return MotorChangeStream(opening, streams, place)  # it opens later
         except BaseException:
-            if streams is not None:
-                streams.leave()
+            if streams is not None and place is not None:
+                streams.leave(place)
             raise

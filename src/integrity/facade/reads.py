@@ -186,11 +186,10 @@ class Reads(Handle[M]):
             PoolTimeout: As many are open as are budgeted.
         """
         streams = self._guard.store.streams
-        if streams is not None:
-            streams.enter()
+        place = None if streams is None else streams.enter()
         try:
-            return ChangeStream(self._raw.watch(pipeline, **sendable(session, **options)), streams)
+            return ChangeStream(self._raw.watch(pipeline, **sendable(session, **options)), streams, place)
         except BaseException:
-            if streams is not None:
-                streams.leave()
+            if streams is not None and place is not None:
+                streams.leave(place)
             raise

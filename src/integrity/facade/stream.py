@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
+from pymongo.errors import InvalidOperation
+
+from integrity.errors import PoolTimeout
 from integrity.store.port import Batches, Document
 from integrity.store.run import run
 
@@ -23,6 +28,10 @@ LISTED = 1000
 class Stream(Generic[T]):
     """Documents as they come, made what the caller asked for.
 
+    Several threads or tasks may take of one: they wait for their turn, and each document is one's. A request that was
+    interrupted may have taken documents from the server's cursor that are nobody's: what comes after it is an error,
+    and not the end.
+
     Args:
         make: Makes it out of a document; None for the document itself.
     """
@@ -32,6 +41,11 @@ class Stream(Generic[T]):
         self._waiting: deque[Document] = deque()
         self._done = False
         self._batches: Batches | None = None
+        self._interrupted: str | None = None
+        self._turn = self._turns()
+
+    #: Makes the lock of those who take of it.
+    _turns: Callable[[], Any]
 
     async def _open(self) -> Batches:
         raise NotImplementedError
@@ -46,38 +60,59 @@ class Stream(Generic[T]):
         return bool(self._waiting) or not self._done
 
     async def _fetch(self, size: int) -> None:
+        if self._interrupted is not None:
+            raise InvalidOperation(
+                f"This cursor was interrupted while it waited for documents ({self._interrupted}): what it had not yet "
+                "returned is not known; ask again."
+            )
         if self._batches is None:
             self._batches = await self._open()
-        batch = await self._batches.next(size)
+        try:
+            batch = await self._batches.next(size)
+        except PoolTimeout:  # nothing was sent
+            raise
+        except BaseException as error:
+            self._interrupted = type(error).__name__
+            raise
         self._done = not batch
         self._waiting.extend(batch)
 
     def _take(self) -> T:
-        document = self._waiting.popleft()
+        return self._made(self._waiting.popleft())
+
+    def _made(self, document: Document) -> T:
         return document if self._make is None else self._make(document)  # type: ignore[return-value]  # T is Document
 
     async def _next(self, end: type[Exception]) -> T:
-        if not self._waiting and not self._done:
+        while True:
+            try:
+                document = self._waiting.popleft()
+            except IndexError:
+                if self._done:
+                    raise end from None
+            else:
+                return self._made(document)
             await self._fetch(self._size)
-        if not self._waiting:
-            raise end
-        return self._take()
 
     async def _list(self, length: int | None) -> list[T]:
         if length is not None and length < 1:
             raise ValueError("to_list() length must be greater than 0")
-        found: list[T] = []
-        while length is None or len(found) < length:
-            if not self._waiting:
-                if not self._done:
-                    await self._fetch(LISTED if length is None else min(LISTED, length - len(found)))
+        taken: list[Document] = []
+        try:
+            while length is None or len(taken) < length:
                 if not self._waiting:
-                    break
-            found.append(self._take())
-        return found
+                    if not self._done:
+                        await self._fetch(LISTED if length is None else min(LISTED, length - len(taken)))
+                    if not self._waiting:
+                        break
+                taken.append(self._waiting.popleft())
+        except BaseException:
+            self._waiting.extendleft(reversed(taken))  # for who asks again
+            raise
+        return [self._made(each) for each in taken]
 
     async def _close(self) -> None:
-        self._done = True
+        self._done, self._interrupted = True, None
         self._waiting.clear()
         if self._batches is not None:
             await self._batches.close()
@@ -90,16 +125,19 @@ class _End(Exception):
 class BlockingStream(Stream[T]):
     """What a blocking cursor offers."""
 
+    _turns = staticmethod(threading.RLock)
+
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        if self._waiting:
-            return self._take()
-        try:
-            return run(self._next(_End))
-        except _End:
-            raise StopIteration from None
+        with self._turn:
+            if self._waiting:
+                return self._take()
+            try:
+                return run(self._next(_End))
+            except _End:
+                raise StopIteration from None
 
     def next(self) -> T:
         """Return the next document.
@@ -111,7 +149,8 @@ class BlockingStream(Stream[T]):
 
     def to_list(self, length: int | None = None) -> list[T]:
         """Return the documents, or the next `length` of them."""
-        return run(self._list(length))
+        with self._turn:
+            return run(self._list(length))
 
     def close(self) -> None:
         """Close the cursor on the server."""
@@ -129,11 +168,16 @@ class BlockingStream(Stream[T]):
 class AsyncStream(Stream[T]):
     """What an asynchronous cursor offers."""
 
+    _turns = staticmethod(asyncio.Lock)
+
     def __aiter__(self) -> AsyncIterator[T]:
         return self
 
     async def __anext__(self) -> T:
-        return await self._next(StopAsyncIteration)
+        if self._waiting:
+            return self._take()
+        async with self._turn:
+            return await self._next(StopAsyncIteration)
 
     async def next(self) -> T:
         """Return the next document.
@@ -145,7 +189,8 @@ class AsyncStream(Stream[T]):
 
     async def to_list(self, length: int | None = None) -> list[T]:
         """Return the documents, or the next `length` of them."""
-        return await self._list(length)
+        async with self._turn:
+            return await self._list(length)
 
     async def close(self) -> None:
         """Close the cursor on the server."""

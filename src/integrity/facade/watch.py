@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -19,10 +20,10 @@ _PAUSE = 0.05
 class _Counted:
     """A driver's change stream, and its place in the budget."""
 
-    def __init__(self, stream: Any, streams: Streams | None) -> None:
+    def __init__(self, stream: Any, streams: Streams | None, place: int | None) -> None:
         self._stream = stream
         # Also of one that is forgotten without being closed: its cursor, and the connection with it, goes too.
-        self._place = None if streams is None else finalize(self, streams.leave)
+        self._place = None if streams is None or place is None else finalize(self, streams.leave, place)
         if self._place is not None:
             self._place.atexit = False
 
@@ -48,7 +49,15 @@ class _Counted:
 
 
 class ChangeStream(_Counted):
-    """PyMongo's ``ChangeStream``: it holds a connection until it is closed, at the end of a ``with`` block."""
+    """PyMongo's ``ChangeStream``: it holds a connection until it is closed, at the end of a ``with`` block.
+
+    Several threads may take events of one stream: each event is one thread's.
+    """
+
+    def __init__(self, stream: Any, streams: Streams | None, place: int | None) -> None:
+        super().__init__(stream, streams, place)
+        # Two requests at a time for one cursor are refused by the server, and its stream is at its end.
+        self._turn = threading.RLock()
 
     def next(self) -> Event:
         """Return the next event; it waits for one.
@@ -56,17 +65,19 @@ class ChangeStream(_Counted):
         Raises:
             StopIteration: The stream is closed.
         """
-        try:
-            return self._stream.next()  # type: ignore[no-any-return]  # the driver's
-        finally:
-            self._looked()
+        with self._turn:
+            try:
+                return self._stream.next()  # type: ignore[no-any-return]  # the driver's
+            finally:
+                self._looked()
 
     def try_next(self) -> Event | None:
         """Return the next event, or None when the server has none for now."""
-        try:
-            return self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
-        finally:
-            self._looked()
+        with self._turn:
+            try:
+                return self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+            finally:
+                self._looked()
 
     def close(self) -> None:
         """Close it, and give its connection back."""
@@ -97,23 +108,29 @@ class AsyncChangeStream(_Counted):
     another stream goes on from `resume_token`.
     """
 
+    def __init__(self, stream: Any, streams: Streams | None, place: int | None) -> None:
+        super().__init__(stream, streams, place)
+        self._turn = asyncio.Lock()
+
     async def next(self) -> Event:
         """Return the next event; it waits for one.
 
         Raises:
             StopAsyncIteration: The stream is closed.
         """
-        try:
-            return await self._stream.next()  # type: ignore[no-any-return]  # the driver's
-        finally:
-            self._looked()
+        async with self._turn:
+            try:
+                return await self._stream.next()  # type: ignore[no-any-return]  # the driver's
+            finally:
+                self._looked()
 
     async def try_next(self) -> Event | None:
         """Return the next event, or None when the server has none for now."""
-        try:
-            return await self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
-        finally:
-            self._looked()
+        async with self._turn:
+            try:
+                return await self._stream.try_next()  # type: ignore[no-any-return]  # the driver's
+            finally:
+                self._looked()
 
     async def close(self) -> None:
         """Close it, and give its connection back."""

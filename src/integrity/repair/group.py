@@ -7,10 +7,12 @@ favour another went stays for the rest of the run, whatever other values it shar
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions
+from pymongo.errors import DuplicateKeyError
 
 from integrity.audit.facts import Facts
 from integrity.audit.source import Source
@@ -23,12 +25,16 @@ from integrity.rules.remedy import KEEP_NEWEST
 from integrity.store.codecs import CODEC
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
+from integrity.writes.references.durable import durable
+from integrity.writes.references.notices import COLLECTION as PROTOCOL
 
 _CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 
 STAYS = "of the documents with this value it is the one that stays"
 PREFERRED = "another document was taken away in its favour"
 ALONE = "no other document has the value"
+
+_FAVOURS = {"_id": "favours"}
 
 #: Values of which is remembered which document stays.
 _REMEMBERED = 10_000
@@ -51,6 +57,14 @@ class Group:
         self._staying: dict[Hashable, Any] = {}
         self._preferred: set[Hashable] = set()
         self._gone: set[Hashable] = set()
+        self._prepared = False
+
+    async def prepare(self) -> None:
+        """Create what transactions change that take a document away in favour of another; outside of any."""
+        if not self._prepared:
+            with suppress(DuplicateKeyError):  # another repair's, at the same time
+                await durable(self._store).update_one(PROTOCOL, _FAVOURS, {"$setOnInsert": {"n": 0}}, upsert=True)
+            self._prepared = True
 
     async def stays(self, document: Document, violation: Violation, choice: Choice, session: Any = None) -> str:
         """Return why a document stays, or an empty text when it is to go.
@@ -61,6 +75,9 @@ class Group:
             choice: Which of the documents stays.
             session: The session of the transaction that would delete it; None for none.
         """
+        if session is not None:
+            # One after the other: two repairs that prefer different documents would each take away the other's.
+            await self._store.update_one(PROTOCOL, _FAVOURS, {"$inc": {"n": 1}}, session=session)
         unique = self.constraint(violation)
         if unique is None:
             return ALONE
@@ -83,19 +100,30 @@ class Group:
             return STAYS
         return PREFERRED if self.preferred(document["_id"]) else ""
 
+    async def stands(self, document: Document, violation: Violation, choice: Choice) -> bool:
+        """Whether the document is still there, with the value, in whose favour another has gone."""
+        at, found, values = self._place(document, violation, choice)
+        return await self._is_still(found, self._staying[at], values, None)
+
     def preferred(self, id: Any) -> bool:
         """Whether another document went, or would go, in favour of one."""
         return key(id) in self._preferred
 
     def went(self, document: Document, violation: Violation, choice: Choice) -> None:
         """Note that a document that was not to stay is gone, or would be: of a plan it is there still."""
+        at, _, _ = self._place(document, violation, choice)
+        self._preferred.add(key(self._staying[at]))
+        self._gone.add(key(document["_id"]))
+
+    def _place(
+        self, document: Document, violation: Violation, choice: Choice
+    ) -> tuple[Hashable, Duplicates, tuple[Any, ...]]:
         unique = self.constraint(violation)
         assert unique is not None  # it was told by `stays`
         found = Duplicates(self._store, self._store, self._facts, unique, self._source)
         values = found.value(document, violation.path)
         assert values is not None
-        self._preferred.add(key(self._staying[_at(unique, choice, values)]))
-        self._gone.add(key(document["_id"]))
+        return _at(unique, choice, values), found, values
 
     async def _is_still(self, found: Duplicates, id: Any, values: tuple[Any, ...], session: Any) -> bool:
         if key(id) in self._gone:

@@ -14,6 +14,7 @@ An entry, in the collection `integrity.journal` or in a file of BSON (as mongodu
     digest      in place of `after`, where both would not fit a document
     rules       the codes of what was mended
     refused     true where the change was refused; in a file, the numbers of such entries in a record with n -1
+    back        true where the document got its bytes back; in a file, as for `refused`
 """
 
 from __future__ import annotations
@@ -161,6 +162,10 @@ class Journal(ABC):
             await self._refuse(numbers)
 
     @abstractmethod
+    async def back(self, run: str, numbers: Sequence[int]) -> None:
+        """Note that these changes were undone: what looks like them from now on is the application's."""
+
+    @abstractmethod
     async def _write(self, encoded: Sequence[RawBSONDocument]) -> None: ...
 
     @abstractmethod
@@ -176,7 +181,7 @@ class Journal(ABC):
 
     @abstractmethod
     def entries(self, run: str) -> AsyncIterator[list[Entry]]:
-        """Yield the entries of a run that were not refused, the last first, some at a time."""
+        """Yield the entries of a run that were neither refused nor undone, the last first, some at a time."""
 
 
 class CollectionJournal(Journal):
@@ -202,8 +207,15 @@ class CollectionJournal(Journal):
         await self._store.insert_many(COLLECTION, encoded[start:])  # type: ignore[arg-type]  # documents too
 
     async def _refuse(self, numbers: Sequence[int]) -> None:
-        those = {"_id": {"$in": [{"run": self.run, "n": each} for each in numbers]}}
-        await self._store.update_many(COLLECTION, those, {"$set": {"refused": True}})
+        await self._note(self.run, numbers, "refused")
+
+    async def back(self, run: str, numbers: Sequence[int]) -> None:
+        """Note that these changes were undone."""
+        await self._note(run, numbers, "back")
+
+    async def _note(self, run: str, numbers: Sequence[int], what: str) -> None:
+        those = {"_id": {"$in": [{"run": run, "n": each} for each in numbers]}}
+        await self._store.update_many(COLLECTION, those, {"$set": {what: True}})
 
     async def mark(self, run: str, what: Mapping[str, Any]) -> None:
         """Note something about a run."""
@@ -218,10 +230,11 @@ class CollectionJournal(Journal):
         return found
 
     async def entries(self, run: str) -> AsyncIterator[list[Entry]]:
-        """Yield the entries of a run that were not refused, the last first, some at a time."""
+        """Yield the entries of a run that were neither refused nor undone, the last first, some at a time."""
         within = {
             "_id": {"$gt": {"run": run, "n": 0}, "$lt": {"run": run, "n": bson.MaxKey()}},
             "refused": {"$ne": True},
+            "back": {"$ne": True},
         }
         batches = self._bytes.find(COLLECTION, within, sort=[("_id", -1)], batch_size=_PAGE)
         try:
@@ -294,6 +307,10 @@ class FileJournal(Journal):
     async def _refuse(self, numbers: Sequence[int]) -> None:
         await self.mark(self.run, {"refused": list(numbers)})
 
+    async def back(self, run: str, numbers: Sequence[int]) -> None:
+        """Note that these changes were undone."""
+        await self.mark(run, {"back": list(numbers)})
+
     async def mark(self, run: str, what: Mapping[str, Any]) -> None:
         """Note something about a run."""
         mark = {"_id": {"run": run, "n": -1}, **what}
@@ -309,7 +326,7 @@ class FileJournal(Journal):
         return [_run(each) for each in reversed(found.values())]
 
     async def entries(self, run: str) -> AsyncIterator[list[Entry]]:
-        """Yield the entries of a run that were not refused, the last first, some at a time."""
+        """Yield the entries of a run that were neither refused nor undone, the last first, some at a time."""
         found: dict[int, tuple[int, int]] = {}
         for end, data in self._records():
             number = _number(data)
@@ -317,8 +334,10 @@ class FileJournal(Journal):
                 continue
             if number > 0:
                 found[number] = end, len(data)
-            for each in decoded(data).get("refused", ()) if number < 0 else ():
-                found.pop(each, None)
+            if number < 0:
+                noted = decoded(data)
+                for each in (*noted.get("refused", ()), *noted.get("back", ())):
+                    found.pop(each, None)
         places = list(found.values())
         while places:
             page, places = places[-_PAGE:], places[:-_PAGE]

@@ -16,10 +16,14 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
 from integrity.declare.equality import equal, same
-from integrity.declare.registry import Entry, Registry
+from integrity.declare.extract import values_at
+from integrity.declare.registry import Entry, Registry, UniqueKey
 from integrity.errors import IntegrityError, InvalidDocument, RepairError
 from integrity.repair.swap import NO_WAY_BACK, as_it_is, encoded, refused, writes_back
+from integrity.repair.taken import taken
 from integrity.rules.judge import Judge
+from integrity.rules.rule import At
+from integrity.rules.unique import duplicate_value
 from integrity.store.codecs import CODEC, raw_document
 from integrity.store.forgiving import decoded
 from integrity.store.port import Document, Store
@@ -27,6 +31,7 @@ from integrity.violation import Violation, extended_json
 from integrity.writes.guard import EVERYBODY, Guard
 from integrity.writes.insert_one import insert_one
 from integrity.writes.references import protocol
+from integrity.writes.refusal import refusal
 from integrity.writes.transaction import transact
 from integrity.writes.unique import Indexes
 
@@ -159,6 +164,10 @@ async def release(store: Store, registry: Registry, one: Held) -> Released:
             return f"{NO_WAY_BACK}, such as a name that is there twice: mend that in its record"
         there = await store.find_one(entry.collection, {"_id": one.id}, **options) if session is None else None
         if there is None or not equal(there, one.document):
+            # No index may be there yet: the duplicates of which this is one are in its way.
+            double = await taken(store, entry, decoded(data), store.exact, session)
+            if double is not None:
+                raise refusal([_double(entry, double, one.document)], model=entry.name)
             await insert_one(guard, decoded(data), session=session)
         made: Any = await stored.find_one(entry.collection, {"_id": one.id}, **options)
         if made is not None and made.raw != data and same(decoded(made), decoded(data)):
@@ -176,3 +185,11 @@ async def release(store: Store, registry: Registry, one: Held) -> Released:
     except (IntegrityError, OperationFailure) as error:
         return Released(one, refused(error))
     return Released(one, reason)
+
+
+def _double(entry: Entry, unique: UniqueKey, document: Document) -> Violation:
+    at = At(entry.collection, document.get("_id"), unique.path, unique.path)
+    values = {".".join(each.steps): [value for _, value in values_at(document, each.steps)] for each in unique.places}
+    alone = {name: each[0] if len(each) == 1 else each or None for name, each in values.items()}
+    value = alone if len(alone) > 1 else next(iter(alone.values()))
+    return duplicate_value.RULE.violation(at, duplicate_value.fault(value))

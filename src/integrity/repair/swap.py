@@ -7,6 +7,7 @@ it are judged as they are when it is written. On a standalone server a filter on
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +24,11 @@ from pymongo.errors import (
 )
 from pymongo.operations import ReplaceOne
 
-from integrity.audit.folding import COLLATION
 from integrity.declare.equality import key
-from integrity.declare.extract import ABSENT, value_at
+from integrity.declare.extract import value_at
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.repair.decide import Decision, persists, shown, worse, would_break
+from integrity.repair.taken import taken
 from integrity.rules.remedy import FROM_OWNER
 from integrity.store.codecs import CODEC, raw_document
 from integrity.store.forgiving import decoded
@@ -177,21 +178,9 @@ class Swap:
 
     async def _taken(self, edit: Edit, session: Any) -> str:
         """Return why a value may not become what it would: another document has it, and it is declared unique."""
-        options = {} if session is None else {"session": session}
-        changed = _changed(edit)
-        for unique in self._guard.entry.uniques:
-            steps = [each.steps for each in unique.places]
-            if not changed & {each[0] for each in steps} or any("[]" in each or "*" in each for each in steps):
-                continue  # inside of arrays, the index alone tells
-            values = {".".join(each): value_at(edit.decision.after, each) for each in steps}
-            if unique.unique.nulls == "distinct" and any(each is None or each is ABSENT for each in values.values()):
-                continue
-            same = {name: {"$eq": None if each is ABSENT else each} for name, each in values.items()}
-            how = {"collation": COLLATION} if unique.unique.case_insensitive else self._exact
-            other = {**same, "_id": {"$ne": edit.decision.id}}
-            if await self._store.find_one(self._guard.collection, other, {"_id": 1}, **how, **options) is not None:
-                return f"another document has the value, and {unique.path} is declared unique"
-        return ""
+        entry, after = self._guard.entry, edit.decision.after
+        unique = await taken(self._store, entry, after, self._exact, session, fields=_changed(edit))
+        return "" if unique is None else f"another document has the value, and {unique.path} is declared unique"
 
     async def _rekeyed(self, edits: Sequence[Edit], session: Any) -> list[str]:
         """Do what references say of keys that change; return why one may not change."""
@@ -245,7 +234,7 @@ class Swap:
             still: Asked in the transaction why it is to stay after all.
         """
         guard = self._guard
-        transactional = await guard.references.transactional(self._store)
+        transactional = await self.transactional()
         if guard.references.guards(guard):
             await guard.references.prepare(self._store)
 
@@ -284,6 +273,17 @@ class Swap:
                 if record is not None:
                     await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]})
             return reason
+
+    async def transactional(self) -> bool:
+        """Whether the server has transactions."""
+        return await self._guard.references.transactional(self._store)
+
+    async def put_back(self, before: bytes, record: tuple[str, bytes] | None) -> None:
+        """Bring a document back that `away` has taken, on a server without transactions."""
+        with suppress(DuplicateKeyError):  # there is another one by now
+            await self._bytes.insert_one(self._guard.collection, raw_document(before))  # type: ignore[arg-type]
+        if record is not None:
+            await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]})
 
 
 def _changed(edit: Edit) -> set[str]:

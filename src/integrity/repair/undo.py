@@ -7,7 +7,7 @@ document's bytes say whether a change was made, and whether it was undone alread
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure
 from integrity.declare.registry import Registry
 from integrity.errors import IntegrityError, RepairError
 from integrity.repair.journal import Entry, Journal
+from integrity.repair.quarantine import collection_of
 from integrity.repair.swap import as_it_is, refused
 from integrity.rules.judge import Judge
 from integrity.store.codecs import raw_document
@@ -30,6 +31,7 @@ from integrity.writes.unique import Indexes
 BACK, ALREADY, SKIPPED = "back", "already", "skipped"
 
 _CHANGED = "it was changed since"
+_RELEASED = "it was mended in quarantine since, or released from there"
 
 #: Called with each entry, what became of it (`BACK`, `ALREADY`, `SKIPPED`) and why.
 Tell = Callable[[Entry, str, str], None]
@@ -97,19 +99,48 @@ async def undo(
         raise RepairError(f"The run {run} was undone already; nothing was changed.")
     found = Undone(run)
     back = _Back(store, registry, past_validators=past_validators)
-    async for entries in journal.entries(run):
-        for entry in entries:
-            what, reason = await back.put(entry)
+    async for changes in _changes(journal.entries(run)):
+        undone = []
+        for change in changes:
+            what, reason = await back.put(*change)
+            many = len(change)
             if what == BACK:
-                found.back += 1
+                found.back += many
+                undone += [each.n for each in change]
             elif what == ALREADY:
-                found.already += 1
+                found.already += many
             else:
-                found.skipped[reason] += 1
+                found.skipped[reason] += many
             if tell is not None:
-                tell(entry, what, reason)
+                for entry in change:
+                    tell(entry, what, reason)
+        if undone:
+            await journal.back(run, undone)
     await journal.mark(run, {"undone": not found.skipped})
     return found
+
+
+async def _changes(pages: AsyncIterator[list[Entry]]) -> AsyncIterator[list[tuple[Entry, ...]]]:
+    """Yield the changes of a journal, some at a time: an entry, or a document that was set aside and its record."""
+    left: list[Entry] = []
+    async for page in pages:
+        entries = [*left, *page]
+        left, found, at = [], [], 0
+        while at < len(entries):
+            if at + 1 == len(entries) and entries[at].after is None:
+                left = entries[at:]  # its record may be the next page's first
+                break
+            paired = _aside(*entries[at : at + 2]) if at + 1 < len(entries) else False
+            found.append(tuple(entries[at : at + 2] if paired else entries[at : at + 1]))
+            at += len(found[-1])
+        yield found
+    if left:
+        yield [(each,) for each in left]
+
+
+def _aside(document: Entry, record: Entry) -> bool:
+    """Whether a document was set aside, and the other is its record."""
+    return document.after is None and record.before is None and record.collection == collection_of(document.collection)
 
 
 class _Back:
@@ -121,8 +152,13 @@ class _Back:
         self._references = protocol("auto", registry)
         self._options = {"bypass_document_validation": True} if past_validators else {}
 
-    async def put(self, entry: Entry) -> tuple[str, str]:
-        """Undo one change; return what became of it, and why."""
+    async def put(self, entry: Entry, record: Entry | None = None) -> tuple[str, str]:
+        """Undo one change; return what became of it, and why.
+
+        Args:
+            entry: The change of a document.
+            record: That of its record in quarantine, if it was set aside: it comes back from there, or not at all.
+        """
         transactional = await self._references.transactional(self._store)
         guard = self._guard(entry.collection)
         if transactional and guard is not None and self._references.keyed(guard):
@@ -130,22 +166,33 @@ class _Back:
 
         async def body(session: Any) -> tuple[str, str]:
             options = {} if session is None else {"session": session}
-            stored: Any = await self._bytes.find_one(entry.collection, {"_id": {"$eq": entry.id}}, **options)
-            current = None if stored is None else stored.raw
-            if current == entry.before:
+            current = await self._current(entry, options)
+            kept = None if record is None else await self._current(record, options)
+            if current == entry.before and kept is None:
                 return ALREADY, ""
-            if not entry.is_after(current):
-                return SKIPPED, _CHANGED
-            if guard is not None and session is not None and current is not None and entry.before is not None:
-                change = Change(decoded(current), decoded(entry.before))
-                if any(await self._references.rekeyed(guard, [change], session)):
-                    return SKIPPED, "other documents refer to the value that would go"
-            return (BACK, "") if await self._write(entry, current, options) else (SKIPPED, _CHANGED)
+            if record is not None and not record.is_after(kept):
+                return SKIPPED, _RELEASED
+            if current != entry.before:
+                if not entry.is_after(current):
+                    return SKIPPED, _CHANGED
+                if guard is not None and session is not None and current is not None and entry.before is not None:
+                    change = Change(decoded(current), decoded(entry.before))
+                    if any(await self._references.rekeyed(guard, [change], session)):
+                        return SKIPPED, "other documents refer to the value that would go"
+                if not await self._write(entry, current, options):
+                    return SKIPPED, _CHANGED
+            if record is not None and not await self._write(record, kept, options):
+                return SKIPPED, _RELEASED
+            return BACK, ""
 
         try:
             return await (transact(self._store, body) if transactional else body(None))
         except (IntegrityError, OperationFailure) as error:
             return SKIPPED, refused(error)
+
+    async def _current(self, entry: Entry, options: dict[str, Any]) -> bytes | None:
+        stored: Any = await self._bytes.find_one(entry.collection, {"_id": {"$eq": entry.id}}, **options)
+        return None if stored is None else bytes(stored.raw)
 
     async def _write(self, entry: Entry, current: bytes | None, options: dict[str, Any]) -> bool:
         before: Any = None if entry.before is None else raw_document(entry.before)

@@ -15,7 +15,7 @@ from integrity.declare.equality import key
 from integrity.declare.reserved import CONDEMNED
 from integrity.repair.choice import Choice, Choices
 from integrity.repair.decide import Decider, Decision, persists, shown, worse
-from integrity.repair.group import PREFERRED, Group
+from integrity.repair.group import ALONE, PREFERRED, Group
 from integrity.repair.journal import Entry, Journal
 from integrity.repair.quarantine import collection_of, record
 from integrity.repair.result import Changed, Outcome
@@ -195,7 +195,15 @@ class Within:
             (found,) = await self._judged([decision.before], session)
             return "" if (why.code, why.path) in _places(found) else GONE
 
-        if reason := await self._swap.away(decision.id, before, kept, still):
+        alone = grouped and not await self._swap.transactional()
+        if grouped and not alone:
+            await self._group.prepare()
+        reason = await self._swap.away(decision.id, before, kept, still)
+        if alone and not reason and not await self._group.stands(decision.before, why, choice):
+            # Of two repairs that took each other's away, the later one sees it.
+            await self._swap.put_back(before, kept)
+            reason = ALONE
+        if reason:
             await self._journal.refuse(range(first, first + len(entries)))
         return reason
 

@@ -40,8 +40,26 @@ def _integrity_client(integrity_server: Mongod) -> Iterator[MongoClient[dict[str
 
 
 @pytest.fixture
-def integrity_database(_integrity_client: MongoClient[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
-    """A database of the test's own: ``integrity.Database(integrity_database, models=...)`` guards it."""
+def integrity_database(
+    integrity_server: Mongod, _integrity_client: MongoClient[dict[str, Any]]
+) -> Iterator[Database[dict[str, Any]]]:
+    """A database of the test's own: ``integrity.Database(integrity_database, models=...)`` guards it.
+
+    So is the client, which the test may close.
+    """
     name = f"test_{uuid.uuid4().hex[:12]}"
-    yield _integrity_client[name]
+    with MongoClient[dict[str, Any]](integrity_server.uri) as client:
+        yield client[name]
+    _end_transactions(_integrity_client)
     _integrity_client.drop_database(name)
+
+
+def _end_transactions(client: MongoClient[dict[str, Any]]) -> None:
+    """Abort what a test has left open: dropping its database would wait for that for as long as it may last."""
+    idle: list[dict[str, Any]] = [
+        {"$currentOp": {"allUsers": True, "idleSessions": True}},
+        {"$match": {"transaction": {"$exists": True}}},
+    ]
+    left = [{"id": each["lsid"]["id"]} for each in client.admin.aggregate(idle) if "lsid" in each]
+    if left:
+        client.admin.command({"killSessions": left})

@@ -16,7 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from integrity.declare.constraint import Allow, CopyOf, Derived, Marker, Revision
+from integrity.declare.constraint import Allow, CopyOf, Derived, Marker, Revision, Unique
 from integrity.declare.extract import ABSENT, values_at
 from integrity.declare.model import Model
 from integrity.declare.registry import Entry
@@ -26,8 +26,9 @@ from integrity.errors import DeclarationError
 from integrity.facade.guards import Given, registry
 from integrity.repair.place import changed
 from integrity.rules.judge import Judge
-from integrity.testing.scalars import scalars
+from integrity.testing.scalars import names, scalars
 from integrity.writes.copies.spots import spots
+from integrity.writes.unique import repeated
 
 Document = dict[str, Any]
 
@@ -66,7 +67,11 @@ def documents(model: type[Model], models: Given | None = None, **fields: Any) ->
             f"{entry.name}.{error}: what it accepts is not known; give it a strategy: documents({entry.name}, "
             f"{str(error).split('.')[0].removesuffix('[]')}=...)."
         ) from None
-    accepted = _with_copies(entry, drawn).map(judge.offered).filter(lambda verdict: not verdict.violations)
+    accepted = (
+        _with_copies(entry, drawn)
+        .map(judge.offered)
+        .filter(lambda verdict: not verdict.violations and not repeated(entry, verdict.document))
+    )
     return accepted.map(lambda verdict: _without_copies(entry, verdict.document))
 
 
@@ -112,6 +117,8 @@ def _object(
     for name, each in declared.fields.items():
         if name in given:
             required[name] = given[name]
+        elif each.required and each.node.marker(Revision):
+            required[name] = st.just(0)  # as a document is inserted
         elif not any(each.node.marker(kind) for kind in _FILLED):
             # A default that is made anew each time would be another in every run.
             wanted = required if each.required or "default_factory" in (each.default or {}) else optional
@@ -125,9 +132,10 @@ def _object(
 
 def _mapping(slot: Slot, declared: Object, above: _Above) -> SearchStrategy[Document]:
     least = max(declared.least, 0 if slot.may_be_empty else 1)
-    names = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1)
+    schema = slot.bare.schema or {}
+    keys = _bared(slot, schema.get("keys_schema")) if schema.get("type") == "dict" else {}
     most = declared.most if declared.most is not None else least + _MORE
-    return st.dictionaries(names, _value(slot.child("*", declared), above), min_size=least, max_size=most)
+    return st.dictionaries(names(keys), _value(slot.child("*", declared), above), min_size=least, max_size=most)
 
 
 def _value(slot: Slot, above: _Above) -> SearchStrategy[Any]:
@@ -181,6 +189,7 @@ def _arrays(slot: Slot, array: Array, above: _Above) -> Iterator[SearchStrategy[
         return
     least = max(array.least, 0 if slot.may_be_empty else 1)
     most = array.most if array.most is not None else least + _MORE
+    distinct = array.distinct or slot.element(array).node.marker(Unique) is not None
     try:
         element = _value(slot.element(array), above)
     except _UnknownError:
@@ -188,12 +197,15 @@ def _arrays(slot: Slot, array: Array, above: _Above) -> Iterator[SearchStrategy[
             raise
         yield st.just([])
     else:
-        yield st.lists(element, min_size=least, max_size=most, unique_by=repr if array.distinct else None)
+        yield st.lists(element, min_size=least, max_size=most, unique_by=repr if distinct else None)
 
 
 def _limits(slot: Slot) -> dict[str, Any]:
     """Return the core schema of the one scalar that may stand at a place; nothing where there are several."""
-    schema = slot.schema
+    return _bared(slot, slot.schema)
+
+
+def _bared(slot: Slot, schema: Any) -> dict[str, Any]:
     while schema is not None:
         if schema["type"] in {"default", "nullable"} or coerces(schema) or schema["type"].startswith("function-"):
             schema = schema.get("schema")
