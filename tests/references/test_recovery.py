@@ -15,15 +15,15 @@ from typing import Annotated, Any
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
-from pymongo.errors import NetworkTimeout, PyMongoError
+from pymongo.errors import NetworkTimeout, PyMongoError, WriteConcernError
 
 import integrity
-from integrity import BeingDeleted, Database, IntegrityError, Model, Ref, RestrictedDelete
+from integrity import BeingDeleted, Database, IntegrityError, Model, Ref, RestrictedDelete, Unique
 from integrity.cli import main
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
-from integrity.writes.references import Protocol, Recovered, Timing, recover, recovery
-from integrity.writes.references.condemned import Condemnation
+from integrity.writes.references import Protocol, Recovered, Timing, carry_out, condemned, recover, recovery
+from integrity.writes.references.condemned import Condemnation, Fenced
 
 STRICT = {
     "$jsonSchema": {"bsonType": "object", "properties": {"_id": {"bsonType": "int"}}, "additionalProperties": False}
@@ -60,6 +60,21 @@ class Sticker(Model, collection="stickers"):
     box: Annotated[int, Ref(Box, on_delete="cascade")]
 
 
+class Wheel(Model, collection="wheels"):
+    id: int
+    sticker: Annotated[int, Ref(Sticker)]
+
+
+class Parent(Model, collection="parents"):
+    id: int
+    code: Annotated[str, Unique()]
+
+
+class Label(Model, collection="labels"):
+    id: int
+    code: Annotated[str, Ref(Parent, field="code")]
+
+
 MODELS: list[type[Model]] = [Box, Item, Sticker]
 
 
@@ -73,9 +88,9 @@ def raw(request: pytest.FixtureRequest, client: MongoClient[dict[str, Any]], dat
         alone.drop_database(database_name)
 
 
-def later(raw: Any, seconds: float) -> Recovered:
+def later(raw: Any, seconds: float, models: list[type[Model]] = MODELS) -> Recovered:
     """Recover as another process would, so many seconds later."""
-    registry = integrity.Registry(MODELS)
+    registry = integrity.Registry(models)
     now = lambda: dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(seconds=seconds)  # noqa: E731 - a clock
     timing = dataclasses.replace(Timing(), now=now)
     return run(recover(Protocol(registry, timing=timing), BlockingStore(raw)))
@@ -85,29 +100,66 @@ class _KilledError(BaseException):
     """The process is gone."""
 
 
-def killed_in_the_middle(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Delete a box with 1,200 stickers, and die after the first batch."""
+def in_small_batches(raw: Any, monkeypatch: pytest.MonkeyPatch) -> integrity.Database:
+    """Two boxes, one of them with 12 stickers, and a handle whose deletes go on in batches of five."""
+    monkeypatch.setattr(carry_out, "CHUNK", 5)
+    monkeypatch.setattr(condemned, "CHUNK", 1)  # a record for each box
     db = integrity.Database(raw, models=MODELS)
-    raw.boxes.insert_one({"_id": 1})
-    raw.stickers.insert_many([{"_id": each, "box": 1} for each in range(1200)])
+    db._guards.references.limit = 0
+    raw.boxes.insert_many([{"_id": 1}, {"_id": 2}])
+    raw.stickers.insert_many([{"_id": each, "box": 1} for each in range(12)])
+    return db
+
+
+def killed_in_the_middle(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Delete the boxes with their stickers, and die after the first batch."""
 
     def progress(done: int, _: int) -> None:
         if done:
             raise _KilledError
 
+    db = in_small_batches(raw, monkeypatch)
     with pytest.raises(_KilledError):
         db[Box].delete_many({}, progress=progress)
-    assert 0 < raw.stickers.count_documents({}) < 1200
+    assert 0 < raw.stickers.count_documents({}) < 12
 
 
 def test_what_was_decided_is_finished_when_the_lease_is_over(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_in_the_middle(raw, monkeypatch)
     assert later(raw, 5).finished == 0
-    assert raw.boxes.count_documents({"_condemned": {"$exists": True}}) == 1
+    assert raw.boxes.count_documents({"_condemned": {"$exists": True}}) == 2
     assert later(raw, 60).finished == 1
     assert (raw.boxes.count_documents({}), raw.stickers.count_documents({})) == (0, 0)
     assert later(raw, 600).forgotten == 1
     assert raw["integrity.condemned"].count_documents({}) == 0
+
+
+def test_so_it_is_where_no_document_takes_a_flag_or_the_process_died_while_it_said_that_it_was_done(
+    raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw.create_collection("boxes", validator=STRICT)
+    killed_in_the_middle(raw, monkeypatch)
+    records = raw["integrity.condemned"]
+    records.update_one({"state": "acting"}, {"$set": {"state": "gone"}})
+    assert later(raw, 60).finished == 1
+    assert (raw.boxes.count_documents({}), raw.stickers.count_documents({})) == (0, 0)
+    assert records.distinct("state") == ["gone"]
+
+
+def test_who_was_taken_over_between_two_batches_deletes_nothing_more(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw.create_collection("boxes", validator=STRICT)  # takes no flag: the record alone is the fence
+    db = in_small_batches(raw, monkeypatch)
+
+    def progress(done: int, _: int) -> None:
+        if done and not raw.items.count_documents({}):
+            assert later(raw, 60).finished == 1
+            other = integrity.Database(raw, models=MODELS)
+            other[Box].insert_one({"_id": 1})
+            other[Item].insert_one({"_id": 1, "box": 1})
+
+    with pytest.raises(RestrictedDelete):
+        db[Box].delete_many({}, progress=progress)
+    assert raw.boxes.count_documents({}) == 1
 
 
 def test_while_a_delete_goes_on_its_children_are_refused(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +181,19 @@ def test_a_child_that_was_never_acknowledged_is_swept(raw: Any) -> None:
     done = later(raw, 600)
     assert done.strays == [("items", 1)]
     assert [each["_id"] for each in raw.items.find()] == [2]
+
+
+def test_a_stray_that_others_refer_to_is_not_forgotten(raw: Any) -> None:
+    db = with_wheels(raw)
+    db[Box].delete_one({"_id": 1})
+    raw.stickers.insert_one({"_id": 1, "box": 1})  # of a process that died before it looked
+    raw.wheels.insert_one({"_id": 1, "sticker": 1})
+    for seconds in (600, 700):
+        done = later(raw, seconds, [*MODELS, Wheel])
+        assert (done.kept, done.forgotten) == ([("stickers", 1)], 0)
+    raw.wheels.delete_one({"_id": 1})
+    done = later(raw, 800, [*MODELS, Wheel])
+    assert (done.strays, done.forgotten) == ([("stickers", 1)], 1)
 
 
 def test_two_that_sweep_at_the_same_time_leave_the_stray_to_one_of_them(
@@ -175,11 +240,6 @@ def test_an_interrupted_delete_does_not_forget_what_is_gone(raw: Any, monkeypatc
 
 def with_wheels(raw: Any) -> integrity.Database:
     """Two boxes, whose stickers are referred to: they bear a flag while they are deleted."""
-
-    class Wheel(Model, collection="wheels"):
-        id: int
-        sticker: Annotated[int, Ref(Sticker)]
-
     raw.boxes.insert_many([{"_id": 1}, {"_id": 2}])
     return integrity.Database(raw, models=[*MODELS, Wheel])
 
@@ -233,6 +293,44 @@ def test_what_moves_away_from_a_cascade_that_grows_is_condemned_no_more(
     assert list(raw.stickers.find()) == [{"_id": 2, "box": 2}]
 
 
+def test_what_is_replaced_while_it_is_condemned_is_condemned_once_more(
+    client: MongoClient[dict[str, Any]], database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = client[database_name]
+    db = integrity.Database(raw, models=MODELS)
+    raw.boxes.insert_one({"_id": 1})
+    condemn = Condemnation.extend
+    times: list[int] = []
+
+    async def then_it_is_replaced(*args: Any, **options: Any) -> None:
+        await condemn(*args, **options)
+        if not times:
+            raw.boxes.replace_one({"_id": 1}, {"_id": 1})
+        times.append(1)
+
+    monkeypatch.setattr(Condemnation, "extend", then_it_is_replaced)
+    assert db[Box].delete_one({"_id": 1}).deleted_count == 1
+    assert not raw.boxes.count_documents({})
+    assert len(times) == 2
+
+
+def test_a_key_that_changes_while_its_document_is_condemned_is_condemned_as_well(
+    raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who refers to the document by its new key has to be found, too."""
+    raw.parents.insert_one({"_id": 1, "code": "a"})
+    db = integrity.Database(raw, models=[Parent, Label])
+    condemn = Condemnation.extend
+
+    async def then_its_key_changes(*args: Any, **options: Any) -> None:
+        await condemn(*args, **options)
+        raw.parents.update_one({"_id": 1}, {"$set": {"code": "b"}})
+
+    monkeypatch.setattr(Condemnation, "extend", then_its_key_changes)
+    assert db[Parent].delete_one({"_id": 1}).deleted_count == 1
+    assert set(raw["integrity.condemned"].distinct("keys.v")) >= {"a", "b"}
+
+
 def test_a_flag_that_arrives_when_its_delete_was_given_up_is_taken_off(mongod: Any, database_name: str) -> None:
     """The server is still at the command whose answer the process has stopped waiting for."""
     late = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 1500, "appName": "hasty"}
@@ -252,6 +350,21 @@ def test_a_flag_that_arrives_when_its_delete_was_given_up_is_taken_off(mongod: A
         assert later(raw, 60).undone == 1
         assert list(raw.boxes.find()) == [{"_id": 1}]
         assert raw["integrity.condemned"].count_documents({}) == 0
+
+
+def test_a_delete_whose_commit_too_few_confirm_does_not_forget_what_is_gone(mongod: Any, database_name: str) -> None:
+    data = {
+        "failCommands": ["commitTransaction"], "appName": database_name,
+        "writeConcernError": {"code": 100, "codeName": "UnsatisfiableWriteConcern", "errmsg": "too few"},
+    }  # fmt: skip
+    with MongoClient[dict[str, Any]](mongod.uri, appname=database_name) as client:
+        raw = client[database_name]
+        db = integrity.Database(raw, models=MODELS)
+        db[Box].insert_one({"_id": 1})
+        client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
+        with pytest.raises(WriteConcernError, match="too few"):
+            db[Box].delete_one({"_id": 1})
+        assert (raw.boxes.count_documents({}), raw["integrity.condemned"].distinct("state")) == (0, ["gone"])
 
 
 @pytest.mark.parametrize("mode", ["pinned", "optimistic"])
@@ -286,11 +399,18 @@ def test_who_was_taken_over_deletes_nothing(alone: MongoClient[dict[str, Any]], 
     say = Condemnation.renew
 
     async def slowly(self: Condemnation, store: Any, state: str, session: Any = None) -> None:
+        async def meanwhile(*args: Any) -> None:
+            with pytest.raises(Fenced):  # its records are there, and another one's
+                await say(self, store, state, session)
+            await unflag(*args)
+
         if not raw.items.count_documents({}):
+            patched.setattr(recovery, "unflag", meanwhile)
             assert later(raw, 60).undone == 1
             other[Item].insert_one({"_id": 1, "box": 1})
         await say(self, store, state, session)
 
+    unflag = condemned.unflag
     try:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(Condemnation, "renew", slowly)
@@ -312,7 +432,7 @@ def test_who_gives_a_sign_of_life_in_time_is_not_taken_over(raw: Any, monkeypatc
 
     monkeypatch.setattr(recovery, "_records", and_it_lives)
     assert later(raw, 60).finished == 0
-    assert raw.boxes.count_documents({"_condemned": {"$exists": True}}) == 1
+    assert raw.boxes.count_documents({"_condemned": {"$exists": True}}) == 2
 
 
 def test_a_validator_of_the_users_own_stays_strict(raw: Any) -> None:

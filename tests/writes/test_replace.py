@@ -90,7 +90,7 @@ async def test_a_replacement_from_an_older_revision_is_stale(db: Handle, raw: Ra
     with pytest.raises(StaleDocument, match="revision 0, and the stored one is 1"):
         await db[Page].replace_one({"_id": 1}, {**read, "text": "lost"})
     assert raw["pages"].find_one() == {"_id": 1, "text": "second", "revision": 1}
-    with pytest.raises(StaleDocument, match="revision 0"):
+    with pytest.raises(StaleDocument, match="revision 0, and the stored one is 1"):
         await db[Page].replace_one({"_id": 1, "revision": 0}, {"text": "lost"})
     await db[Page].replace_one({"_id": 1, "revision": 1}, {"text": "third"})
     assert raw["pages"].find_one() == {"_id": 1, "text": "third", "revision": 2}

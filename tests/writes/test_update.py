@@ -107,6 +107,8 @@ async def test_the_positional_operator_meets_the_callers_filter(full: Handle, ra
     assert raw["orders"].find_one({}, {"_id": 0, "lines.qty": 1}) == {"lines": [{"qty": 5}]}
     with pytest.raises(InvalidDocument):
         await full[Order].update_one({"_id": 1, "lines.product_id": 1}, {"$inc": {"lines.$.qty": -5}})
+    await full[Order].update_many({"lines.product_id": 1}, {"$inc": {"lines.$.qty": -2}})
+    assert raw["orders"].find_one({}, {"_id": 0, "lines.qty": 1}) == {"lines": [{"qty": 3}]}
 
 
 async def test_a_reference_that_is_set_must_exist_and_others_are_left_alone(full: Handle, raw: Raw) -> None:
