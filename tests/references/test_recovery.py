@@ -16,6 +16,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import NetworkTimeout, PyMongoError, WriteConcernError
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 import integrity
 from integrity import BeingDeleted, Database, IntegrityError, Model, Ref, RestrictedDelete, Unique
@@ -169,6 +170,36 @@ def test_while_a_delete_goes_on_its_children_are_refused(raw: Any, monkeypatch: 
     with pytest.raises(BeingDeleted, match="integrity recover"):
         db[Item].insert_one({"_id": 1, "box": 1})
     assert raw.items.count_documents({}) == 0
+    with pytest.raises(BeingDeleted, match="another delete"):
+        db[Box].delete_many({})
+    assert later(raw, 60).finished == 1  # its flags are on
+    assert raw.boxes.count_documents({}) == 0
+
+
+def test_what_was_replaced_since_it_was_condemned_lives_with_what_is_left_of_it(
+    raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_in_the_middle(raw, monkeypatch)
+    raw.boxes.replace_one({"_id": 1}, {"_id": 1})
+    left = raw.stickers.count_documents({})
+    assert later(raw, 60).finished == 1
+    assert (raw.boxes.distinct("_id"), raw.stickers.count_documents({})) == ([1], left)
+
+
+def test_a_stray_that_is_repaired_meanwhile_is_none(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = integrity.Database(raw, models=MODELS)
+    db[Box].insert_many([{"_id": 1}, {"_id": 2}])
+    db[Box].delete_one({"_id": 1})
+    raw.items.insert_one({"_id": 1, "box": 1})
+    remove = recovery._remove
+
+    async def repaired(*args: Any) -> bool:
+        raw.items.update_one({"_id": 1}, {"$set": {"box": 2}})
+        return await remove(*args)
+
+    monkeypatch.setattr(recovery, "_remove", repaired)
+    later(raw, 600)
+    assert list(raw.items.find()) == [{"_id": 1, "box": 2}]
 
 
 def test_a_child_that_was_never_acknowledged_is_swept(raw: Any) -> None:
@@ -433,6 +464,48 @@ def test_who_gives_a_sign_of_life_in_time_is_not_taken_over(raw: Any, monkeypatc
     monkeypatch.setattr(recovery, "_records", and_it_lives)
     assert later(raw, 60).finished == 0
     assert raw.boxes.count_documents({"_condemned": {"$exists": True}}) == 2
+
+
+class Unconfirmed(CommandListener):
+    """The writes that an election may take back: no transaction's, and not of a majority."""
+
+    def __init__(self) -> None:
+        self.found: set[tuple[str, str]] = set()
+
+    def started(self, event: CommandStartedEvent) -> None:
+        said, name = event.command, event.command_name
+        writes = name in {"insert", "update", "delete", "createIndexes"} and "autocommit" not in said
+        if writes and said.get("writeConcern", {}).get("w") != "majority":
+            self.found.add((name, said[name]))
+
+    def succeeded(self, _: CommandSucceededEvent) -> None: ...
+
+    def failed(self, _: CommandFailedEvent) -> None: ...
+
+
+def test_what_the_orderings_rely_on_is_a_majoritys(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carry_out, "CHUNK", 5)
+    seen = Unconfirmed()
+    raw.boxes.insert_many([{"_id": each} for each in range(4)])
+    raw.stickers.insert_many([{"_id": each, "box": 1} for each in range(7)])
+    with MongoClient[dict[str, Any]](*raw.client.address, directConnection=True, event_listeners=[seen]) as client:
+        watched = client[raw.name]
+        db = integrity.Database(watched, models=MODELS, references="optimistic")
+        items = db[Item]
+        items.insert_one({"_id": 1, "box": 0})
+        items.insert_many([{"_id": 2, "box": 2}, {"_id": 3, "box": 3}])
+        raw.items.delete_many({"box": {"$gt": 1}})
+        raw.boxes.delete_many({"_id": {"$gt": 1}})  # it has seen them lately, and takes back what it inserts below them
+        with pytest.raises(integrity.DanglingReference):
+            items.insert_one({"_id": 2, "box": 2})
+        with pytest.raises(integrity.InvalidBulkWrite):
+            items.insert_many([{"_id": 3, "box": 3}])
+        db._guards.references.limit = 0
+        assert db[Box].delete_one({"_id": 1}).deleted_count == 1
+        raw.items.delete_many({})
+        killed_in_the_middle(watched, monkeypatch)
+        assert (later(watched, 60).finished, later(watched, 600).forgotten) == (1, 2)
+    assert seen.found == {("insert", "boxes"), ("insert", "stickers")}  # the test's own
 
 
 def test_a_validator_of_the_users_own_stays_strict(raw: Any) -> None:

@@ -13,7 +13,7 @@ from integrity import DanglingReference, ForeignWrite, ImmutableField, InvalidDo
 from integrity.store.blocking import BlockingStore
 from tests.writes.conftest import stored
 from tests.writes.handles import Handle
-from tests.writes.shop import CUSTOMER, MODELS, PRODUCT, Customer, Node, Page, Product, Span
+from tests.writes.shop import CUSTOMER, MODELS, ORDER, PRODUCT, Customer, Node, Order, Page, Product, Span
 
 Raw = Database[dict[str, Any]]
 
@@ -159,6 +159,16 @@ def test_a_field_of_another_owner_that_changes_meanwhile_is_carried_over_as_it_i
     db[Product].insert_one(dict(PRODUCT))
     assert db[Product].replace_one({"_id": 1}, {"sku": "A-1", "title": "Lantern"}).modified_count == 1
     assert raw["products"].distinct("price") == [Decimal128("7")]
+
+
+def test_what_others_copy_and_changes_meanwhile_is_written_with_its_copies(raw: Raw) -> None:
+    other = integrity.Database(raw, models=MODELS, actor="*")
+    db = met(raw, "*", lambda n: other[Product].update_one({"_id": 1}, {"$set": {"title": "Lantern"}}) if n == 1 else 0)
+    other[Customer].insert_one(dict(CUSTOMER))
+    other[Product].insert_one(dict(PRODUCT))
+    other[Order].insert_one(dict(ORDER))
+    assert db[Product].replace_one({"_id": 1}, {"sku": "A-2", "title": "Lamp"}).matched_count == 1
+    assert raw["products"].distinct("title") == raw["orders"].distinct("lines.title") == ["Lamp"]
 
 
 def test_a_revision_that_is_swapped_meanwhile_is_no_longer_the_one(raw: Raw) -> None:

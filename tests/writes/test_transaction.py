@@ -69,7 +69,10 @@ async def test_a_refused_write_that_is_caught_leaves_no_byte_in_a_transaction_th
     await db[Span].insert_many([{"_id": 1, "low": 1, "high": 5}, {"_id": 2, "low": 2, "high": 50}])
     before = stored(raw)
     async with db.transaction():
+        await db[Span].insert_one({"_id": 7, "low": 7, "high": 15})  # what only the transaction sees is judged, too
         for call in (
+            db[Span].update_one({"_id": 7}, {"$inc": {"low": 9}}),
+            db[Span].update_many({"_id": 7}, {"$inc": {"low": 9}}),
             db[Span].update_one({"_id": 1}, {"$inc": {"low": 9}}),
             db[Span].update_many({}, {"$inc": {"low": 9}}),
             db[Span].update_one({"_id": 3, "low": 9}, {"$inc": {"high": 2}}, upsert=True),
@@ -79,6 +82,7 @@ async def test_a_refused_write_that_is_caught_leaves_no_byte_in_a_transaction_th
         ):
             with pytest.raises(InvalidDocument):
                 await call
+        assert await db[Span].find_one_and_delete({"_id": 7}) == {"_id": 7, "low": 7, "high": 15}
         await db[Node].insert_one({"_id": 1})
     after = stored(raw)
     assert after.pop("nodes") != before.pop("nodes")
