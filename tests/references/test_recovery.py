@@ -23,7 +23,17 @@ from integrity import BeingDeleted, Database, IntegrityError, Model, Ref, Restri
 from integrity.cli import main
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
-from integrity.writes.references import Protocol, Recovered, Timing, carry_out, condemned, recover, recovery
+from integrity.writes.references import (
+    Protocol,
+    Recovered,
+    Timing,
+    carry_out,
+    condemned,
+    group_commit,
+    optimistic,
+    recover,
+    recovery,
+)
 from integrity.writes.references.condemned import Condemnation, Fenced
 
 STRICT = {
@@ -199,6 +209,43 @@ def test_a_stray_that_is_repaired_meanwhile_is_none(raw: Any, monkeypatch: pytes
 
     monkeypatch.setattr(recovery, "_remove", repaired)
     later(raw, 600)
+    assert list(raw.items.find()) == [{"_id": 1, "box": 2}]
+
+
+def test_what_is_not_there_is_not_remembered_as_seen(raw: Any) -> None:
+    """Who dies below it would leave an orphan that no sweep looks for."""
+    db = integrity.Database(raw, models=MODELS, references="optimistic")
+    raw.boxes.insert_many([{"_id": each} for each in range(3)])
+    items = db[Item]
+    items.insert_many([{"_id": each, "box": each} for each in range(3)])
+    raw.items.delete_many({})
+    raw.boxes.delete_many({"_id": {"$gt": 0}})
+    with pytest.raises(integrity.DanglingReference):
+        items.insert_one({"_id": 1, "box": 1})
+    for box in (2, 9):  # seen lately, and never
+        with pytest.raises(integrity.InvalidBulkWrite):
+            items.insert_many([{"_id": box, "box": box}, {"_id": 10 + box, "box": 0}], ordered=False)
+    assert [at[-1] for at in db._guards.references.witnesses._seen] == [0]
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["alone", "bulk"])
+def test_what_another_one_has_put_there_meanwhile_is_not_taken_back(
+    raw: Any, monkeypatch: pytest.MonkeyPatch, *, many: bool
+) -> None:
+    db = integrity.Database(raw, models=MODELS, references="optimistic")
+    raw.boxes.insert_many([{"_id": 1}, {"_id": 2}])
+    db[Item].insert_one({"_id": 1, "box": 1})
+    raw.items.delete_many({})
+    raw.boxes.delete_one({"_id": 1})
+    take_back = optimistic.take_back
+
+    async def meanwhile(*args: Any) -> None:
+        raw.items.replace_one({"_id": 1}, {"_id": 1, "box": 2})
+        await take_back(*args)
+
+    monkeypatch.setattr(optimistic if many else group_commit, "take_back", meanwhile)
+    with pytest.raises(PyMongoError):
+        db[Item].insert_many([{"_id": 1, "box": 1}]) if many else db[Item].insert_one({"_id": 1, "box": 1})
     assert list(raw.items.find()) == [{"_id": 1, "box": 2}]
 
 
@@ -526,9 +573,17 @@ def test_a_validator_of_the_users_own_stays_strict(raw: Any) -> None:
 
 
 def test_a_delete_in_a_transaction_makes_optimistic_writers_pin(
-    client: MongoClient[dict[str, Any]], database_name: str
+    client: MongoClient[dict[str, Any]], database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = client[database_name]
+    slept: list[float] = []
+    sleep = BlockingStore.sleep
+
+    async def noted(self: BlockingStore, seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(self, seconds)
+
+    monkeypatch.setattr(BlockingStore, "sleep", noted)
     db = integrity.Database(raw, models=MODELS, references="optimistic")
     db._guards.references.timing = dataclasses.replace(Timing(), notice=0.05)
     db._guards.references.notices._timing = db._guards.references.timing
@@ -537,8 +592,10 @@ def test_a_delete_in_a_transaction_makes_optimistic_writers_pin(
     with pytest.raises(BeingDeleted) as caught, db.transaction():
         db[Box].delete_one({"_id": 2})
     assert caught.value.has_error_label("TransientTransactionError")
+    assert max(slept) > 0.05  # until every writer knows: their knowledge may be so old, and a command under way
     db.with_transaction(lambda _: db[Box].delete_one({"_id": 2}))
     assert db[Box].count_documents({}) == 1
+    assert raw["integrity.condemned"].distinct("state") == ["gone"]  # who did not know yet may have died: it is swept
     time.sleep(0.1)
     before = raw["integrity.pins"].aggregate([{"$group": {"_id": None, "n": {"$sum": "$n"}}}]).next()["n"]
     db[Item].insert_one({"_id": 2, "box": 1})

@@ -221,6 +221,9 @@ async def test_an_upsert_inserts_what_is_valid_and_nothing_else(full: Handle, ra
         with pytest.raises(IntegrityError):
             await full[Customer].update_one(condition, update, upsert=True)
         assert stored(raw) == before
+    with pytest.raises(DanglingReference):  # of the filter, too
+        await full[Node].update_one({"_id": 6, "parent": 99}, {"$set": {}}, upsert=True)
+    assert stored(raw) == before
     matched = await full[Customer].update_one({"_id": 5}, {"$set": {"name": "Eva"}}, upsert=True)
     assert (matched.matched_count, matched.upserted_id) == (1, None)
 
