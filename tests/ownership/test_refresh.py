@@ -1,5 +1,6 @@
 """Copies follow their owner: in its transaction, beyond a bound in batches, whatever wrote it."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
@@ -88,10 +89,11 @@ async def test_a_refused_change_in_a_transaction_that_goes_on_leaves_all_as_it_w
     await stocked(db)
     before = [list(raw[name].find().sort("_id")) for name in ("authors", "awards")]
     other = {"name": "Ada L.", "handle": "adal"}
-    for change in (
+    changes: list[Callable[[], Any]] = [
         lambda: db[Author].update_one({"_id": 1}, {"$set": {**other, "born": None}}),
         lambda: db[Author].replace_one({"_id": 1}, other),
-    ):
+    ]
+    for change in changes:
         async with db.transaction():
             with pytest.raises(InvalidDocument, match=r"its copy awards\.born cannot"):
                 await change()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
@@ -28,8 +29,10 @@ class Child(Model, collection="children"):
 
 
 class Label(Model, collection="labels"):
+    """Its key is followed, wherever that leads."""
+
     id: int
-    code: Annotated[str, Ref(Mother, field="code")]
+    code: Annotated[str, Ref(Mother, field="code", on_delete="no_action", on_update="cascade")]
 
 
 class Quote(Model, collection="quotes"):
@@ -82,10 +85,11 @@ def test_a_deferred_transaction_pins_at_its_end(raw: Raw) -> None:
 
 def test_every_pin_is_sealed_of_what_a_transaction_takes_away(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
     db = integrity.Database(raw, models=MODELS)
-    for write in (
+    writes: list[Callable[[], Any]] = [
         lambda: db[Mother].update_one({"_id": 1}, {"$set": {"code": "x"}}),
         lambda: db[Mother].replace_one({"_id": 2}, {"code": "y"}),
-    ):
+    ]
+    for write in writes:
         before = touched(raw)
         write()
         assert touched(raw) == before + COLUMNS
