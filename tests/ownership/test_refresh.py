@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
+from bson import ObjectId
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.database import Database
 
@@ -232,6 +233,44 @@ def test_documents_that_are_copied_themselves_go_in_small_batches(raw: Raw, monk
     assert sizes == [50, 10]
     assert raw["books"].count_documents({"author": "Ada L."}) == 60
     assert raw["loans"].count_documents({"author": "Ada L."}) == 1
+
+
+def test_what_changes_while_a_record_is_finished_is_refreshed_as_well(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+    db._guards.copies.limit = 0
+    go_through, times = finishing._pass, iter(range(3))
+
+    async def meanwhile(*args: Any) -> list[str]:
+        found = await go_through(*args)
+        if next(times) == 0:
+            raw["authors"].update_one({"_id": 1}, {"$set": {"name": "Eve"}})
+            raw["integrity.refreshes"].update_one({}, {"$set": {"change": ObjectId()}})
+        return found
+
+    monkeypatch.setattr(finishing, "_pass", meanwhile)
+    db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+    assert raw["books"].distinct("author") == ["Eve"]
+    assert not raw["integrity.refreshes"].count_documents({})
+
+
+def test_what_a_copy_cannot_hold_by_now_is_not_written_into_it(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Award].insert_one({"_id": 1, "handle": "ada"})
+    db._guards.copies.limit = 0
+    batch = finishing._batch
+
+    async def too_late(*args: Any) -> list[str]:
+        raw["authors"].update_one({"_id": 1}, {"$set": {"born": None}})
+        return await batch(*args)
+
+    monkeypatch.setattr(finishing, "_batch", too_late)
+    db[Author].update_one({"_id": 1}, {"$set": {"born": 1816}})
+    assert raw["awards"].distinct("born") == [1815]
 
 
 class Sticker(Model, collection="stickers"):

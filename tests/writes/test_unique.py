@@ -24,8 +24,19 @@ class Parcel(Model, collection="parcels"):
     codes: list[Annotated[str, Unique()]]
 
 
-def test_a_missing_index_is_created_at_the_first_write(raw: Raw) -> None:
-    integrity.Database(raw, models=MODELS)[Customer].insert_one(dict(CUSTOMER))
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda customers: customers.insert_one(dict(CUSTOMER)),
+        lambda customers: customers.insert_many([dict(CUSTOMER)]),
+        lambda customers: customers.bulk_write([InsertOne(dict(CUSTOMER))]),
+        lambda customers: customers.replace_one({"_id": 1}, dict(CUSTOMER), upsert=True),
+        lambda customers: customers.update_one({"_id": 1}, {"$set": {**CUSTOMER}}, upsert=True),
+        lambda customers: customers.update_one({"_id": 1}, {"$set": {"email": "ada@example.org"}}),
+    ],
+)
+def test_a_missing_index_is_created_at_the_first_write(raw: Raw, write: Callable[[Any], Any]) -> None:
+    write(integrity.Database(raw, models=MODELS)[Customer])
     found = {each["key"][0][0]: each for each in raw["customers"].index_information().values()}
     assert found["email"]["unique"]
     assert found["email"]["collation"]["strength"] == 2
