@@ -7,11 +7,14 @@ import pytest
 from bson import ObjectId
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.database import Database
+from pymongo.errors import AutoReconnect
 
 import integrity
 from integrity import CopyOf, ForeignWrite, InvalidDocument, Model, Ref, Revision, TransactionRequired, derived
 from integrity.embedded import Mongod
-from integrity.writes.copies import finishing
+from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
+from integrity.writes.copies import finishing, sync
 from tests.ownership.library import MODELS, Author, Award, Book, Loan
 from tests.writes.handles import Awaited, Handle
 
@@ -273,6 +276,25 @@ def test_what_a_copy_cannot_hold_by_now_is_not_written_into_it(raw: Raw, monkeyp
     assert raw["awards"].distinct("born") == [1815]
 
 
+def test_a_change_is_no_error_when_its_copies_are_left_to_whoever_comes_next(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+    db._guards.copies.limit = 0
+
+    async def fail(*_: Any) -> list[str]:
+        raise AutoReconnect("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finishing, "_batch", fail)
+        assert db[Author].update_one({"_id": 1}, {"$set": {"name": "Eve"}}).modified_count == 1
+    assert raw["books"].distinct("author") == ["Ada"]
+    run(sync(db._guards.copies, BlockingStore(raw)))
+    assert raw["books"].distinct("author") == ["Eve"]
+
+
 class Sticker(Model, collection="stickers"):
     id: int
     author_id: Annotated[int, Ref(Author)]
@@ -331,6 +353,24 @@ class Party(Model, collection="parties"):
     full: Annotated[Full | None, CopyOf(Person, "full", via="host")] = None
     tags: Annotated[list[str] | None, CopyOf(Person, "tags", via="host")] = None
     tables: list[Table] | None = None
+
+
+class Couple(Model, collection="couples"):
+    id: int
+    one: Annotated[int, Ref(Person)]
+    first: Annotated[str, CopyOf(Person, "name", via="one")]
+    other: Annotated[int, Ref(Person)]
+    second: Annotated[str, CopyOf(Person, "name", via="other")]
+    revision: Annotated[int, Revision()] = 0
+
+
+def test_a_document_with_a_revision_gets_the_copies_of_two_references_at_once(raw: Raw) -> None:
+    db = integrity.Database(raw, models=[Person, Couple], actor="*")
+    db[Person].insert_one({"_id": 1, "name": "Ada"})
+    db[Couple].insert_one({"_id": 1, "one": 1, "other": 1})
+    db[Person].update_one({"_id": 1}, {"$set": {"name": "Eve"}})
+    found = raw["couples"].find_one({}, {"_id": 0, "first": 1, "second": 1, "revision": 1})
+    assert found == {"first": "Eve", "second": "Eve", "revision": 1}
 
 
 def test_a_document_that_names_an_owner_by_two_references_gets_all_copies(raw: Raw) -> None:
