@@ -577,6 +577,21 @@ def test_a_validator_of_the_users_own_stays_strict(raw: Any) -> None:
         db[Item].insert_one({"_id": 3, "box": 2})
 
 
+def test_a_change_of_a_key_makes_optimistic_writers_pin_and_is_swept(
+    client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    raw = client[database_name]
+    db = integrity.Database(raw, models=[Parent, Label], references="optimistic")
+    db._guards.references.timing = dataclasses.replace(Timing(), notice=0.05)
+    db._guards.references.notices._timing = db._guards.references.timing
+    db[Parent].insert_one({"_id": 1, "code": "a"})
+    db[Label].insert_one({"_id": 1, "code": "a"})
+    db[Label].delete_one({"_id": 1})
+    db[Parent].update_one({"_id": 1}, {"$set": {"code": "b"}})
+    assert raw["integrity.protocol"].find_one({"_id": "beside:parents"})
+    assert raw["integrity.condemned"].distinct("keys.v") == ["a"]
+
+
 def test_a_delete_in_a_transaction_makes_optimistic_writers_pin(
     client: MongoClient[dict[str, Any]], database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,8 @@ async def test_a_replacement_from_an_older_revision_is_stale(db: Handle, raw: Ra
     assert raw["pages"].find_one() == {"_id": 1, "text": "second", "revision": 1}
     with pytest.raises(StaleDocument, match="revision 0, and the stored one is 1"):
         await db[Page].replace_one({"_id": 1, "revision": 0}, {"text": "lost"})
+    with pytest.raises(StaleDocument, match="revision 0, and the stored one is 1"):
+        await db[Page].replace_one({"$and": [{"_id": 1}, {"revision": {"$eq": 0}}]}, {"text": "lost"})
     with pytest.raises(InvalidBulkWrite, match="revision 0, and the stored one is 1"):
         await db[Page].bulk_write([UpdateOne({"_id": 1, "revision": 0}, {"$set": {"text": "lost"}})])
     await db[Page].replace_one({"_id": 1, "revision": 1}, {"text": "third"})

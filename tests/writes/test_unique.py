@@ -68,6 +68,19 @@ def test_duplicates_that_are_there_already_refuse_the_index_and_the_write(raw: R
     assert raw["customers"].count_documents({}) == 2
 
 
+def test_in_one_array_as_in_all_of_them_case_may_be_no_difference(raw: Raw) -> None:
+    class Album(Model, collection="albums"):
+        id: int
+        tags: list[Annotated[str, Unique(case_insensitive=True)]]
+
+    albums = integrity.Database(raw, models=[Album])[Album]
+    albums.insert_one({"_id": 1, "tags": ["a", "b"]})
+    with pytest.raises(DuplicateValue):
+        albums.insert_one({"_id": 2, "tags": ["x", "X"]})
+    with pytest.raises(DuplicateValue):
+        albums.update_one({"_id": 1}, {"$push": {"tags": "B"}})
+
+
 def test_a_compound_constraint_names_its_fields(raw: Raw) -> None:
     spans = integrity.Database(raw, models=MODELS)[Span]
     spans.insert_many([{"_id": 1, "low": 1, "high": 2}, {"_id": 2, "low": 1, "high": 3}])
