@@ -219,9 +219,9 @@ def test_a_stray_that_is_repaired_meanwhile_is_none(raw: Any, monkeypatch: pytes
 def test_what_is_not_there_is_not_remembered_as_seen(raw: Any) -> None:
     """Who dies below it would leave an orphan that no sweep looks for."""
     db = integrity.Database(raw, models=MODELS, references="optimistic")
-    raw.boxes.insert_many([{"_id": each} for each in range(3)])
+    raw.boxes.insert_many([{"_id": each} for each in range(4)])
     items = db[Item]
-    items.insert_many([{"_id": each, "box": each} for each in range(3)])
+    items.insert_many([{"_id": each, "box": each} for each in range(4)])
     raw.items.delete_many({})
     raw.boxes.delete_many({"_id": {"$gt": 0}})
     with pytest.raises(integrity.DanglingReference):
@@ -229,6 +229,10 @@ def test_what_is_not_there_is_not_remembered_as_seen(raw: Any) -> None:
     for box in (2, 9):  # seen lately, and never
         with pytest.raises(integrity.InvalidBulkWrite):
             items.insert_many([{"_id": box, "box": box}, {"_id": 10 + box, "box": 0}], ordered=False)
+    with pytest.raises(integrity.InvalidBulkWrite):  # ordered: what comes after it is taken back as well
+        items.insert_many([{"_id": 20, "box": 0}, {"_id": 21, "box": 3}, {"_id": 22, "box": 0}])
+    assert raw.items.distinct("_id", {"_id": {"$gte": 20}}) == [20]
+    items.insert_one({"_id": 23, "box": 0})
     seen: Any = db._guards.references.witnesses._seen
     assert [at[-1] for at in seen] == [0]
 
