@@ -76,6 +76,18 @@ def test_what_is_left_of_a_refresh_pins_its_owner(raw: Raw) -> None:
     assert touched(raw) == before + COLUMNS + 2  # sealed by its writer, then a batch for each
 
 
+def test_what_goes_with_it_refuses_no_delete(raw: Raw) -> None:
+    class Step(Model, collection="steps"):
+        id: int
+        after: Annotated[int | None, Ref("Step")] = None
+
+    steps = integrity.Database(raw, models=[Step])[Step]
+    steps.insert_many([{"_id": 1, "after": 1}, {"_id": 2, "after": 1}])
+    with pytest.raises(integrity.RestrictedDelete):
+        steps.delete_one({"_id": 1})
+    assert steps.delete_many({}).deleted_count == 2
+
+
 def test_a_deferred_transaction_pins_at_its_end(raw: Raw) -> None:
     db = integrity.Database(raw, models=MODELS)
     with db.transaction(deferred=True):

@@ -170,6 +170,15 @@ async def test_actors_update_only_what_they_own(full: Handle, raw: Raw) -> None:
         await pricing[Product].update_one({"_id": 9}, {"$set": {"price": "2"}}, upsert=True)
 
 
+async def test_an_upsert_writes_what_its_filter_says_and_may_be_anothers(full: Handle, raw: Raw) -> None:
+    products = full.acting_as("catalogue")[Product]
+    named = {"$set": {"sku": "Z-9", "title": "Torch"}}
+    with pytest.raises(ForeignWrite):
+        await products.update_one({"_id": 9, "price": Decimal128("5")}, named, upsert=True)
+    assert not raw["products"].count_documents({"_id": 9})
+    await products.update_one({"_id": 9}, named, upsert=True)
+
+
 async def test_what_an_update_mentions_and_leaves_as_it_was_is_nobodys_affair(full: Handle, raw: Raw) -> None:
     """Goes red when updates are judged by the paths that they name: a form that sends all fields back would fail."""
     pricing, catalogue = full.acting_as("pricing"), full.acting_as("catalogue")
