@@ -418,6 +418,20 @@ def test_a_key_that_changes_while_its_document_is_condemned_is_condemned_as_well
     assert set(raw["integrity.condemned"].distinct("keys.v")) >= {"a", "b"}
 
 
+def test_what_matches_no_more_when_it_is_condemned_is_not_deleted(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw.parents.insert_one({"_id": 1, "code": "a"})
+    db = integrity.Database(raw, models=[Parent, Label])
+    condemn = Condemnation.extend
+
+    async def then_it_changes(*args: Any, **options: Any) -> None:
+        await condemn(*args, **options)
+        raw.parents.update_one({"_id": 1}, {"$set": {"code": "b"}})
+
+    monkeypatch.setattr(Condemnation, "extend", then_it_changes)
+    assert db[Parent].delete_many({"code": "a"}).deleted_count == 0
+    assert list(raw.parents.find()) == [{"_id": 1, "code": "b"}]
+
+
 def test_a_flag_that_arrives_when_its_delete_was_given_up_is_taken_off(mongod: Any, database_name: str) -> None:
     """The server is still at the command whose answer the process has stopped waiting for."""
     late = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 1500, "appName": "hasty"}
