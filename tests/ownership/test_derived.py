@@ -59,7 +59,23 @@ class Parcel(Model, collection="parcels"):
     label: Annotated[str, CopyOf(Order, "label", via="order_id")]
 
 
-MODELS: list[Any] = [Product, Order, Parcel]
+class Part(Model):
+    size: int
+
+    @derived
+    def area(self) -> int:
+        """What it covers."""
+        return self.size**2
+
+
+class Crate(Model, collection="crates"):
+    """Nothing but a part of it is derived from: by its types alone, an update of it is proved."""
+
+    id: int
+    part: Part
+
+
+MODELS: list[Any] = [Product, Order, Parcel, Crate]
 LINES: list[dict[str, Any]] = [
     {"product_id": 1, "quantity": 2, "price": 3},
     {"product_id": 2, "quantity": 1, "price": "0.5"},
@@ -126,6 +142,11 @@ async def test_a_value_from_outside_is_refused_unless_it_is_equal(db: Handle, ra
         await db[Order].replace_one({"_id": 1}, {"lines": LINES, "total": 7})
     await db[Order].update_one({"_id": 1}, {"$set": {"total": Decimal("3.25"), "share": 2}})
     assert shown(raw)[1] == "3.25"
+    await db[Crate].insert_one({"_id": 1, "part": {"size": 2}})
+    with pytest.raises(InvalidDocument, match="OWN002"):
+        await db[Crate].update_one({"_id": 1}, {"$set": {"part": {"size": 3, "area": 8}}})
+    await db[Crate].update_one({"_id": 1}, {"$set": {"part": {"size": 3}}})
+    assert raw["crates"].find_one() == {"_id": 1, "part": {"size": 3, "area": 9}}
 
 
 async def test_what_moves_with_its_element_was_not_set(db: Handle, raw: Raw) -> None:

@@ -47,6 +47,11 @@ def test_an_upsert_in_a_transaction_inserts_the_copies_of_what_it_sees(db: integ
     assert raw.awards.find_one({"_id": 5}, {"winner": 1}) == {"_id": 5, "winner": "Bob"}
 
 
+def test_an_upsert_fills_a_copy_that_it_sets_to_null(db: integrity.Database, raw: Raw) -> None:
+    db[Loan].update_one({"_id": 5}, {"$set": {"book_id": 1, "title": None}}, upsert=True)
+    assert raw.loans.find_one({"_id": 5}, {"title": 1}) == {"_id": 5, "title": "One"}
+
+
 def test_an_upsert_of_what_has_no_owner_says_so(db: integrity.Database, raw: Raw) -> None:
     with pytest.raises(DanglingReference):
         db[Award].update_one({"_id": 5}, {"$set": {"handle": "eve"}}, upsert=True)

@@ -1,15 +1,20 @@
 """Copies follow their owner: in its transaction, beyond a bound in batches, whatever wrote it."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
+from bson import ObjectId
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.database import Database
+from pymongo.errors import AutoReconnect
 
 import integrity
 from integrity import CopyOf, ForeignWrite, InvalidDocument, Model, Ref, Revision, TransactionRequired, derived
 from integrity.embedded import Mongod
-from integrity.writes.copies import finishing
+from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
+from integrity.writes.copies import finishing, sync
 from tests.ownership.library import MODELS, Author, Award, Book, Loan
 from tests.writes.handles import Awaited, Handle
 
@@ -86,10 +91,18 @@ async def test_a_value_that_a_copy_cannot_hold_is_refused(db: Handle, raw: Raw) 
 
 async def test_a_refused_change_in_a_transaction_that_goes_on_leaves_all_as_it_was(db: Handle, raw: Raw) -> None:
     await stocked(db)
-    async with db.transaction():
-        with pytest.raises(InvalidDocument):
-            await db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L.", "born": None}})
-        await db[Book].update_one({"_id": 2}, {"$set": {"title": "Zwei"}})
+    before = [list(raw[name].find().sort("_id")) for name in ("authors", "awards")]
+    other = {"name": "Ada L.", "handle": "adal"}
+    changes: list[Callable[[], Any]] = [
+        lambda: db[Author].update_one({"_id": 1}, {"$set": {**other, "born": None}}),
+        lambda: db[Author].replace_one({"_id": 1}, other),
+    ]
+    for change in changes:
+        async with db.transaction():
+            with pytest.raises(InvalidDocument, match=r"its copy awards\.born cannot"):
+                await change()
+            await db[Book].update_one({"_id": 2}, {"$set": {"title": "Zwei"}})
+        assert [list(raw[name].find().sort("_id")) for name in ("authors", "awards")] == before
     assert raw["books"].distinct("author") == ["Ada", "Bob"]
     assert raw["loans"].find_one({"_id": 2}, {"title": 1}) == {"_id": 2, "title": "Zwei"}
 
@@ -225,6 +238,63 @@ def test_documents_that_are_copied_themselves_go_in_small_batches(raw: Raw, monk
     assert raw["loans"].count_documents({"author": "Ada L."}) == 1
 
 
+def test_what_changes_while_a_record_is_finished_is_refreshed_as_well(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+    db._guards.copies.limit = 0
+    go_through, times = finishing._pass, iter(range(3))
+
+    async def meanwhile(*args: Any) -> list[str]:
+        found = await go_through(*args)
+        if next(times) == 0:
+            raw["authors"].update_one({"_id": 1}, {"$set": {"name": "Eve"}})
+            raw["integrity.refreshes"].update_one({}, {"$set": {"change": ObjectId()}})
+        return found
+
+    monkeypatch.setattr(finishing, "_pass", meanwhile)
+    db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+    assert raw["books"].distinct("author") == ["Eve"]
+    assert not raw["integrity.refreshes"].count_documents({})
+
+
+def test_what_a_copy_cannot_hold_by_now_is_not_written_into_it(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Award].insert_one({"_id": 1, "handle": "ada"})
+    db._guards.copies.limit = 0
+    batch = finishing._batch
+
+    async def too_late(*args: Any) -> list[str]:
+        raw["authors"].update_one({"_id": 1}, {"$set": {"born": None}})
+        return await batch(*args)
+
+    monkeypatch.setattr(finishing, "_batch", too_late)
+    db[Author].update_one({"_id": 1}, {"$set": {"born": 1816}})
+    assert raw["awards"].distinct("born") == [1815]
+
+
+def test_a_change_is_no_error_when_its_copies_are_left_to_whoever_comes_next(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+    db._guards.copies.limit = 0
+
+    async def fail(*_: Any) -> list[str]:
+        raise AutoReconnect("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finishing, "_batch", fail)
+        assert db[Author].update_one({"_id": 1}, {"$set": {"name": "Eve"}}).modified_count == 1
+    assert raw["books"].distinct("author") == ["Ada"]
+    run(sync(db._guards.copies, BlockingStore(raw)))
+    assert raw["books"].distinct("author") == ["Eve"]
+
+
 class Sticker(Model, collection="stickers"):
     id: int
     author_id: Annotated[int, Ref(Author)]
@@ -283,6 +353,24 @@ class Party(Model, collection="parties"):
     full: Annotated[Full | None, CopyOf(Person, "full", via="host")] = None
     tags: Annotated[list[str] | None, CopyOf(Person, "tags", via="host")] = None
     tables: list[Table] | None = None
+
+
+class Couple(Model, collection="couples"):
+    id: int
+    one: Annotated[int, Ref(Person)]
+    first: Annotated[str, CopyOf(Person, "name", via="one")]
+    other: Annotated[int, Ref(Person)]
+    second: Annotated[str, CopyOf(Person, "name", via="other")]
+    revision: Annotated[int, Revision()] = 0
+
+
+def test_a_document_with_a_revision_gets_the_copies_of_two_references_at_once(raw: Raw) -> None:
+    db = integrity.Database(raw, models=[Person, Couple], actor="*")
+    db[Person].insert_one({"_id": 1, "name": "Ada"})
+    db[Couple].insert_one({"_id": 1, "one": 1, "other": 1})
+    db[Person].update_one({"_id": 1}, {"$set": {"name": "Eve"}})
+    found = raw["couples"].find_one({}, {"_id": 0, "first": 1, "second": 1, "revision": 1})
+    assert found == {"first": "Eve", "second": "Eve", "revision": 1}
 
 
 def test_a_document_that_names_an_owner_by_two_references_gets_all_copies(raw: Raw) -> None:

@@ -147,10 +147,13 @@ def test_a_transaction_that_begins_again_counts_once(insert: Any, stored: Any, m
         return await real(self, collection, documents, **options)
 
     monkeypatch.setattr(Store, "insert_many", conflicting)
-    result = insert("pinned", kids(3 * PORTION), ordered=False)
-    assert result.inserted_ids == list(range(3 * PORTION))
-    assert stored.count_documents({}) == 3 * PORTION
-    assert calls == [PORTION] * 5
+    first, *others = kids(3 * PORTION)
+    with pytest.raises(InvalidBulkWrite) as failed:
+        insert("pinned", [{**first, "ghost": 1}, *others], ordered=False)
+    assert [each["index"] for each in failed.value.details["writeErrors"]] == [0]
+    assert len(failed.value.violations) == 1
+    assert failed.value.details["nInserted"] == stored.count_documents({}) == 3 * PORTION - 1
+    assert calls == [PORTION - 1, PORTION, PORTION - 1, PORTION, PORTION]
 
 
 PORTIONS = ["insert kids"] * 3

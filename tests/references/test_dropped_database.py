@@ -35,6 +35,7 @@ def test_references_are_pinned_again(
         db[City].insert_many([{"_id": 1}, {"_id": 2}])
         db.unsafe_raw["shops"].insert_one({"_id": 1, "city": 1})
         write(db)
+        assert db.unsafe_raw[pins.COLLECTION].count_documents({}) == pins.SIZE
         client.drop_database(database_name)
 
 

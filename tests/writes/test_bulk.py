@@ -77,6 +77,14 @@ async def test_what_comes_first_in_an_ordered_bulk_fails_first(db: Handle, raw: 
     assert raw["customers"].count_documents({}) == 1
 
 
+async def test_nothing_is_done_after_what_the_server_refuses_in_an_ordered_bulk(db: Handle, raw: Raw) -> None:
+    await db[Span].insert_many([span(1), span(2)])
+    with pytest.raises(InvalidBulkWrite):
+        await db[Span].bulk_write([InsertOne(span(3)), InsertOne(span(1)), ReplaceOne({"_id": 2}, span(2, high=5))])
+    assert raw["spans"].distinct("high") == [99]
+    assert raw["spans"].distinct("_id") == [1, 2, 3]
+
+
 async def test_references_are_looked_up_in_a_bulk(db: Handle, raw: Raw) -> None:
     await db[Customer].insert_one(dict(CUSTOMER))
     await db[Product].insert_one(dict(PRODUCT))

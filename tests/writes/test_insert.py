@@ -111,6 +111,9 @@ async def test_an_ordered_insert_many_stores_what_stands_before_the_first_invali
     assert [each["index"] for each in refused.value.details["writeErrors"]] == [2]
     assert refused.value.details["nInserted"] == 2
     assert sorted(raw["customers"].distinct("_id")) == [0, 1]
+    with pytest.raises(InvalidBulkWrite) as refused:  # by the server, before it comes to what is not valid
+        await db[Customer].insert_many([{**CUSTOMER, "_id": 7}, {**CUSTOMER, "_id": 8}, documents[2]])
+    assert [each["index"] for each in refused.value.details["writeErrors"]] == [1]
 
 
 async def test_an_unordered_insert_many_stores_all_that_are_valid(db: Handle, raw: Raw) -> None:

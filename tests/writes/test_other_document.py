@@ -12,7 +12,7 @@ from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
 from pydantic import Field, StringConstraints, model_validator
-from pymongo import MongoClient, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, MongoClient, ReplaceOne, UpdateOne
 from pymongo.collation import Collation
 from pymongo.database import Database
 
@@ -92,6 +92,7 @@ def test_an_update_with_a_collation_changes_the_document_that_it_judges(twins: A
 def test_a_delete_with_a_collation_deletes_one_document(twins: Any) -> None:
     assert twins.delete_one({"_id": "Abc"}, collation=IGNORING_CASE).deleted_count == 1
     assert twins.count_documents({}) == 1
+    assert twins.bulk_write([DeleteOne({"_id": "Abc"}, collation=IGNORING_CASE)]).deleted_count == 1
 
 
 @pytest.mark.parametrize("joined", [True, False])

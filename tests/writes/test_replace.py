@@ -5,15 +5,24 @@ from typing import Any
 
 import pytest
 from bson import Decimal128
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 
 import integrity
-from integrity import DanglingReference, ForeignWrite, ImmutableField, InvalidDocument, StaleDocument
+from integrity import (
+    DanglingReference,
+    ForeignWrite,
+    ImmutableField,
+    InvalidBulkWrite,
+    InvalidDocument,
+    StaleDocument,
+    TransactionRequired,
+)
+from integrity.embedded import Mongod
 from integrity.store.blocking import BlockingStore
 from tests.writes.conftest import stored
 from tests.writes.handles import Handle
-from tests.writes.shop import CUSTOMER, MODELS, PRODUCT, Customer, Node, Page, Product, Span
+from tests.writes.shop import CUSTOMER, MODELS, ORDER, PRODUCT, Customer, Node, Order, Page, Product, Span
 
 Raw = Database[dict[str, Any]]
 
@@ -90,8 +99,12 @@ async def test_a_replacement_from_an_older_revision_is_stale(db: Handle, raw: Ra
     with pytest.raises(StaleDocument, match="revision 0, and the stored one is 1"):
         await db[Page].replace_one({"_id": 1}, {**read, "text": "lost"})
     assert raw["pages"].find_one() == {"_id": 1, "text": "second", "revision": 1}
-    with pytest.raises(StaleDocument, match="revision 0"):
+    with pytest.raises(StaleDocument, match="revision 0, and the stored one is 1"):
         await db[Page].replace_one({"_id": 1, "revision": 0}, {"text": "lost"})
+    with pytest.raises(StaleDocument, match="revision 0, and the stored one is 1"):
+        await db[Page].replace_one({"$and": [{"_id": 1}, {"revision": {"$eq": 0}}]}, {"text": "lost"})
+    with pytest.raises(InvalidBulkWrite, match="revision 0, and the stored one is 1"):
+        await db[Page].bulk_write([UpdateOne({"_id": 1, "revision": 0}, {"$set": {"text": "lost"}})])
     await db[Page].replace_one({"_id": 1, "revision": 1}, {"text": "third"})
     assert raw["pages"].find_one() == {"_id": 1, "text": "third", "revision": 2}
 
@@ -159,6 +172,43 @@ def test_a_field_of_another_owner_that_changes_meanwhile_is_carried_over_as_it_i
     db[Product].insert_one(dict(PRODUCT))
     assert db[Product].replace_one({"_id": 1}, {"sku": "A-1", "title": "Lantern"}).modified_count == 1
     assert raw["products"].distinct("price") == [Decimal128("7")]
+
+
+def test_what_matches_the_filter_no_more_is_not_replaced(raw: Raw) -> None:
+    db = met(raw, "*", lambda _: raw["customers"].update_one({}, {"$set": {"name": "Bob"}}))
+    db[Customer].insert_one(dict(CUSTOMER))
+    assert db[Customer].replace_one({"_id": 1, "name": "Ada"}, {**CUSTOMER, "name": "Eve"}).matched_count == 0
+    assert raw["customers"].distinct("name") == ["Bob"]
+
+
+def test_the_owner_of_a_field_does_not_take_back_what_changes_meanwhile(raw: Raw) -> None:
+    db = met(raw, "pricing", lambda _: raw["products"].update_one({}, {"$set": {"note": "new"}}))
+    db.acting_as("*")[Product].insert_one(dict(PRODUCT))
+    found = raw["products"].find_one() or {}
+    with pytest.raises(ForeignWrite):
+        db[Product].replace_one({"_id": 1}, {**found, "price": "6"})
+    assert raw["products"].distinct("note") == ["new"]
+
+
+def test_what_others_copy_and_changes_meanwhile_is_written_with_its_copies(raw: Raw) -> None:
+    other = integrity.Database(raw, models=MODELS, actor="*")
+    db = met(raw, "*", lambda n: other[Product].update_one({"_id": 1}, {"$set": {"title": "Lantern"}}) if n == 1 else 0)
+    other[Customer].insert_one(dict(CUSTOMER))
+    other[Product].insert_one(dict(PRODUCT))
+    other[Order].insert_one(dict(ORDER))
+    assert db[Product].replace_one({"_id": 1}, {"sku": "A-2", "title": "Lamp"}).matched_count == 1
+    assert raw["products"].distinct("title") == raw["orders"].distinct("lines.title") == ["Lamp"]
+
+
+def test_without_a_transaction_what_others_copy_is_replaced_as_it_is(standalone: Mongod, database_name: str) -> None:
+    with integrity.connect(standalone.uri, database=database_name, models=MODELS, actor="*") as db:
+        try:
+            db[Product].insert_one(dict(PRODUCT))
+            assert db[Product].replace_one({"_id": 1}, {**PRODUCT, "sku": "A-2"}).matched_count == 1
+            with pytest.raises(TransactionRequired, match="others copy"):
+                db[Product].replace_one({"_id": 1}, {**PRODUCT, "title": "Lantern"})
+        finally:
+            db.client.drop_database(database_name)
 
 
 def test_a_revision_that_is_swapped_meanwhile_is_no_longer_the_one(raw: Raw) -> None:

@@ -5,6 +5,7 @@ import contextvars
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from typing import Any
 
 import pymongo
@@ -13,8 +14,8 @@ from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import InsertOne, MongoClient
 from pymongo.database import Database
-from pymongo.errors import InvalidOperation
-from pymongo.monitoring import CommandListener, CommandStartedEvent
+from pymongo.errors import InvalidOperation, OperationFailure
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 import integrity
 from integrity import ImmutableField, IntegrityError, InvalidBulkWrite, InvalidDocument, TransactionRequired
@@ -69,7 +70,10 @@ async def test_a_refused_write_that_is_caught_leaves_no_byte_in_a_transaction_th
     await db[Span].insert_many([{"_id": 1, "low": 1, "high": 5}, {"_id": 2, "low": 2, "high": 50}])
     before = stored(raw)
     async with db.transaction():
+        await db[Span].insert_one({"_id": 7, "low": 7, "high": 15})  # what only the transaction sees is judged, too
         for call in (
+            db[Span].update_one({"_id": 7}, {"$inc": {"low": 9}}),
+            db[Span].update_many({"_id": 7}, {"$inc": {"low": 9}}),
             db[Span].update_one({"_id": 1}, {"$inc": {"low": 9}}),
             db[Span].update_many({}, {"$inc": {"low": 9}}),
             db[Span].update_one({"_id": 3, "low": 9}, {"$inc": {"high": 2}}, upsert=True),
@@ -79,6 +83,7 @@ async def test_a_refused_write_that_is_caught_leaves_no_byte_in_a_transaction_th
         ):
             with pytest.raises(InvalidDocument):
                 await call
+        assert await db[Span].find_one_and_delete({"_id": 7}) == {"_id": 7, "low": 7, "high": 15}
         await db[Node].insert_one({"_id": 1})
     after = stored(raw)
     assert after.pop("nodes") != before.pop("nodes")
@@ -223,6 +228,44 @@ def test_an_interpreter_ends_with_a_block_that_was_never_left(uri: str, raw: Raw
         [sys.executable, "-c", _NEVER_LEFT, uri, raw.name], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+class Commands(CommandListener):
+    """The names of what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.sent.append(event.command_name)
+
+    def succeeded(self, _: CommandSucceededEvent) -> None: ...
+
+    def failed(self, _: CommandFailedEvent) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("fails", "outcome"),
+    [
+        ({"errorCode": 50}, (1, 1, False)),  # MaxTimeMSExpired: who limits it has waited as long as they wanted to
+        ({"errorCode": 64}, (1, 2, True)),  # WriteConcernFailed: whether it is committed is not known
+        ({"errorCode": 251, "errorLabels": ["TransientTransactionError"]}, (2, 2, True)),  # it is not: all of it again
+    ],
+)
+def test_a_commit_is_repeated_as_its_error_says(
+    uri: str, database_name: str, fails: dict[str, Any], outcome: tuple[int, int, bool]
+) -> None:
+    seen = Commands()
+    data = {"failCommands": ["commitTransaction"], "appName": database_name, **fails}
+    with MongoClient[dict[str, Any]](uri, appname=database_name, event_listeners=[seen]) as client:
+        db = integrity.Database(client[database_name], models=MODELS)
+        db[Node].insert_one({"_id": 1, "parent": 1})
+        client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
+        seen.sent.clear()
+        with nullcontext() if outcome[2] else pytest.raises(OperationFailure):
+            db[Node].insert_one({"_id": 2, "parent": 1})
+        counts = (seen.sent.count("insert"), seen.sent.count("commitTransaction"))
+        assert (*counts, bool(db[Node].find_one({"_id": 2}))) == outcome
 
 
 async def test_a_duplicate_in_a_transaction_is_ours(db: Handle, raw: Raw) -> None:

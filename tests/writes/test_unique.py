@@ -24,8 +24,19 @@ class Parcel(Model, collection="parcels"):
     codes: list[Annotated[str, Unique()]]
 
 
-def test_a_missing_index_is_created_at_the_first_write(raw: Raw) -> None:
-    integrity.Database(raw, models=MODELS)[Customer].insert_one(dict(CUSTOMER))
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda customers: customers.insert_one(dict(CUSTOMER)),
+        lambda customers: customers.insert_many([dict(CUSTOMER)]),
+        lambda customers: customers.bulk_write([InsertOne(dict(CUSTOMER))]),
+        lambda customers: customers.replace_one({"_id": 1}, dict(CUSTOMER), upsert=True),
+        lambda customers: customers.update_one({"_id": 1}, {"$set": {**CUSTOMER}}, upsert=True),
+        lambda customers: customers.update_one({"_id": 1}, {"$set": {"email": "ada@example.org"}}),
+    ],
+)
+def test_a_missing_index_is_created_at_the_first_write(raw: Raw, write: Callable[[Any], Any]) -> None:
+    write(integrity.Database(raw, models=MODELS)[Customer])
     found = {each["key"][0][0]: each for each in raw["customers"].index_information().values()}
     assert found["email"]["unique"]
     assert found["email"]["collation"]["strength"] == 2
@@ -55,6 +66,19 @@ def test_duplicates_that_are_there_already_refuse_the_index_and_the_write(raw: R
     with pytest.raises(IndexRequired, match="audit"):
         integrity.Database(raw, models=MODELS)[Customer].insert_one(dict(CUSTOMER))
     assert raw["customers"].count_documents({}) == 2
+
+
+def test_in_one_array_as_in_all_of_them_case_may_be_no_difference(raw: Raw) -> None:
+    class Album(Model, collection="albums"):
+        id: int
+        tags: list[Annotated[str, Unique(case_insensitive=True)]]
+
+    albums = integrity.Database(raw, models=[Album])[Album]
+    albums.insert_one({"_id": 1, "tags": ["a", "b"]})
+    with pytest.raises(DuplicateValue):
+        albums.insert_one({"_id": 2, "tags": ["x", "X"]})
+    with pytest.raises(DuplicateValue):
+        albums.update_one({"_id": 1}, {"$push": {"tags": "B"}})
 
 
 def test_a_compound_constraint_names_its_fields(raw: Raw) -> None:

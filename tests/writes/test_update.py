@@ -107,6 +107,8 @@ async def test_the_positional_operator_meets_the_callers_filter(full: Handle, ra
     assert raw["orders"].find_one({}, {"_id": 0, "lines.qty": 1}) == {"lines": [{"qty": 5}]}
     with pytest.raises(InvalidDocument):
         await full[Order].update_one({"_id": 1, "lines.product_id": 1}, {"$inc": {"lines.$.qty": -5}})
+    await full[Order].update_many({"lines.product_id": 1}, {"$inc": {"lines.$.qty": -2}})
+    assert raw["orders"].find_one({}, {"_id": 0, "lines.qty": 1}) == {"lines": [{"qty": 3}]}
 
 
 async def test_a_reference_that_is_set_must_exist_and_others_are_left_alone(full: Handle, raw: Raw) -> None:
@@ -168,6 +170,15 @@ async def test_actors_update_only_what_they_own(full: Handle, raw: Raw) -> None:
         await pricing[Product].update_one({"_id": 9}, {"$set": {"price": "2"}}, upsert=True)
 
 
+async def test_an_upsert_writes_what_its_filter_says_and_may_be_anothers(full: Handle, raw: Raw) -> None:
+    products = full.acting_as("catalogue")[Product]
+    named = {"$set": {"sku": "Z-9", "title": "Torch"}}
+    with pytest.raises(ForeignWrite):
+        await products.update_one({"_id": 9, "price": Decimal128("5")}, named, upsert=True)
+    assert not raw["products"].count_documents({"_id": 9})
+    await products.update_one({"_id": 9}, named, upsert=True)
+
+
 async def test_what_an_update_mentions_and_leaves_as_it_was_is_nobodys_affair(full: Handle, raw: Raw) -> None:
     """Goes red when updates are judged by the paths that they name: a form that sends all fields back would fail."""
     pricing, catalogue = full.acting_as("pricing"), full.acting_as("catalogue")
@@ -219,6 +230,9 @@ async def test_an_upsert_inserts_what_is_valid_and_nothing_else(full: Handle, ra
         with pytest.raises(IntegrityError):
             await full[Customer].update_one(condition, update, upsert=True)
         assert stored(raw) == before
+    with pytest.raises(DanglingReference):  # of the filter, too
+        await full[Node].update_one({"_id": 6, "parent": 99}, {"$set": {}}, upsert=True)
+    assert stored(raw) == before
     matched = await full[Customer].update_one({"_id": 5}, {"$set": {"name": "Eva"}}, upsert=True)
     assert (matched.matched_count, matched.upserted_id) == (1, None)
 

@@ -8,7 +8,7 @@ import pytest
 from bson import Decimal128, ObjectId
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from integrity.declare.constraint import Allow, CopyOf, Forbid, Immutable, Owner, Ref, Unique
 from integrity.declare.model import Model
@@ -65,6 +65,12 @@ class Order(Model, collection="orders"):
     shape: int | list[int] = 0
     pack: Annotated[int, Field(multiple_of=5)] = 5
     bonus: Annotated[int, Field(ge=10)] = 10
+    open: Annotated[float, Field(gt=0, lt=10)] = 5
+    fee: Annotated[Decimal, Field(ge=0)] = Decimal(1)
+    due: Annotated[dt.datetime, Field(ge=dt.datetime(2000, 1, 1))] = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - as BSON has it
+    pairs: Annotated[dict[str, int], Field(min_length=2)] | None = None
+    twins: Annotated[list[str], Field(min_length=2)] | None = None
+    checked: Annotated[list[str], AfterValidator(sorted)] = Field(default_factory=lambda: ["a"])
     capped: Annotated[dict[str, int], Field(max_length=2)] | None = None
     coded: dict[Annotated[str, Field(max_length=3)], int] | None = None
     anything: Any = None
@@ -154,12 +160,26 @@ NOT_PROVED: list[tuple[Any, dict[str, Any], str]] = [
     ({"$inc": {"stock": -2}}, {"filter": {"stock": {"$gt": 0}}}, "fall below"),
     ({"$inc": {"stock": 2}}, {"filter": {"$or": [{"stock": {"$lte": 1}}]}}, "exceed"),
     ({"$inc": {"items.$[].qty": -1}}, {"filter": {"items.qty": {"$gte": 5}}}, "fall below"),
+    ({"$inc": {"open": -1}}, {"filter": {"open": {"$gte": 1}}}, "fall below"),
+    ({"$inc": {"open": -1}}, {"filter": {"open": {"$gt": 1}}}, "fall below"),
+    ({"$inc": {"open": 1}}, {"filter": {"open": {"$lte": 9}}}, "exceed"),
+    ({"$inc": {"open": 1}}, {"filter": {"open": {"$lt": 9}}}, "exceed"),
+    ({"$inc": {"fee": Decimal(-1)}}, {"filter": {"fee": {"$gte": 1}}}, "fall below"),
     ({"$inc": {"rate": 1e305}}, {}, "infinite"),
     ({"$inc": {"lucky": 1}}, {}, "forbidden"),
     ({"$inc": {"pack": 1}}, {}, "multiple_of"),
     ({"$inc": {"bonus": 1}}, {}, "where it is not there"),
     ({"$inc": {"items.0.qty": -1}}, {"filter": {"items.0.qty": {"$gte": 5}}}, "fall below"),
     ({"$set": {"capped.a": 1}}, {}, "as many keys"),
+    ({"$set": {"pairs.a": 1}}, {}, "created without more keys"),
+    ({"$unset": {"pairs.a": ""}}, {}, "left empty"),
+    ({"$min": {"_id": 1}}, {"filter": {"_id": 1}}, "of the _id"),
+    ({"$currentDate": {"due": True}}, {}, "plain date"),
+    ({"$push": {"tags": {"$each": ["a"], "$slice": True}}}, {}, "no integer"),
+    ({"$push": {"checked": "a"}}, {}, "plain list"),
+    ({"$pull": {"checked": "a"}}, {}, "plain list"),
+    ({"$push": {"twins": "a"}}, {}, "fewer than 2"),
+    ({"$addToSet": {"twins": {"$each": ["a", "b"]}}}, {}, "fewer than 2"),
     ({"$set": {"coded.a": 1}}, {}, "keys of coded are constrained"),
     ({"$mul": {"stock": 2}}, {}, "leave what is declared"),
     ({"$mul": {"rate": 2.5}}, {}, "infinite"),

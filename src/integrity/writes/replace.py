@@ -228,7 +228,7 @@ async def _rekeyed(guard: Guard, swap: Swap, stores: Callable[[Any], Awaitable[A
             if joined:  # the caller's transaction goes on
                 await guard.store.replace_one(guard.collection, named, changes[0].original, session=session)
                 if refresh.violations:
-                    await guard.references.rekeyed(guard, [each.back for each in changes], session)
+                    await guard.references.rekeyed(guard, [each.back for each in changes], session, back=True)
             raise refusal(found, model=guard.entry.name)
         await guard.copies.carry_out(guard.store, refresh, session)
         return outcome

@@ -188,7 +188,7 @@ def _one(guard: Guard, wish: Wish, plan: UpdatePlan) -> Act:
 
 def _unproved(guard: Guard, wish: Wish, plan: UpdatePlan) -> Sequence[str]:
     """Return why only what the update leaves can be judged; empty where it can be sent as it is."""
-    if guard.plain and not (wish.many or plan.markers):
+    if guard.plain and not wish.many:
         return plan.reasons
     reasons = list(plan.reasons)
     if wish.many:  # sent as it is, a refusal by the server would leave the documents before that one changed
@@ -210,8 +210,6 @@ def _unproved(guard: Guard, wish: Wish, plan: UpdatePlan) -> Sequence[str]:
         reasons.append("the server computes a reference")
     if any(plan.touches(tuple(each.split("."))) for each in guard.references.keyed(guard)):
         reasons.append("it touches a key that others refer to")
-    if guard.foreign and any(not each.steps for each in plan.touched):
-        reasons.append("it touches the whole document")
     return reasons
 
 

@@ -219,7 +219,6 @@ async def _joined(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateRe
 async def _upsert(guard: Guard, aim: Aim, update: Any, session: Any) -> UpdateResult:
     async def act(filter: Filter, session: Any) -> UpdateResult:
         options = {**aim.options, "upsert": True}
-        options.pop("sort", None)
         return await guard.store.update_many(guard.collection, filter, update, session=session, **options)
 
     found: UpdateResult = await verify_one(guard, aim, act, session)
@@ -233,7 +232,7 @@ async def _update(
     named = {"$and": [aim.filter, exactly(ids, aim.collation)]}
     reader = store.for_bytes() if joined else store
     befores = [(decoded(each), each) for each in await _all(reader, name, named, session, **aim.choosing())]
-    options = {name: value for name, value in aim.options.items() if value is not None and name != "sort"}
+    options = {name: value for name, value in aim.options.items() if value is not None}
     result = await store.update_many(name, named, update, session=session, **options)
     afters = await _all(store, name, {"_id": {"$in": [each["_id"] for each, _ in befores]}}, session)
     known = {equality.key(before["_id"]): (before, stored) for before, stored in befores}
@@ -278,7 +277,7 @@ async def _take_back(guard: Guard, changes: Sequence[Change], session: Any, *, r
             await guard.store.replace_one(guard.collection, named, each.original, session=session)
     if renamed:
         back = [each.back for each in changes if each.before is not None]
-        await guard.references.rekeyed(guard, back, session)
+        await guard.references.rekeyed(guard, back, session, back=True)
 
 
 async def _all(store: Store, collection: str, filter: Filter, session: Any, **options: Any) -> list[Any]:

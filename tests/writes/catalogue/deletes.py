@@ -15,4 +15,13 @@ ENTRIES = (
     Bad("delete by bulk_write", Customer, ("bulk_write", [DeleteOne(ONE)]), "REF004"),
     Bad("delete many by bulk_write", Customer, ("bulk_write", [DeleteMany({"_id": {"$lte": 1}})]), "REF004"),
     Bad("delete what another actor owns", Account, ("delete_one", ONE), "OWN003", actor="risk"),
+    Bad("delete many that another actor owns", Account, ("delete_many", {}), "OWN003", actor="risk"),
+    Bad("find one and delete what another actor owns", Account, ("find_one_and_delete", ONE), "OWN003", actor="risk"),
+    Bad(
+        "delete by bulk_write what another actor owns",
+        Account,
+        ("bulk_write", [DeleteOne(ONE)]),
+        "OWN003",
+        actor="risk",
+    ),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy as copying
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +174,8 @@ async def _standing(store: Store, missed: Sequence[Child], **session: Any) -> li
         of = [each for each in missed if each.reference is reference]
         ids = {key(each.id) for each in of}
         values = {key(value): value for each in of for _, value in each.spots}
-        found += [each for each in await find(store, reference, values.values(), **session) if key(each.id) in ids]
+        there = await find(store, reference, values.values(), **session)
+        found += [replace(each, back=of[0].back) for each in there if key(each.id) in ids]
     return found
 
 
@@ -301,7 +303,7 @@ async def _whole(
 
 def _counted(child: Child) -> Document:
     revision = child.reference.entry.revision
-    return {} if revision is None else {"$inc": {dotted(revision.steps): 1}}
+    return {} if revision is None else {"$inc": {dotted(revision.steps): -1 if child.back else 1}}
 
 
 def _taken_out(child: Child, value: Any) -> bool:

@@ -8,7 +8,7 @@ somebody writes optimistically, the transaction begins again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from integrity.declare.equality import equal
@@ -64,7 +64,13 @@ def keyed(entry: Entry) -> list[Reference]:
 
 
 async def rekey(
-    protocol: Protocol, guard: Guard, changes: Sequence[Change], session: Any, *, look: bool = False
+    protocol: Protocol,
+    guard: Guard,
+    changes: Sequence[Change],
+    session: Any,
+    *,
+    look: bool = False,
+    back: bool = False,
 ) -> list[list[Violation]]:
     """Do what references say of keys that have changed in this transaction; nothing, where one of them refuses.
 
@@ -74,6 +80,7 @@ async def rekey(
         changes: Its documents, before and after.
         session: The session of the transaction.
         look: Only look what would refuse.
+        back: Give back what others had: the changes were refused, and these undo them.
 
     Returns:
         What refuses each change.
@@ -98,7 +105,7 @@ async def rekey(
             referring = await children(guard.store, each.reference, [each.old], session=session)
             action = each.reference.ref.on_update
             if action == "cascade" and each.new is not ABSENT and each.new is not None:
-                renames.append((referring, each.new))
+                renames.append(([replace(one, back=back) for one in referring], each.new))
                 # What changes with a key may be a key itself, which others refer to.
                 further += [
                     _Move(each.index, reference, child.id, each.old, each.new)

@@ -37,11 +37,13 @@ class Child:
         reference: The reference.
         id: The document's ``_id``.
         spots: Where the reference stands in it, each with the key that it names.
+        back: Whether it gets back what it had before a write that was refused: its revision, too.
     """
 
     reference: Reference
     id: Any
     spots: tuple[tuple[Path, Any], ...]
+    back: bool = False
 
 
 @dataclass

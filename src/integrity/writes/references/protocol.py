@@ -269,10 +269,10 @@ class Protocol:
         return await delete(self, guard.store, wish, session)
 
     async def rekeyed(
-        self, guard: Guard, changes: Sequence[Change], session: Any, *, look: bool = False
+        self, guard: Guard, changes: Sequence[Change], session: Any, *, look: bool = False, back: bool = False
     ) -> list[list[Violation]]:
         """Do what references say of keys that changed in a transaction; return what is wrong with each change."""
-        return await inside.rekey(self, guard, changes, session, look=look)
+        return await inside.rekey(self, guard, changes, session, look=look, back=back)
 
     async def stands(self, guard: Guard, session: Any) -> bool:
         """Whether a document is replaced under a condition on its references: they are protected, and nothing pins."""
