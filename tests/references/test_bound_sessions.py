@@ -138,7 +138,7 @@ class Later(MongoClient[dict[str, Any]]):
 
     def start_session(self, *args: Any, **options: Any) -> ClientSession:
         session = super().start_session(*args, **options)
-        session.bind = lambda **_: nullcontext()  # type: ignore[method-assign, assignment, misc]  # see above
+        session.bind = lambda **_: nullcontext()  # type: ignore[method-assign, assignment]  # see above
         return session
 
 
