@@ -260,8 +260,8 @@ class Database:
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Return itself, warm if its pool says so: ``await integrity.aio.connect(...)``, as ``async with`` does."""
-        if self._opened is not None and self._opened.settings.warm_up:
-            yield from self._opened.warm().__await__()
+        if self._opened is not None:
+            yield from self._opened.__aenter__().__await__()
         return self
 
     async def __aenter__(self) -> Self:
@@ -321,14 +321,17 @@ def connect(
     with clear_of_credentials(options):
         open_it = open_motor_client if driver == "motor" else open_async_client
         opened = open_it(uri, pool or Pool(), **options)
-    # What fails here leaves no connection and no task behind: nothing was sent yet.
-    raw = named(opened.client, database)
-    return Database(
-        raw,
-        models=declared,
-        actor=actor,
-        references=references,
-        unique=unique,
-        executor=executor,
-        _opened=opened,
-    )
+    try:
+        raw = named(opened.client, database)
+        return Database(
+            raw,
+            models=declared,
+            actor=actor,
+            references=references,
+            unique=unique,
+            executor=executor,
+            _opened=opened,
+        )
+    except BaseException:
+        opened.forget()
+        raise

@@ -8,10 +8,13 @@ import mongomock
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
+from pymongo.errors import ServerSelectionTimeoutError
 from pymongo.write_concern import WriteConcern
 
 import integrity
-from integrity import DeclarationError, IntegrityError, Model
+from integrity import DeclarationError, IntegrityError, Model, Pool
+from integrity.client import open_async_client, open_client, open_motor_client
+from integrity.client.processes import CLIENTS
 from integrity.errors import PoolSettingError
 from tests.writes import shop
 from tests.writes.shop import CUSTOMER, MODELS, Customer, Order, Product
@@ -154,6 +157,44 @@ async def test_motor_stands_behind_the_same_pool(uri: str, database_name: str) -
         stats = db.pool.stats()
         assert (stats.size, stats.max_overflow, stats.in_use) == (3, 2, 0)
         assert stats.requests > 0
+
+
+NOBODY = "mongodb://127.0.0.1:1/"
+COLD = Pool(warm_up=True, server_selection_timeout=0.05)
+
+
+async def entered(opened: Any) -> None:
+    """Enter what was opened, of either colour."""
+    if hasattr(opened, "__aenter__"):
+        async with opened:
+            pass
+    else:
+        with opened:
+            pass
+
+
+@pytest.mark.parametrize(
+    "open_it",
+    [
+        lambda: integrity.connect(NOBODY, models=MODELS),
+        lambda: integrity.aio.connect(NOBODY, models=MODELS),
+        lambda: integrity.aio.connect(NOBODY, models=MODELS, driver="motor"),
+        lambda: integrity.connect(NOBODY, models=MODELS, database="x", pool=COLD),
+        lambda: entered(open_client(NOBODY, COLD)),
+        lambda: entered(integrity.aio.connect(NOBODY, models=MODELS, database="x", pool=COLD)),
+        lambda: integrity.aio.connect(NOBODY, models=MODELS, database="x", pool=COLD),
+        lambda: entered(open_async_client(NOBODY, COLD)),
+        lambda: entered(open_motor_client(NOBODY, COLD)),
+    ],
+    ids=["unnamed", "unnamed async", "unnamed Motor", "cold", "cold pool", "cold async", "cold awaited",
+         "cold async pool", "cold Motor pool"],
+)  # fmt: skip
+async def test_what_cannot_be_opened_keeps_no_client(open_it: Callable[[], Any]) -> None:
+    """Whoever opens the same later would share it, and never be the last who closes it."""
+    before = len(CLIENTS)
+    with pytest.raises((IntegrityError, ServerSelectionTimeoutError)):
+        await open_it()
+    assert len(CLIENTS) == before
 
 
 def test_there_is_no_third_driver(uri: str) -> None:

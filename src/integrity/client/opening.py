@@ -146,7 +146,11 @@ class ClientPool(_Handle[Gate]):
 
     def __enter__(self) -> Self:
         if self.settings.warm_up:
-            self.warm()
+            try:
+                self.warm()
+            except BaseException:  # nobody leaves what was not entered
+                self.close()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -184,9 +188,17 @@ class AsyncClientPool(_Handle[AsyncGate]):
             if closing is not None:  # Motor's closes at once
                 await closing
 
+    def forget(self) -> None:
+        """Let go of a client that this handle has sent nothing by: where nobody else holds it, nothing is open."""
+        self._last()
+
     async def __aenter__(self) -> Self:
         if self.settings.warm_up:
-            await self.warm()
+            try:
+                await self.warm()
+            except BaseException:  # nobody leaves what was not entered
+                await self.close()
+                raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
