@@ -1,10 +1,12 @@
 """Each round trip of a store takes the gate once, and nothing is held between two of them."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any
 
+import pymongo
 import pytest
 from pymongo import MongoClient
 
@@ -90,7 +92,7 @@ def test_a_transaction_holds_no_permit_between_its_operations(colour: str, uri: 
 
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize("end", ["abort", "end_session"])
-def test_a_transaction_is_aborted_even_when_no_permit_comes_free(
+def test_a_transaction_is_aborted_even_when_no_permit_comes_free_and_no_time_is_left(
     colour: str, end: str, uri: str, database_name: str, client: MongoClient[dict[str, Any]]
 ) -> None:
     """It would stay open on the server and lock what it wrote for a minute."""
@@ -103,9 +105,12 @@ def test_a_transaction_is_aborted_even_when_no_permit_comes_free(
         await exhaust(opened)
         with pytest.raises(PoolTimeout):
             await store.commit(session)
-        await getattr(store, end)(session)
-        # Not locked any more: this does not wait.
-        client[database_name].c.update_one({"_id": 1}, {"$inc": {"n": 5}}, comment="free")
+        with pymongo.timeout(0.001):
+            time.sleep(0.002)  # noqa: ASYNC251 - nobody else is there
+            await getattr(store, end)(session)
+            assert store.left < 0.001, "the deadline is the caller's again"
+        with pymongo.timeout(10):  # not locked any more: this does not wait
+            client[database_name].c.update_one({"_id": 1}, {"$inc": {"n": 5}})
         assert client[database_name].c.find_one({"_id": 1}) == {"_id": 1, "n": 5}
         if end == "abort":
             await store.end_session(session)
