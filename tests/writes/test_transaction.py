@@ -296,8 +296,9 @@ def test_what_is_put_back_has_its_own_bytes(
     assert stored(client[database_name])["spans"] == [original.raw]
 
 
-async def test_what_a_cancelled_task_of_motors_still_sends_does_not_overtake_its_abort(
-    uri: str, database_name: str, raw: Raw
+@pytest.mark.parametrize("block", [True, False], ids=["its abort", "its own undoing"])
+async def test_what_a_cancelled_task_of_motors_still_sends_does_not_overtake(
+    uri: str, database_name: str, raw: Raw, block: bool
 ) -> None:
     raw.create_collection("nodes")
 
@@ -323,10 +324,17 @@ async def test_what_a_cancelled_task_of_motors_still_sends_does_not_overtake_its
         async with db.transaction():
             await db[Node].insert_one({"_id": 1})
 
-    task = asyncio.create_task(write())
+    async def undone() -> None:
+        try:
+            await db[Node].insert_one({"_id": 1})
+        except asyncio.CancelledError:
+            await db[Node].delete_one({"_id": 1})
+            raise
+
+    task = asyncio.create_task(write() if block else undone())
     await asyncio.to_thread(late.sending.wait, 10)
     task.cancel()
-    await asyncio.wait([task], timeout=0.3)  # the abort waits for the insert
+    await asyncio.wait([task], timeout=0.3)  # what takes the insert back waits for it
     late.go.set()
     with pytest.raises(asyncio.CancelledError):
         await task
