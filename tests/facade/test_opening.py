@@ -8,7 +8,9 @@ import mongomock
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
-from pymongo.errors import ServerSelectionTimeoutError
+from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 import integrity
@@ -121,7 +123,13 @@ def test_what_is_not_among_the_models_is_refused(uri: str) -> None:
 
 def test_with_options_is_pymongos(uri: str, database_name: str) -> None:
     with integrity.connect(uri, database=database_name, models=MODELS) as db:
-        assert db[Customer].with_options(write_concern=WriteConcern(w=1)).unsafe_raw.write_concern.document == {"w": 1}
+        customers = db[Customer]
+        assert customers.with_options(write_concern=WriteConcern(w=1)).unsafe_raw.write_concern.document == {"w": 1}
+        with pytest.raises(PyMongoError):
+            customers.with_options(write_concern=WriteConcern(w=7)).insert_one(dict(CUSTOMER))
+        with pytest.raises(OperationFailure):
+            customers.with_options(read_concern=ReadConcern("of nobody")).find_one()
+        customers.with_options(read_preference=ReadPreference.SECONDARY).delete_one({"_id": 1})
 
 
 @pytest.mark.parametrize("driver", [MongoClient, AsyncMongoClient, AsyncIOMotorClient])
