@@ -393,6 +393,8 @@ def test_a_deferred_transaction_is_not_committed_before_it_is_checked(
         db.with_transaction(lambda now: now.session.commit_transaction(), deferred=True)
     assert db[City].count_documents({}) == 0
     db.with_transaction(lambda _: db[City].insert_one({"_id": 1, "twin": 1}), deferred=True)
+    with pytest.raises(DanglingReference):
+        db.with_transaction(lambda _: db[City].insert_one({"_id": 2, "twin": 99}), deferred=True)
     assert db[City].count_documents({}) == 1
 
 
