@@ -267,8 +267,8 @@ class Database:
             RuntimeError: No event loop of asyncio is running.
         """
         running()
-        if self._opened is not None and self._opened.settings.warm_up:
-            yield from self._opened.warm().__await__()
+        if self._opened is not None:
+            yield from self._opened.__aenter__().__await__()
         return self
 
     async def __aenter__(self) -> Self:

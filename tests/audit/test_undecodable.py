@@ -10,6 +10,7 @@ from bson import Binary, encode
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.database import Database
 
@@ -22,6 +23,7 @@ from integrity.declare.policy import Policy
 from integrity.declare.registry import Registry
 from integrity.store.asynchronous import AsyncStore
 from integrity.store.blocking import BlockingStore
+from integrity.store.motor import MotorStore
 from tests.audit.conftest import Audit, audited
 
 
@@ -185,14 +187,20 @@ def test_an_application_reads_it_as_the_driver_would(doors: Database[dict[str, A
             list(keys.find({}))
 
 
-async def test_an_asynchronous_store_reads_it_too(doors: Database[dict[str, Any]], uri: str) -> None:
-    """Through a cursor, a pipeline and a single read."""
+@pytest.mark.parametrize("driver", [AsyncMongoClient, AsyncIOMotorClient])
+async def test_an_asynchronous_store_reads_it_too(doors: Database[dict[str, Any]], uri: str, driver: Any) -> None:
+    """Through a cursor, a pipeline in one reply or in several, and a single read."""
     doors["keys"].insert_one(stored(_id=SHORT, name="odd"))
-    async with AsyncMongoClient[dict[str, Any]](uri) as client:
-        store = AsyncStore(client[doors.name])
-        read = [await store.find("keys", {}).next(), await (await store.aggregate("keys", [])).next()]
-        assert [{each["_id"] for each in some} for some in read] == [{*KEYS, SHORT}] * 2
-        assert (await store.find_one("keys", {"name": "odd"}) or {})["_id"] == SHORT
+    client = driver(uri)
+    store = (AsyncStore if driver is AsyncMongoClient else MotorStore)(client[doors.name])
+    batches = [store.find("keys", {}), await store.aggregate("keys", [])]
+    batches += [await store.aggregate("keys", [{"$sort": {"name": order}}], batchSize=2) for order in (1, -1)]
+    read = [[*await each.next(3), *await each.next()] for each in batches]
+    assert [{each["_id"] for each in some} for some in read] == [{*KEYS, SHORT}] * 4
+    assert [len(each) for each in read] == [21] * 4
+    assert (await store.find_one("keys", {"name": "odd"}) or {})["_id"] == SHORT
+    if (closing := client.close()) is not None:
+        await closing
 
 
 class Plate(Model, collection="plates"):

@@ -117,6 +117,7 @@ def test_a_part_is_never_clean(command: Command, models: Path, at: str, database
     assert "knows of no audit that saw all that is asked for" in command("audit", models, "--uri", at, *last).err
     assert command("audit", models, "--uri", at, "--state", state).status == 0
     database.customers.insert_one({"_id": 9, "name": ""})
+    assert command("audit", models, "--uri", at, *last, "--max-time", "0").status == 2  # which has seen nothing
     assert command("audit", models, "--uri", at, *last).status == 1
     assert command("audit", models, "--uri", at, *last).status == 0
     refused = command("audit", models, "--uri", at, "--sample", "0.5", "--write-baseline", tmp_path / "known")

@@ -1,14 +1,27 @@
 """Each round trip of a store takes the gate once, and nothing is held between two of them."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any
 
+import pymongo
 import pytest
+from bson import Binary
+from bson.errors import InvalidBSON
 from pymongo import MongoClient
 
-from integrity.client import AsyncClientPool, ClientPool, Pool, open_async_client, open_client, open_motor_client
+from integrity.client import (
+    AsyncClientPool,
+    AsyncGate,
+    ClientPool,
+    Gate,
+    Pool,
+    open_async_client,
+    open_client,
+    open_motor_client,
+)
 from integrity.errors import PoolTimeout
 from integrity.store.asynchronous import AsyncStore
 from integrity.store.blocking import BlockingStore
@@ -61,14 +74,36 @@ def test_every_round_trip_takes_the_gate_once_and_gives_it_back(colour: str, uri
         batches = await costs(0 if colour == "motor" else 1, store.aggregate("c", [{"$match": {}}], batchSize=3))
         assert len(await costs(1, batches.next(100))) == 7
         await costs(0, batches.close())
-        for derived in (store.with_options(), store.for_reader(), store.for_models()):
+        for derived in (
+            store.with_options(),
+            store.for_reader(),
+            store.for_models(),
+            store.for_results(),
+            store.for_bytes(),
+        ):
             await costs(1, derived.find_one("c", {}))
 
     under(colour, uri, database_name, scenario)
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-def test_a_transaction_holds_no_permit_between_its_operations(colour: str, uri: str, database_name: str) -> None:
+def test_a_transaction_holds_no_permit_between_its_operations(
+    colour: str, uri: str, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead: list[bool] = []
+    acquired, urged = AsyncGate.acquire, Gate.urgent
+
+    async def acquire(gate: AsyncGate, *, first: bool = False) -> None:
+        ahead.append(first)
+        await acquired(gate, first=first)
+
+    def urgent(gate: Gate) -> object:
+        ahead.append(True)
+        return urged(gate)
+
+    monkeypatch.setattr(AsyncGate, "acquire", acquire)
+    monkeypatch.setattr(Gate, "urgent", urgent)
+
     async def scenario(store: Store, opened: ClientPool | AsyncClientPool) -> None:
         session = await store.start_session()
         await store.begin(session)
@@ -77,12 +112,15 @@ def test_a_transaction_holds_no_permit_between_its_operations(colour: str, uri: 
         assert opened.stats().in_use == 0
         await store.insert_one("c", {"_id": 2}, session=session)
         assert opened.stats().in_use == 0
+        assert sum(ahead) == 0
         await store.commit(session)
         assert opened.stats().requests - before == 3
+        assert sum(ahead) == 1, "what ends a transaction goes before what waits for its locks"
         await store.begin(session)
         await store.insert_one("c", {"_id": 3}, session=session)
         await store.end_session(session)
         assert opened.stats().requests - before == 5
+        assert sum(ahead) == 2
         assert await store.count_documents("c", {}) == 2
 
     under(colour, uri, database_name, scenario)
@@ -90,7 +128,7 @@ def test_a_transaction_holds_no_permit_between_its_operations(colour: str, uri: 
 
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize("end", ["abort", "end_session"])
-def test_a_transaction_is_aborted_even_when_no_permit_comes_free(
+def test_a_transaction_is_aborted_even_when_no_permit_comes_free_and_no_time_is_left(
     colour: str, end: str, uri: str, database_name: str, client: MongoClient[dict[str, Any]]
 ) -> None:
     """It would stay open on the server and lock what it wrote for a minute."""
@@ -103,13 +141,30 @@ def test_a_transaction_is_aborted_even_when_no_permit_comes_free(
         await exhaust(opened)
         with pytest.raises(PoolTimeout):
             await store.commit(session)
-        await getattr(store, end)(session)
-        # Not locked any more: this does not wait.
-        client[database_name].c.update_one({"_id": 1}, {"$inc": {"n": 5}}, comment="free")
+        with pymongo.timeout(0.001):
+            time.sleep(0.002)  # noqa: ASYNC251 - nobody else is there
+            await getattr(store, end)(session)
+            assert store.left < 0.001, "the deadline is the caller's again"
+        with pymongo.timeout(10):  # not locked any more: this does not wait
+            client[database_name].c.update_one({"_id": 1}, {"$inc": {"n": 5}})
         assert client[database_name].c.find_one({"_id": 1}) == {"_id": 1, "n": 5}
         if end == "abort":
             await store.end_session(session)
         free(opened)
+
+    under(colour, uri, database_name, scenario)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_what_writes_is_not_sent_again_for_a_reply_that_cannot_be_decoded(
+    colour: str, uri: str, database_name: str
+) -> None:
+    async def scenario(store: Store, opened: ClientPool | AsyncClientPool) -> None:
+        for _ in range(2):  # a collection that the store does not know yet, and one that it does
+            await store.replace_one("c", {"_id": 1}, {"n": 0, "key": Binary(b"x", 4)}, upsert=True)
+            with pytest.raises(InvalidBSON):
+                await store.find_one_and_update("c", {"_id": 1}, {"$inc": {"n": 1}})
+            assert await store.find_one("c", {}) == {"_id": 1, "n": 1, "key": Binary(b"x", 4)}
 
     under(colour, uri, database_name, scenario)
 

@@ -8,6 +8,7 @@ import pytest
 from pymongo import MongoClient
 
 from integrity.embedded import Mongod, MongodFailed, server
+from integrity.embedded.folder import Folder
 from integrity.embedded.ports import free_ports
 
 Thing = dict[str, object]
@@ -69,6 +70,15 @@ def test_with_auth_the_password_is_kept_where_only_the_owner_reads(tmp_path: Pat
     with Mongod(tmp_path, auth=True) as second:
         assert stored(second) == ["a"]
         assert second.uri.split("@")[0] == uri.split("@")[0]
+
+
+def test_a_secret_that_a_killed_program_did_not_come_to_write_is_written(tmp_path: Path) -> None:
+    folder = Folder.prepare(tmp_path)
+    for name in ("key", "password"):
+        folder.key_file().with_name(name).write_text("")
+    assert len(folder.key_file().read_text()) > 100
+    assert len(folder.password()) > 20
+    assert folder.password() == Folder.prepare(tmp_path).password()
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Opening a database: by a URI, or over a client that the application has."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +10,15 @@ import mongomock
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
+from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 import integrity
-from integrity import DeclarationError, IntegrityError, Model
+from integrity import DeclarationError, IntegrityError, Model, Pool
+from integrity.client import open_async_client, open_client, open_motor_client
+from integrity.client.processes import CLIENTS
 from integrity.errors import PoolSettingError
 from tests.writes import shop
 from tests.writes.shop import CUSTOMER, MODELS, Customer, Order, Product
@@ -118,7 +125,13 @@ def test_what_is_not_among_the_models_is_refused(uri: str) -> None:
 
 def test_with_options_is_pymongos(uri: str, database_name: str) -> None:
     with integrity.connect(uri, database=database_name, models=MODELS) as db:
-        assert db[Customer].with_options(write_concern=WriteConcern(w=1)).unsafe_raw.write_concern.document == {"w": 1}
+        customers = db[Customer]
+        assert customers.with_options(write_concern=WriteConcern(w=1)).unsafe_raw.write_concern.document == {"w": 1}
+        with pytest.raises(PyMongoError):
+            customers.with_options(write_concern=WriteConcern(w=7)).insert_one(dict(CUSTOMER))
+        with pytest.raises(OperationFailure):
+            customers.with_options(read_concern=ReadConcern("of nobody")).find_one()
+        customers.with_options(read_preference=ReadPreference.SECONDARY).delete_one({"_id": 1})
 
 
 @pytest.mark.parametrize("driver", [MongoClient, AsyncMongoClient, AsyncIOMotorClient])
@@ -156,6 +169,49 @@ async def test_motor_stands_behind_the_same_pool(uri: str, database_name: str) -
         assert stats.requests > 0
 
 
+NOBODY = "mongodb://127.0.0.1:1/"
+COLD = Pool(warm_up=True, server_selection_timeout=0.05)
+
+
+async def entered(opened: Any) -> None:
+    """Enter what was opened, of either colour."""
+    if hasattr(opened, "__aenter__"):
+        async with opened:
+            pass
+    else:
+        with opened:
+            pass
+
+
+@pytest.mark.parametrize(
+    "open_it",
+    [
+        lambda: integrity.connect(NOBODY, models=MODELS),
+        lambda: integrity.aio.connect(NOBODY, models=MODELS),
+        lambda: integrity.aio.connect(NOBODY, models=MODELS, driver="motor"),
+        lambda: integrity.connect(NOBODY, models=MODELS, database="x", pool=COLD),
+        lambda: entered(open_client(NOBODY, COLD)),
+        lambda: entered(integrity.aio.connect(NOBODY, models=MODELS, database="x", pool=COLD)),
+        lambda: integrity.aio.connect(NOBODY, models=MODELS, database="x", pool=COLD),
+        lambda: entered(open_async_client(NOBODY, COLD)),
+        lambda: entered(open_motor_client(NOBODY, COLD)),
+    ],
+    ids=["unnamed", "unnamed async", "unnamed Motor", "cold", "cold pool", "cold async", "cold awaited",
+         "cold async pool", "cold Motor pool"],
+)  # fmt: skip
+# PyMongo's asynchronous client leaves the socket of a monitor that is closed while it connects, also without us.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_what_cannot_be_opened_keeps_no_client(open_it: Callable[[], Any]) -> None:
+    """Whoever opens the same later would share it, and never be the last who closes it."""
+    before = len(CLIENTS)
+    with pytest.raises((IntegrityError, ServerSelectionTimeoutError)):
+        await open_it()
+    assert len(CLIENTS) == before
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # that socket, before it is another test's
+
+
 def test_there_is_no_third_driver(uri: str) -> None:
     unknown: Any = "asyncpg"
     with pytest.raises(ValueError, match='choose "pymongo" or "motor"'):
@@ -165,12 +221,13 @@ def test_there_is_no_third_driver(uri: str) -> None:
 def test_motor_in_another_loop_is_told_so_and_nothing_is_sent(uri: str, database_name: str) -> None:
     async def opened() -> Any:
         motor: Any = AsyncIOMotorClient(uri)
-        db = integrity.aio.Database(motor[database_name], models=MODELS)
-        await db[Product].count_documents({})
+        db = integrity.aio.Database(motor[database_name], models=MODELS, actor="*")
+        async with db.transaction():  # what is asked of the server once, is known by then
+            await db[Product].count_documents({})
         return motor, db
 
     motor, db = asyncio.run(opened())
-    for work in (db[Product].insert_one({"_id": 1}), db.transaction().__aenter__()):
+    for work in (db[Product].insert_one({"_id": 1, "sku": "A", "title": "Lamp"}), db.transaction().__aenter__()):
         with pytest.raises(RuntimeError, match="Motor client belongs to another event loop"):
             asyncio.run(work)
     motor.close()

@@ -62,6 +62,24 @@ def test_a_cursor_is_pymongos(items: integrity.Collection[Item], raw: Raw) -> No
     assert items.find().where("this._id == 7").to_list() == [{"_id": 7, "text": "t7"}]
 
 
+@pytest.mark.parametrize(
+    "cut", [slice(2, 4), slice(3, 3), slice(0, 0), slice(248, None), slice(None, 2), slice(2, None)]
+)
+def test_a_slice_of_a_cursor_is_pymongos(items: integrity.Collection[Item], raw: Raw, cut: slice) -> None:
+    """One of nothing is no page of everything."""
+    limit = 0 if cut.start == 248 else 5
+    ours = items.find().sort("_id").limit(limit)[cut]
+    assert ours.to_list() == list(raw["items"].find().sort("_id").limit(limit)[cut])
+    assert ours.rewind().to_list() == ours.clone().to_list() == list(raw["items"].find().sort("_id"))[cut]
+
+
+@pytest.mark.parametrize("cut", [slice(4, 2), slice(-1, None), slice(0, -1), slice(0, 4, 2), -1, 900])
+def test_a_slice_that_is_none_is_an_error_as_pymongos(items: integrity.Collection[Item], raw: Raw, cut: Any) -> None:
+    for cursor in (items.find(), raw["items"].find()):
+        with pytest.raises(IndexError):
+            cursor[cut]
+
+
 def test_the_other_reads_are_pymongos(items: integrity.Collection[Item]) -> None:
     assert items.count_documents({"_id": {"$lt": 9}}) == 9
     assert items.estimated_document_count() == 250

@@ -1,7 +1,7 @@
 """PyMongo's bound sessions: guarded operations join them, and what guards send beside stands outside of them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import Context
 from typing import Any
 
@@ -11,7 +11,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import InvalidOperation, OperationFailure
 
 import integrity
-from integrity import DanglingReference
+from integrity import DanglingReference, IntegrityError
 from tests.references.cities import City, Shop
 from tests.writes.handles import Handle, opened
 
@@ -124,10 +124,29 @@ def test_a_block_inside_of_a_bound_transaction_is_refused(client: Raw, database_
     assert client[database_name]["cities"].count_documents({}) == 1
 
 
-async def test_motor_says_that_it_joins_none(uri: str, database_name: str) -> None:
+async def test_motor_says_that_it_joins_none(uri: str, client: Raw, database_name: str) -> None:
+    integrity.Database(client[database_name], models=MODELS).apply()
     async with opened("motor", uri, database_name, models=MODELS) as db:
         session = await db.db.client.start_session()
-        with session.delegate.bind(end_session=False), pytest.raises(InvalidOperation, match="pass session="):
-            await db[City].insert_one({"_id": 1})
-        await db[City].insert_one({"_id": 1}, session=session)
+        with session.delegate.bind(end_session=False):
+            with pytest.raises(InvalidOperation, match="pass session="):
+                await db[City].insert_one({"_id": 1})
+            async with session.start_transaction():  # which the guard's own commands, in Motor's threads, do not join
+                await db[City].insert_one({"_id": 1}, session=session)
+                await db[Shop].insert_one({"_id": 1, "city": 1}, session=session)
         await session.end_session()
+
+
+class Later(MongoClient[dict[str, Any]]):
+    """A client of a PyMongo that keeps what it binds where nobody has looked yet."""
+
+    def start_session(self, *args: Any, **options: Any) -> ClientSession:
+        session = super().start_session(*args, **options)
+        session.bind = lambda **_: nullcontext()  # type: ignore[method-assign, assignment]  # see above
+        return session
+
+
+def test_where_pymongo_binds_sessions_is_known_or_everything_is_refused_in_a_sentence(uri: str) -> None:
+    """Else a guard's own commands would join them."""
+    with Later(uri) as client, pytest.raises(IntegrityError, match=r"^PyMongo \d.* keeps .*; install .*\.$"):
+        integrity.Database(client["none"], models=MODELS)

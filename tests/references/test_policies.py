@@ -376,8 +376,11 @@ def test_references_are_looked_at_when_the_transaction_commits(
     with pytest.raises(DanglingReference), db.transaction(deferred=True):
         db[City].insert_one({"_id": 3, "twin": 99})
     assert sorted(each["_id"] for each in db[City].find()) == [1, 2]
-    with pytest.raises(DanglingReference), db.transaction():
-        db[City].insert_one({"_id": 4, "twin": 5})
+    with db.transaction():
+        with pytest.raises(DanglingReference):
+            db[City].insert_one({"_id": 4, "twin": 5})
+        db[City].insert_one({"_id": 5, "twin": 1})
+    assert sorted(each["_id"] for each in db[City].find()) == [1, 2, 5]
 
 
 def test_a_deferred_transaction_is_not_committed_before_it_is_checked(
@@ -393,6 +396,8 @@ def test_a_deferred_transaction_is_not_committed_before_it_is_checked(
         db.with_transaction(lambda now: now.session.commit_transaction(), deferred=True)
     assert db[City].count_documents({}) == 0
     db.with_transaction(lambda _: db[City].insert_one({"_id": 1, "twin": 1}), deferred=True)
+    with pytest.raises(DanglingReference):
+        db.with_transaction(lambda _: db[City].insert_one({"_id": 2, "twin": 99}), deferred=True)
     assert db[City].count_documents({}) == 1
 
 

@@ -55,6 +55,14 @@ def test_sarif_of_an_incomplete_audit_says_so(result: AuditResult) -> None:
     assert invocation["toolExecutionNotifications"][0]["message"]["text"] == "The connection was lost."
 
 
+def test_annotations_and_markdown_of_an_incomplete_audit_say_so(result: AuditResult) -> None:
+    result.failure, result.collections[0].complete = "The connection was lost.", False
+    lines = written("github", result).splitlines()
+    assert lines
+    assert all(line.startswith("::error::") for line in lines)
+    assert "3 documents, 3 read, **not complete**." in written("markdown", result)
+
+
 def test_junit_is_xml_whatever_the_database_holds(result: AuditResult, violation: Make) -> None:
     root = ET.fromstring(written("junit", hostile(result, violation)).encode("utf-8", "backslashreplace"))  # noqa: S314 - our own
     (suite,) = root

@@ -6,8 +6,11 @@ from typing import Annotated, Any
 
 import mongomock
 import pytest
+from bson import Binary
 from pymongo import MongoClient
-from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
+from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, ServerSelectionTimeoutError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 
 import integrity
 from integrity import DanglingReference, Model, Ref
@@ -96,6 +99,33 @@ def test_in_a_transaction_what_is_lost_is_raised(mine: Client, failing: Failing,
             run(store.one("shelves", {"_id": 1}, {"_id": 1}, session))
         assert lost.value.has_error_label("TransientTransactionError")
         session.abort_transaction()
+
+
+def test_a_look_sees_what_the_driver_does_not_decode(mine: Client, database_name: str) -> None:
+    """Subtype 4 and one byte: the transaction that it is met in goes on."""
+    store = BlockingStore(mine[database_name])
+    found = {"_id": 1, "key": Binary(b"x", 4)}
+    mine[database_name].shelves.insert_one(dict(found))
+    assert run(store.one("shelves", {"_id": 1}, {"key": 1}, None)) == found
+    with mine.start_session() as session, session.start_transaction():
+        assert run(store.one("shelves", {"_id": 1}, {"key": 1}, session)) == found
+        assert run(store.matched("shelves", {"_id": 1}, {"$inc": {"n": 1}}, session, many=False)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"read_preference": ReadPreference.SECONDARY}, ServerSelectionTimeoutError),
+        ({"read_concern": ReadConcern("of nobody")}, OperationFailure),
+    ],
+    ids=["preference", "concern"],
+)
+def test_a_look_is_made_as_its_store_reads(uri: str, database_name: str, options: Any, error: type[Exception]) -> None:
+    with Client(uri, serverSelectionTimeoutMS=200) as client:
+        store = BlockingStore(client[database_name])
+        assert run(store.one("shelves", {"_id": 1}, {"_id": 1}, None)) is None
+        with pytest.raises(error):
+            run(store.with_options(**options).one("shelves", {"_id": 1}, {"_id": 1}, None))
 
 
 def test_what_the_server_says_of_an_update_is_raised(mine: Client, database_name: str) -> None:

@@ -12,7 +12,7 @@ import pymongo
 import pytest
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import InsertOne, MongoClient
+from pymongo import DeleteOne, InsertOne, MongoClient
 from pymongo.database import Database
 from pymongo.errors import InvalidOperation, OperationFailure
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
@@ -37,6 +37,37 @@ async def test_what_is_written_in_the_block_is_seen_there_and_committed_at_its_e
         assert await db[Node].piped([{"$count": "n"}]) == [{"n": 3}]
         assert raw["nodes"].count_documents({}) == 0
     assert raw["nodes"].count_documents({}) == 3
+
+
+async def test_every_operation_is_part_of_the_block(db: Handle, raw: Raw) -> None:
+    nodes, spans = db[Node], db[Span]
+    await nodes.insert_many([{"_id": each} for each in range(6)])
+    await spans.insert_many([{"_id": each, "low": each, "high": 9} for each in range(5)])
+    before = stored(raw)
+
+    async def all_of_them() -> None:
+        async with db.transaction():
+            await nodes.insert_one({"_id": 8, "parent": 5})
+            assert await nodes.find_one(8) == {"_id": 8, "parent": 5}
+            assert 8 in await nodes.distinct("_id")
+            assert not (await nodes.plan_delete({"_id": 5})).allowed
+            await nodes.insert_many([{"_id": 9}])
+            await nodes.delete_one({"_id": 0})
+            await nodes.delete_many({"_id": 1})
+            assert await nodes.find_one_and_delete({"_id": 2}) == {"_id": 2, "parent": None}
+            await nodes.bulk_write([DeleteOne({"_id": 3}), InsertOne({"_id": 10})])
+            await spans.update_one({"_id": 0}, {"$set": {"low": -1}})
+            await spans.update_many({"_id": 1}, {"$set": {"low": -2}})
+            await spans.replace_one({"_id": 2}, {"low": -3, "high": 3})
+            await spans.find_one_and_update({"_id": 3}, {"$set": {"low": -4}})
+            await spans.find_one_and_replace({"_id": 4}, {"low": -5, "high": 5})
+            assert await spans.count_documents({"low": {"$lt": 0}}) == 5
+            assert stored(raw) == before
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await all_of_them()
+    assert stored(raw) == before
 
 
 async def test_the_first_write_to_a_database_may_be_a_transaction(db: Handle, raw: Raw) -> None:
@@ -339,8 +370,9 @@ def test_what_is_put_back_has_its_own_bytes(
     assert stored(client[database_name])["spans"] == [original.raw]
 
 
-async def test_what_a_cancelled_task_of_motors_still_sends_does_not_overtake_its_abort(
-    uri: str, database_name: str, raw: Raw
+@pytest.mark.parametrize("block", [True, False], ids=["its abort", "its own undoing"])
+async def test_what_a_cancelled_task_of_motors_still_sends_does_not_overtake(
+    uri: str, database_name: str, raw: Raw, block: bool
 ) -> None:
     raw.create_collection("nodes")
 
@@ -366,10 +398,17 @@ async def test_what_a_cancelled_task_of_motors_still_sends_does_not_overtake_its
         async with db.transaction():
             await db[Node].insert_one({"_id": 1})
 
-    task = asyncio.create_task(write())
+    async def undone() -> None:
+        try:
+            await db[Node].insert_one({"_id": 1})
+        except asyncio.CancelledError:
+            await db[Node].delete_one({"_id": 1})
+            raise
+
+    task = asyncio.create_task(write() if block else undone())
     await asyncio.to_thread(late.sending.wait, 10)
     task.cancel()
-    await asyncio.wait([task], timeout=0.3)  # the abort waits for the insert
+    await asyncio.wait([task], timeout=0.3)  # what takes the insert back waits for it
     late.go.set()
     with pytest.raises(asyncio.CancelledError):
         await task

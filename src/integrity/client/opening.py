@@ -147,7 +147,11 @@ class ClientPool(_Handle[Gate]):
 
     def __enter__(self) -> Self:
         if self.settings.warm_up:
-            self.warm()
+            try:
+                self.warm()
+            except BaseException:  # nobody leaves what was not entered
+                self.close()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -198,7 +202,11 @@ class AsyncClientPool(_Handle[AsyncGate]):
 
     async def __aenter__(self) -> Self:
         if self.settings.warm_up:
-            await self.warm()
+            try:
+                await self.warm()
+            except BaseException:  # nobody leaves what was not entered
+                await self.close()
+                raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -49,14 +49,14 @@ class Folder:
     def key_file(self) -> Path:
         """The key that the members prove themselves to each other with; made at the first call."""
         path = self._private("auth") / "key"
-        if not path.exists():
+        if not _written(path):
             _write_secret(path, base64.b64encode(secrets.token_bytes(512)).decode())
         return path
 
     def password(self) -> str:
         """The root user's password: random, made at the first call, kept for the next start."""
         path = self._private("auth") / "password"
-        if not path.exists():
+        if not _written(path):
             _write_secret(path, secrets.token_urlsafe(24))
         return path.read_text()
 
@@ -65,6 +65,11 @@ class Folder:
         folder.mkdir(mode=PRIVATE, exist_ok=True)
         folder.chmod(PRIVATE)  # it may be an older one, from a copy that lost the modes
         return folder
+
+
+def _written(path: Path) -> bool:
+    """Whether a secret is there, and not only its file: a program may be killed between the two."""
+    return path.exists() and path.stat().st_size > 0
 
 
 def _write_secret(path: Path, text: str) -> None:

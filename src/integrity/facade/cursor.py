@@ -10,13 +10,24 @@ from typing import Any, Self, TypeVar, overload
 
 from integrity.facade.query import Query
 from integrity.facade.stream import FIRST_BATCH, AsyncStream, BlockingStream, Make, Stream
-from integrity.store.port import Batches, Filter, Store
+from integrity.store.port import Batches, Document, Filter, Store
 from integrity.store.run import run
 
 T = TypeVar("T")
 
 _OF_DISTINCT = {"session": "session", "comment": "comment", "hint": "hint", "collation": "collation",
                 "max_time_ms": "maxTimeMS"}  # fmt: skip
+
+
+class _Nothing:
+    """No documents: a limit of 0 would be all of them."""
+
+    async def next(self, size: int = 1000) -> list[Document]:  # noqa: ARG002 - the port's
+        """Return none."""
+        return []
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 class _Found(Query, Stream[T]):
@@ -45,6 +56,8 @@ class _Found(Query, Stream[T]):
 
     async def _open(self) -> Batches:
         self._started = True
+        if self._empty:
+            return _Nothing()
         return self._store.find(self._collection, self._filter, **self._options)
 
     @property
@@ -53,7 +66,9 @@ class _Found(Query, Stream[T]):
 
     def clone(self) -> Self:
         """Return a cursor that has not begun, with the same query."""
-        return type(self)(self._store, self._collection, self._filter, dict(self._options), self._make)
+        made = type(self)(self._store, self._collection, self._filter, dict(self._options), self._make)
+        made._empty = self._empty  # noqa: SLF001 - of this class
+        return made
 
     async def _close(self) -> None:
         self._started = True
@@ -87,8 +102,8 @@ class Cursor(_Found[T], BlockingStream[T]):
     def __getitem__(self, index: slice) -> Self: ...
 
     def __getitem__(self, index: int | slice) -> T | Self:
-        start = int(self._options.get("skip") or 0)
         if isinstance(index, int):
+            start = int(self._options.get("skip") or 0)
             if index < 0:
                 raise IndexError("Cursor instances do not support negative indices")  # PyMongo's words
             with self.clone().skip(start + index).limit(-1) as one:
@@ -98,8 +113,14 @@ class Cursor(_Found[T], BlockingStream[T]):
         if index.step is not None:
             raise IndexError("Cursor instances do not support slice steps")
         first = index.start or 0
-        self.skip(first)
-        return self if index.stop is None else self.limit(index.stop - first)
+        if first < 0:
+            raise IndexError("Cursor instances do not support negative indices")
+        many = None if index.stop is None else index.stop - first
+        if many is not None and many < 0:
+            raise IndexError(f"stop index must be greater than start index for slice {index!r}")
+        self.skip(first).limit(many or 0)
+        self._empty = many == 0
+        return self
 
 
 class AsyncCursor(_Found[T], AsyncStream[T]):

@@ -24,6 +24,8 @@ class Query:
         self._filter = filter
         self._options = options
         self._started = False
+        #: Whether a slice of nothing was asked for.
+        self._empty = False
 
     def _set(self, **options: Any) -> Self:
         if self._started:
@@ -41,7 +43,9 @@ class Query:
 
     def limit(self, limit: int) -> Self:
         """Return at most so many; 0 for all."""
-        return self._set(limit=limit)
+        self._set(limit=limit)
+        self._empty = False
+        return self
 
     def skip(self, skip: int) -> Self:
         """Leave out the first so many."""

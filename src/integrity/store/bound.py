@@ -11,6 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token, copy_context
 from typing import Any
 
+import pymongo
+
+from integrity.errors import IntegrityError
 from integrity.store.run import run
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
@@ -29,6 +32,9 @@ def variable(client: Any) -> ContextVar[Any]:
 
     Args:
         client: PyMongo's client, of either colour. No command is sent.
+
+    Raises:
+        IntegrityError: It keeps them where no context variable shows them.
     """
     found = _KNOWN.get(type(client))
     if found is None:
@@ -49,7 +55,13 @@ def _found(client: Any) -> ContextVar[Any]:
         run(block.__aenter__())
     else:
         block.__enter__()
-    return next(each for each, value in copy_context().items() if value is session)
+    found = next((each for each, value in copy_context().items() if value is session), None)
+    if found is None:
+        raise IntegrityError(
+            f"PyMongo {pymongo.version} keeps what session.bind() binds where this mongo-integrity does not find it, "
+            "so that a guard's own commands would join it; install an earlier PyMongo, or a later mongo-integrity."
+        )
+    return found
 
 
 class _Outside:

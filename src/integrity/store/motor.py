@@ -15,13 +15,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from bson.errors import InvalidBSON
 from pymongo.errors import InvalidOperation
 
 from integrity.client.gate_async import NO_ASYNC_GATE, AsyncGate, OpenAsyncGate
-from integrity.store.asynchronous import AsyncBatches, AsyncStore
+from integrity.store.asynchronous import AsyncBatches, AsyncStore, Through
 from integrity.store.bound import outside, variable
 from integrity.store.codecs import core_codec
-from integrity.store.forgiving import forgives
+from integrity.store.forgiving import again, forgive, forgives, writes
 from integrity.store.port import Batches, Document, Filter, T, U
 
 #: What runs on of each task that was cancelled.
@@ -47,6 +48,33 @@ async def _after(running: asyncio.Future[Any] | None, work: Coroutine[Any, Any, 
     if running is not None:
         await asyncio.wait([running])
     return await work
+
+
+class _Piped(AsyncBatches):
+    """The batches of an aggregation that forgives: Motor sends it when the first of them is asked for.
+
+    Args:
+        cursor: Motor's, that is not begun.
+        through: Runs an operation with a permit of the gate.
+        asked_again: Returns a cursor of the same that decodes what the driver refuses.
+    """
+
+    def __init__(self, cursor: Any, through: Through, asked_again: Callable[[], Any]) -> None:
+        super().__init__(cursor, through)
+        self._asked_again: Callable[[], Any] | None = asked_again
+
+    async def next(self, size: int = 1000) -> list[Document]:
+        """Return up to `size` more documents; an empty list at the end."""
+        if self._asked_again is None:
+            return await super().next(size)
+        try:
+            found = await super().next(size)
+        except InvalidBSON:  # of which nothing was given away
+            self._cursor = self._asked_again()
+            found = await super().next(size)
+        self._asked_again = None
+        forgive(self._cursor)  # only now is there a cursor of the driver's
+        return found
 
 
 class MotorStore(AsyncStore):
@@ -80,7 +108,10 @@ class MotorStore(AsyncStore):
         raise InvalidOperation("Motor's operations join no bound session; pass session=... to each of them.")
 
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
-        return AsyncBatches(self._of(collection).aggregate(pipeline, **options), self._through)
+        cursor = self._of(collection).aggregate(pipeline, **options)
+        if not self._forgives or writes(pipeline):
+            return AsyncBatches(cursor, self._through)
+        return _Piped(cursor, self._through, lambda: again(self._of(collection)).aggregate(pipeline, **options))
 
     async def collections(self) -> list[Document]:
         async def listed() -> list[Document]:
