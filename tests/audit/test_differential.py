@@ -22,6 +22,7 @@ from integrity.store.blocking import BlockingStore
 from tests.audit import generated
 from tests.audit.conftest import Found, audited
 
+# Few: what one declaration and one value show, `tests.audit.test_pushdown` looks for; these mix them.
 SETTINGS = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -22,6 +22,7 @@ from integrity import Model, Ref, RepairError, Unique
 from integrity.embedded import Mongod
 from integrity.repair import CollectionJournal, FileJournal, Held, held, release
 from integrity.repair.swap import refused
+from integrity.repair.within import Within
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from tests.repair.conftest import Shop
@@ -248,6 +249,58 @@ def test_what_has_changed_between_the_look_and_the_write_is_left(shop: Make) -> 
     assert "it was changed, or deleted, since it was read" in done.reasons
 
 
+class Box(Model, collection="boxes"):
+    id: int
+    thing: Annotated[int | None, Ref(Thing)] = None
+
+
+@pytest.mark.parametrize("where", ["raw", "alone"])
+@pytest.mark.parametrize("remedy", ["convert", "quarantine", "quarantine what may be referred to"])
+@pytest.mark.parametrize("change", [{"other": 1}, {"visits": 5.0}, {"name": "d"}], ids=["larger", "equal", "as large"])
+def test_what_changes_between_the_last_look_and_the_write_stays(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, where: str, remedy: str, change: dict[str, Any]
+) -> None:
+    """Goes red when look or write are outside of the transaction, or a filter lacks the bytes or their size."""
+    made = Shop(request.getfixturevalue(where), [Thing, Box] if "referred" in remedy else [Thing])
+    document = {"_id": 1, "size": "3" if remedy == "convert" else "x", "visits": 5, "name": "c"}
+    made.raw.things.insert_one(document)
+    made.raw.create_collection("boxes")
+    judged, left = Within._judged, [change]
+
+    async def meanwhile(within: Within, documents: Any, session: Any) -> Any:
+        found = await judged(within, documents, session)
+        calls.append(session)
+        while len(calls) > 2 and left:  # the first two decide; what follows this one is the write
+            made.raw.things.update_one({"_id": 1}, {"$set": left.pop()})
+        return found
+
+    calls: list[Any] = []
+    monkeypatch.setattr(Within, "_judged", meanwhile)
+    done = made.repair(*(["quarantine"] if remedy != "convert" else []))
+    assert not left
+    assert "it was changed, or deleted, since it was read" in done.reasons
+    assert repr(made.raw.things.find_one()) == repr(document | change)
+    assert made.raw["things.quarantine"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize("remedy", ["convert", "delete", "quarantine"])
+def test_a_transaction_that_is_tried_again_leaves_nothing_of_its_first_try(
+    shop: Make, client: MongoClient[Any], remedy: str
+) -> None:
+    """Goes red when a read or a write of it is none of the transaction's."""
+    made = shop([Thing], things=[{"_id": 1, "size": "3" if remedy == "convert" else "x"}])
+    before = made.bytes()
+    conflict = {"failCommands": ["commitTransaction"], "errorCode": 112, "errorLabels": ["TransientTransactionError"]}
+    off = {"configureFailPoint": "failCommand", "mode": "off"}
+    met = client.admin.command(off)["count"]
+    client.admin.command({**off, "mode": {"times": 1}, "data": conflict})
+    done = made.repair(*([remedy] if remedy != "convert" else []))
+    assert client.admin.command(off)["count"] == met + 1
+    assert (done.summary.documents, done.reasons, made.wrong()) == (1, set(), [])
+    assert made.raw["things.quarantine"].count_documents({}) == (remedy == "quarantine")
+    assert (made.undo(done.summary.run).skipped, made.bytes()) == ({}, before)
+
+
 @pytest.mark.parametrize("where", ["collection", "file"])
 def test_what_was_refused_is_not_undone(shop: Make, where: str, tmp_path: Path) -> None:
     """Goes red when a refusal leaves its entry: the application's own deletes and changes would be undone by it."""
@@ -302,7 +355,8 @@ def test_a_refused_delete_on_a_standalone_server_leaves_nothing_in_quarantine(
     assert made.undo(done.summary.run).back == 0
 
 
-def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make) -> None:
+@pytest.mark.parametrize("remedy", ["null", "delete"])
+def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make, remedy: str) -> None:
     made = shop([Customer, Order], customers=CUSTOMERS[:1], orders=ORDERS[:1])
     journal = CollectionJournal(made.store)
     written = journal.record
@@ -312,7 +366,7 @@ def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make) -> None
         made.raw.customers.insert_one({"_id": 9, "name": "i"})
 
     journal.record = meanwhile  # type: ignore[method-assign]  # a writer at the worst moment
-    assert made.repair("REF001=null", journal=journal).reasons == {"the violation is no longer there"}
+    assert made.repair(f"REF001={remedy}", journal=journal).reasons == {"the violation is no longer there"}
     assert made.raw.orders.find_one() == ORDERS[0]
 
 
