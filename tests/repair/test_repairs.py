@@ -201,13 +201,14 @@ def test_two_values_that_become_equal_are_not_both_converted(shop: Make) -> None
     assert [each[:2] for each in made.wrong()] == [("SCH001", 1)]
 
 
-def test_a_reference_is_pinned_although_another_names_the_same(shop: Make) -> None:
-    """Who deletes the item has looked for both: what it found in one of them says nothing of the other."""
+@pytest.mark.parametrize("wrong", [{"needed": "1"}, {"code": "b"}], ids=["a reference", "a copy"])
+def test_what_is_named_is_pinned_although_another_names_the_same(shop: Make, wrong: dict[str, Any]) -> None:
+    """Who deletes or changes the item has looked for both: what it found in one of them says nothing of the other."""
     box = {"_id": 1, "item": 1, "needed": 1, "code": "a"}
-    made = shop([Item, Box], items=[GOOD], boxes=[box, {**box, "_id": 2, "needed": "1"}])
+    made = shop([Item, Box], items=[GOOD], boxes=[box, {**box, "_id": 2} | wrong])
     made.repair()
     (found,) = made.raw.boxes.find({"_id": 2})
-    assert found["needed"] == 1
+    assert found == {**box, "_id": 2}
     assert made.raw["integrity.pins"].count_documents({"n": {"$gt": 0}}) == 1
 
 
