@@ -22,6 +22,7 @@ from integrity import Model, Ref, RepairError, Unique
 from integrity.embedded import Mongod
 from integrity.repair import CollectionJournal, FileJournal, Held, held, release
 from integrity.repair.swap import refused
+from integrity.repair.undo import _Back
 from integrity.repair.within import Within
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
@@ -283,6 +284,27 @@ def test_what_changes_between_the_last_look_and_the_write_stays(
     assert made.raw["things.quarantine"].count_documents({}) == 0
 
 
+@pytest.mark.parametrize("where", ["raw", "alone"])
+@pytest.mark.parametrize("remedy", ["convert", "quarantine"])
+def test_what_changes_while_it_is_undone_stays(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, where: str, remedy: str
+) -> None:
+    made = Shop(request.getfixturevalue(where), [Thing])
+    made.raw.things.insert_one({"_id": 1, "size": "3" if remedy == "convert" else "x"})
+    done = made.repair(*([remedy] if remedy != "convert" else []))
+    written, left = _Back._write, [1]
+    changed = made.raw.things if remedy == "convert" else made.raw["things.quarantine"]
+
+    async def meanwhile(back: _Back, entry: Any, *arguments: Any) -> bool:
+        while entry.collection == changed.name and left:
+            changed.update_one({}, {"$set": {"other": left.pop()}})
+        return await written(back, entry, *arguments)
+
+    monkeypatch.setattr(_Back, "_write", meanwhile)
+    assert made.undo(done.summary.run).skipped == {"it was changed since": 1}
+    assert [each["other"] for each in changed.find()] == [1]
+
+
 @pytest.mark.parametrize("remedy", ["convert", "delete", "quarantine"])
 def test_a_transaction_that_is_tried_again_leaves_nothing_of_its_first_try(
     shop: Make, client: MongoClient[Any], remedy: str
@@ -298,7 +320,10 @@ def test_a_transaction_that_is_tried_again_leaves_nothing_of_its_first_try(
     assert client.admin.command(off)["count"] == met + 1
     assert (done.summary.documents, done.reasons, made.wrong()) == (1, set(), [])
     assert made.raw["things.quarantine"].count_documents({}) == (remedy == "quarantine")
-    assert (made.undo(done.summary.run).skipped, made.bytes()) == ({}, before)
+    client.admin.command({**off, "mode": {"times": 1}, "data": conflict})
+    undone = made.undo(done.summary.run)
+    assert (undone.back, undone.already, undone.skipped) == (1 + (remedy == "quarantine"), 0, {})
+    assert made.bytes() == before
 
 
 @pytest.mark.parametrize("where", ["collection", "file"])
@@ -332,6 +357,26 @@ def test_what_was_refused_is_not_undone(shop: Make, where: str, tmp_path: Path) 
 def test_a_write_that_may_have_been_made_is_not_called_refused(error: OperationFailure) -> None:
     with pytest.raises(OperationFailure):
         refused(error)
+
+
+def test_what_is_made_and_called_a_failure_on_a_standalone_server_is_undone(
+    alone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Shop(alone, [Thing])
+    made.raw.things.insert_one({"_id": 1, "size": "3"})
+    before = made.bytes()
+    replace_one = BlockingStore.replace_one
+
+    async def failing(store: BlockingStore, *arguments: Any, **options: Any) -> Any:
+        await replace_one(store, *arguments, **options)
+        raise OperationFailure("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlockingStore, "replace_one", failing)
+        done = made.repair()
+    assert (done.reasons, made.bytes() == before) == ({"no"}, False)
+    assert made.undo(done.summary.run).back == 1
+    assert made.bytes() == before
 
 
 def test_a_refused_delete_on_a_standalone_server_leaves_nothing_in_quarantine(
