@@ -161,6 +161,10 @@ def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:
     undone = made.undo(done.summary.run)
     assert undone.skipped == {"it was changed since": 1}
     assert [each["visits"] for each in made.raw.customers.find().sort("_id")] == [7, 5, -0.0]
+    # What was left can be brought back once it is as the repair had made it.
+    made.raw.customers.update_one({"_id": 3}, {"$set": {"visits": 3}})
+    again = made.undo(done.summary.run)
+    assert (again.back, again.already, again.skipped) == (1, 1, {})
 
 
 def test_what_looks_like_the_repair_is_the_applications_after_undoing(shop: Make) -> None:
@@ -413,6 +417,29 @@ def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make, remedy:
     journal.record = meanwhile  # type: ignore[method-assign]  # a writer at the worst moment
     assert made.repair(f"REF001={remedy}", journal=journal).reasons == {"the violation is no longer there"}
     assert made.raw.orders.find_one() == ORDERS[0]
+
+
+@pytest.mark.parametrize("where", ["raw", "alone"])
+@pytest.mark.parametrize("change", [{"$set": {"email": "y"}}, None], ids=["changes", "goes"])
+def test_the_last_document_with_a_value_is_not_taken_away(
+    request: pytest.FixtureRequest, where: str, change: dict[str, Any] | None
+) -> None:
+    """The one that was to stay in its place is another, or gone, by then."""
+    made = Shop(request.getfixturevalue(where), [Customer])
+    made.raw.customers.insert_many({"_id": each, "name": "a", "email": "x", "visits": 1} for each in (1, 2))
+    journal = CollectionJournal(made.store)
+    written = journal.record
+
+    async def meanwhile(entries: Any) -> None:
+        await written(entries)
+        if change is None:
+            made.raw.customers.delete_one({"_id": 1})
+        else:
+            made.raw.customers.update_one({"_id": 1}, change)
+
+    journal.record = meanwhile  # type: ignore[method-assign]  # a writer at the worst moment
+    assert "no other document has the value" in made.repair("UNQ001=keep-oldest", journal=journal).reasons
+    assert made.raw.customers.count_documents({"email": "x"}) == 1
 
 
 def test_released_is_what_is_valid(shop: Make) -> None:
