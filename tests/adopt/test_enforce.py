@@ -348,16 +348,19 @@ def test_who_fails_leaves_what_another_has_recorded_meanwhile(database: Raw, mon
 
 
 class _Looks(CommandListener):
-    """The read concerns with which documents are read, by collection; and how often a majority is waited for."""
+    """The read concerns with which documents are read, by collection, and what waits for a majority."""
 
     def __init__(self) -> None:
         self.concerns: dict[str, set[str | None]] = {}
         self.waits = 0
+        self.kept: set[tuple[str, Any]] = set()
 
     def started(self, event: CommandStartedEvent) -> None:
         if event.command_name in {"find", "aggregate"}:
             concern = event.command.get("readConcern", {}).get("level")
             self.concerns.setdefault(event.command[event.command_name], set()).add(concern)
+        if event.command_name in {"collMod", "createIndexes", "findAndModify"}:
+            self.kept.add((event.command_name, event.command.get("writeConcern", {}).get("w")))
         if event.command.get("update") == "integrity.stages":
             self.waits += 1
 
@@ -377,3 +380,4 @@ def test_what_an_election_may_take_back_is_not_enforced_over(database: Raw, uri:
     assert {looks.concerns[name] == {"majority"} for name in ("customers", "orders")} == {True}
     # Before each of the two looks, which would not see what a majority has yet to hear of; and at the end.
     assert looks.waits == 3
+    assert looks.kept == {(each, "majority") for each in ("collMod", "createIndexes", "findAndModify")}

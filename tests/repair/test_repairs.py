@@ -320,7 +320,7 @@ class Person(Model, collection="people"):
 
 def test_of_equal_documents_the_chosen_one_stays_and_one_at_fault_never_does(shop: Make) -> None:
     people = [
-        {"_id": 1, "name": "N/A", "email": "a@x.y"},
+        {"_id": 1, "name": "N/A", "email": "a@x.y", "seen": 1},
         {"_id": 2, "name": "b", "email": "A@x.y", "seen": 9},
         {"_id": 3, "name": "c", "email": "a@x.y", "seen": 5},
         {"_id": 4, "name": "d", "email": "d@x.y"},
