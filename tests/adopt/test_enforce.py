@@ -266,7 +266,8 @@ def test_what_the_server_does_not_let_somebody_do_is_not_recorded(
     if stage is not None:
         enforced(database, to=stage)
     before = list(database["integrity.stages"].find({}, {"since": 0}))
-    refuse = {"failCommands": ["create", "collMod", "createIndexes"], "errorCode": 13}
+    # What the library keeps beside is there, or is let through: nothing would be recorded where that fails.
+    refuse = {"failCommands": ["collMod"], "errorCode": 13}
     client.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": refuse})
     try:
         with pytest.raises(EnforcementError, match="dbAdmin"):
@@ -274,6 +275,20 @@ def test_what_the_server_does_not_let_somebody_do_is_not_recorded(
     finally:
         client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
     assert list(database["integrity.stages"].find({}, {"since": 0})) == before
+
+
+def test_what_the_server_has_done_stays_recorded_also_where_an_election_may_take_it_back(
+    client: MongoClient[dict[str, Any]], database: Raw
+) -> None:
+    repaired(database)
+    lost = {"failCommands": ["collMod"], "writeConcernError": {"code": 64, "errmsg": "waiting timed out"}}
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": lost})
+    try:
+        with pytest.raises(EnforcementError, match="waiting timed out"):
+            enforced(database, SCHEMA.name, to=Stage.WARN)
+    finally:
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+    assert stages(database)[SCHEMA.name] == "warn"
 
 
 def test_what_was_there_already_is_told_when_an_election_cannot_take_it_back(
@@ -333,15 +348,21 @@ def test_who_fails_leaves_what_another_has_recorded_meanwhile(database: Raw, mon
 
 
 class _Looks(CommandListener):
-    """The read concerns with which documents are read, by collection."""
+    """The read concerns with which documents are read, by collection, and what waits for a majority."""
 
     def __init__(self) -> None:
         self.concerns: dict[str, set[str | None]] = {}
+        self.waits = 0
+        self.kept: set[tuple[str, Any]] = set()
 
     def started(self, event: CommandStartedEvent) -> None:
         if event.command_name in {"find", "aggregate"}:
             concern = event.command.get("readConcern", {}).get("level")
             self.concerns.setdefault(event.command[event.command_name], set()).add(concern)
+        if event.command_name in {"collMod", "createIndexes", "findAndModify"}:
+            self.kept.add((event.command_name, event.command.get("writeConcern", {}).get("w")))
+        if event.command.get("update") == "integrity.stages":
+            self.waits += 1
 
     def succeeded(self, event: Any) -> None:
         pass
@@ -357,3 +378,6 @@ def test_what_an_election_may_take_back_is_not_enforced_over(database: Raw, uri:
     with MongoClient[dict[str, Any]](uri, event_listeners=[looks]) as watched:
         assert not any(each.held for each in enforced(watched[database.name]).values())
     assert {looks.concerns[name] == {"majority"} for name in ("customers", "orders")} == {True}
+    # Before each of the two looks, which would not see what a majority has yet to hear of; and at the end.
+    assert looks.waits == 3
+    assert looks.kept == {(each, "majority") for each in ("collMod", "createIndexes", "findAndModify")}

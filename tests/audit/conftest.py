@@ -28,6 +28,7 @@ class Found:
     paths: dict[str, dict[str, int]]
     scanned: dict[str, int]
     documents: dict[str, int] = field(default_factory=dict)
+    whole: dict[str, bool] = field(default_factory=dict)
 
     @property
     def places(self) -> list[tuple[str, Any, str]]:
@@ -53,6 +54,7 @@ def audited(store: BlockingStore, models: Any, options: Options | None = None, *
             {each.name: dict(each.paths) for each in result.collections},
             {each.name: each.scanned for each in result.collections},
             {each.name: each.documents for each in result.collections},
+            {each.name: each.complete for each in result.collections},
         )
 
 

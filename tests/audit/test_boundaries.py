@@ -107,6 +107,14 @@ def test_a_capped_a_clustered_and_a_time_series_collection(check: Audit, databas
     assert found.counts == {name: {"SCH001": 10} for name in ("capped", "clustered", "series")}
 
 
+def test_a_collated_collection_is_read_in_one(check: Audit, database: Database[dict[str, Any]]) -> None:
+    """Bounds would be compared by its collation, in a query that compares exactly."""
+    database.create_collection("items", collation={"locale": "en", "strength": 2})
+    database.items.insert_many([{"_id": f"i{i}", "code": str(i), "size": "x" if i % 2 else i} for i in range(300)])
+    found = check([Item], Options(partition=50))
+    assert (found.failure, found.scanned, found.codes) == (None, {"items": 300}, {"SCH001": 150})
+
+
 def test_a_missing_collection_is_never_clean(database: Database[dict[str, Any]]) -> None:
     database.boxes.insert_many([{"_id": 1, "item": 1}, {"_id": 2, "item": ""}])
     found = audited(BlockingStore(database), [Item, Box])
@@ -116,6 +124,7 @@ def test_a_missing_collection_is_never_clean(database: Database[dict[str, Any]])
     assert "'boxes' refers to it" in found.failure
     # What needs no other collection is judged all the same; nothing dangles on the strength of a typing error.
     assert found.places == [("EMP001", 2, "item")]
+    assert found.whole == {"items": False, "boxes": False}
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from integrity.audit import Options, Pace, State, audit
 from integrity.audit.identity import identity, judged
 from integrity.audit.marks import standing
 from integrity.audit.state import Mark
+from integrity.audit.task import Task
 from integrity.declare.constraint import Ref
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
@@ -61,6 +62,15 @@ def test_what_was_read_without_its_references_is_read_again(database: Raw, tmp_p
         found = audited(store, MODELS, state=state)
     assert found.complete
     assert found.places == [("REF001", 1, "calls.a"), ("REF001", 1, "port"), ("SCH001", 1, "n")]
+
+
+def test_what_was_judged_by_less_is_not_done(tmp_path: Path) -> None:
+    """Also where nothing else tells that another plan was followed, as by another version of the library."""
+    with State(tmp_path / "state") as state:
+        state.record(Task("ships", "partition", 0), [], 1)
+        assert state.done(Task("ships", "partition", 0)) == ([], 1)
+        for judged in ("whole", "without references"):
+            assert state.done(Task("ships", "partition", 0, judged=judged)) is None
 
 
 def _even(value: int) -> int:
@@ -297,3 +307,16 @@ def test_a_collection_that_was_replaced_between_two_runs_is_read_anew(database: 
         found = audited(store, [Port], options, state=state)
     assert found.complete
     assert found.codes == {"SCH004": 2000}
+
+
+def test_what_refers_to_a_collection_that_was_replaced_between_two_runs_is_read_anew(
+    database: Raw, tmp_path: Path
+) -> None:
+    database.ports.insert_one({"_id": 1})
+    database.boats.insert_many({"_id": n, "port": 1} for n in range(300))
+    store, options = BlockingStore(database), Options(collections=("boats",), partition=100, pushdown=False)
+    with State(tmp_path / "state") as state:
+        assert not audited(store, MODELS, options, state=state, pace=Pace(seconds=0)).complete
+        database.ports.drop()
+        database.ports.insert_one({"_id": 2})
+        assert audited(store, MODELS, options, state=state).codes == {"REF001": 300}

@@ -205,13 +205,14 @@ def test_two_values_that_become_equal_are_not_both_converted(shop: Make) -> None
     assert [each[:2] for each in made.wrong()] == [("SCH001", 1)]
 
 
-def test_a_reference_is_pinned_although_another_names_the_same(shop: Make) -> None:
-    """Who deletes the item has looked for both: what it found in one of them says nothing of the other."""
+@pytest.mark.parametrize("wrong", [{"needed": "1"}, {"code": "b"}], ids=["a reference", "a copy"])
+def test_what_is_named_is_pinned_although_another_names_the_same(shop: Make, wrong: dict[str, Any]) -> None:
+    """Who deletes or changes the item has looked for both: what it found in one of them says nothing of the other."""
     box = {"_id": 1, "item": 1, "needed": 1, "code": "a"}
-    made = shop([Item, Box], items=[GOOD], boxes=[box, {**box, "_id": 2, "needed": "1"}])
+    made = shop([Item, Box], items=[GOOD], boxes=[box, {**box, "_id": 2} | wrong])
     made.repair()
     (found,) = made.raw.boxes.find({"_id": 2})
-    assert found["needed"] == 1
+    assert found == {**box, "_id": 2}
     assert made.raw["integrity.pins"].count_documents({"n": {"$gt": 0}}) == 1
 
 
@@ -323,7 +324,7 @@ class Person(Model, collection="people"):
 
 def test_of_equal_documents_the_chosen_one_stays_and_one_at_fault_never_does(shop: Make) -> None:
     people = [
-        {"_id": 1, "name": "N/A", "email": "a@x.y"},
+        {"_id": 1, "name": "N/A", "email": "a@x.y", "seen": 1},
         {"_id": 2, "name": "b", "email": "A@x.y", "seen": 9},
         {"_id": 3, "name": "c", "email": "a@x.y", "seen": 5},
         {"_id": 4, "name": "d", "email": "d@x.y"},
@@ -409,6 +410,39 @@ def test_a_converted_value_that_another_document_has_is_left(shop: Make) -> None
 
     made = shop([Numbered], numbered=[{"_id": 1, "number": 5}, {"_id": 2, "number": "5"}])
     assert made.repair().reasons == {"another document has the value, and number is declared unique"}
+
+
+class Numbered(Model, collection="numbered"):
+    id: int
+    number: Annotated[int, Unique()]
+
+
+class Ticket(Model, collection="tickets"):
+    id: int
+    number: Annotated[Any, Ref(Numbered, field="number")]
+
+
+@pytest.mark.parametrize("where", ["replica set", "standalone"])
+def test_a_key_that_others_refer_to_is_left(request: pytest.FixtureRequest, where: str) -> None:
+    """Goes red when a repair passes over what references say of keys that change: it would make orphans."""
+    made = Shop(request.getfixturevalue("raw" if where == "replica set" else "alone"), [Numbered, Ticket])
+    made.raw.numbered.insert_one({"_id": 1, "number": "5"})
+    made.raw.tickets.insert_one({"_id": 1, "number": "5"})
+    before = made.bytes()
+    (reason,) = made.repair().reasons
+    assert reason.startswith(
+        "other documents refer to the value" if where == "replica set" else "others refer to the value"
+    )
+    assert made.bytes() == before
+    assert [each[0] for each in made.wrong()] == ["SCH001"]
+
+
+def test_a_key_that_others_refer_to_by_now_is_not_taken_back(shop: Make) -> None:
+    made = shop([Numbered, Ticket], numbered=[{"_id": 1, "number": "5"}])
+    done = made.repair()
+    made.raw.tickets.insert_one({"_id": 1, "number": 5})
+    assert made.undo(done.summary.run).skipped == {"other documents refer to the value that would go": 1}
+    assert made.wrong() == []
 
 
 def test_control_characters_are_taken_out_and_unknown_fields_when_it_is_chosen(shop: Make) -> None:

@@ -22,6 +22,8 @@ from integrity import Model, Ref, RepairError, Unique
 from integrity.embedded import Mongod
 from integrity.repair import CollectionJournal, FileJournal, Held, held, release
 from integrity.repair.swap import refused
+from integrity.repair.undo import _Back
+from integrity.repair.within import Within
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from tests.repair.conftest import Shop
@@ -159,6 +161,10 @@ def test_undo_skips_what_was_changed_since_and_says_so(shop: Make) -> None:
     undone = made.undo(done.summary.run)
     assert undone.skipped == {"it was changed since": 1}
     assert [each["visits"] for each in made.raw.customers.find().sort("_id")] == [7, 5, -0.0]
+    # What was left can be brought back once it is as the repair had made it.
+    made.raw.customers.update_one({"_id": 3}, {"$set": {"visits": 3}})
+    again = made.undo(done.summary.run)
+    assert (again.back, again.already, again.skipped) == (1, 1, {})
 
 
 def test_what_looks_like_the_repair_is_the_applications_after_undoing(shop: Make) -> None:
@@ -293,6 +299,82 @@ def test_what_has_changed_between_the_look_and_the_write_is_left(shop: Make) -> 
     assert "it was changed, or deleted, since it was read" in done.reasons
 
 
+class Box(Model, collection="boxes"):
+    id: int
+    thing: Annotated[int | None, Ref(Thing)] = None
+
+
+@pytest.mark.parametrize("where", ["raw", "alone"])
+@pytest.mark.parametrize("remedy", ["convert", "quarantine", "quarantine what may be referred to"])
+@pytest.mark.parametrize("change", [{"other": 1}, {"visits": 5.0}, {"name": "d"}], ids=["larger", "equal", "as large"])
+def test_what_changes_between_the_last_look_and_the_write_stays(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, where: str, remedy: str, change: dict[str, Any]
+) -> None:
+    """Goes red when look or write are outside of the transaction, or a filter lacks the bytes or their size."""
+    made = Shop(request.getfixturevalue(where), [Thing, Box] if "referred" in remedy else [Thing])
+    document = {"_id": 1, "size": "3" if remedy == "convert" else "x", "visits": 5, "name": "c"}
+    made.raw.things.insert_one(document)
+    made.raw.create_collection("boxes")
+    judged, left = Within._judged, [change]
+
+    async def meanwhile(within: Within, documents: Any, session: Any) -> Any:
+        found = await judged(within, documents, session)
+        calls.append(session)
+        while len(calls) > 2 and left:  # the first two decide; what follows this one is the write
+            made.raw.things.update_one({"_id": 1}, {"$set": left.pop()})
+        return found
+
+    calls: list[Any] = []
+    monkeypatch.setattr(Within, "_judged", meanwhile)
+    done = made.repair(*(["quarantine"] if remedy != "convert" else []))
+    assert not left
+    assert "it was changed, or deleted, since it was read" in done.reasons
+    assert repr(made.raw.things.find_one()) == repr(document | change)
+    assert made.raw["things.quarantine"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize("where", ["raw", "alone"])
+@pytest.mark.parametrize("remedy", ["convert", "quarantine"])
+def test_what_changes_while_it_is_undone_stays(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, where: str, remedy: str
+) -> None:
+    made = Shop(request.getfixturevalue(where), [Thing])
+    made.raw.things.insert_one({"_id": 1, "size": "3" if remedy == "convert" else "x"})
+    done = made.repair(*([remedy] if remedy != "convert" else []))
+    written, left = _Back._write, [1]
+    changed = made.raw.things if remedy == "convert" else made.raw["things.quarantine"]
+
+    async def meanwhile(back: _Back, entry: Any, *arguments: Any) -> bool:
+        while entry.collection == changed.name and left:
+            changed.update_one({}, {"$set": {"other": left.pop()}})
+        return await written(back, entry, *arguments)
+
+    monkeypatch.setattr(_Back, "_write", meanwhile)
+    assert made.undo(done.summary.run).skipped == {"it was changed since": 1}
+    assert [each["other"] for each in changed.find()] == [1]
+
+
+@pytest.mark.parametrize("remedy", ["convert", "delete", "quarantine"])
+def test_a_transaction_that_is_tried_again_leaves_nothing_of_its_first_try(
+    shop: Make, client: MongoClient[Any], remedy: str
+) -> None:
+    """Goes red when a read or a write of it is none of the transaction's."""
+    made = shop([Thing], things=[{"_id": 1, "size": "3" if remedy == "convert" else "x"}])
+    before = made.bytes()
+    conflict = {"failCommands": ["commitTransaction"], "errorCode": 112, "errorLabels": ["TransientTransactionError"]}
+    off = {"configureFailPoint": "failCommand", "mode": "off"}
+    met = client.admin.command(off)["count"]
+    client.admin.command({**off, "mode": {"times": 1}, "data": conflict})
+    done = made.repair(*([remedy] if remedy != "convert" else []))
+    assert client.admin.command(off)["count"] == met + 1
+    assert (done.summary.documents, done.reasons, made.wrong()) == (1, set(), [])
+    assert made.raw["things.quarantine"].count_documents({}) == (remedy == "quarantine")
+    client.admin.command({**off, "mode": {"times": 1}, "data": conflict})
+    undone = made.undo(done.summary.run)
+    assert (undone.back, undone.already, undone.skipped) == (1 + (remedy == "quarantine"), 0, {})
+    assert made.bytes() == before
+
+
 @pytest.mark.parametrize("where", ["collection", "file"])
 def test_what_was_refused_is_not_undone(shop: Make, where: str, tmp_path: Path) -> None:
     """Goes red when a refusal leaves its entry: the application's own deletes and changes would be undone by it."""
@@ -326,6 +408,26 @@ def test_a_write_that_may_have_been_made_is_not_called_refused(error: OperationF
         refused(error)
 
 
+def test_what_is_made_and_called_a_failure_on_a_standalone_server_is_undone(
+    alone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Shop(alone, [Thing])
+    made.raw.things.insert_one({"_id": 1, "size": "3"})
+    before = made.bytes()
+    replace_one = BlockingStore.replace_one
+
+    async def failing(store: BlockingStore, *arguments: Any, **options: Any) -> Any:
+        await replace_one(store, *arguments, **options)
+        raise OperationFailure("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlockingStore, "replace_one", failing)
+        done = made.repair()
+    assert (done.reasons, made.bytes() == before) == ({"no"}, False)
+    assert made.undo(done.summary.run).back == 1
+    assert made.bytes() == before
+
+
 def test_a_refused_delete_on_a_standalone_server_leaves_nothing_in_quarantine(
     alone: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,7 +449,8 @@ def test_a_refused_delete_on_a_standalone_server_leaves_nothing_in_quarantine(
     assert made.undo(done.summary.run).back == 0
 
 
-def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make) -> None:
+@pytest.mark.parametrize("remedy", ["null", "delete"])
+def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make, remedy: str) -> None:
     made = shop([Customer, Order], customers=CUSTOMERS[:1], orders=ORDERS[:1])
     journal = CollectionJournal(made.store)
     written = journal.record
@@ -357,8 +460,31 @@ def test_a_parent_that_comes_meanwhile_is_no_orphan_any_more(shop: Make) -> None
         made.raw.customers.insert_one({"_id": 9, "name": "i"})
 
     journal.record = meanwhile  # type: ignore[method-assign]  # a writer at the worst moment
-    assert made.repair("REF001=null", journal=journal).reasons == {"the violation is no longer there"}
+    assert made.repair(f"REF001={remedy}", journal=journal).reasons == {"the violation is no longer there"}
     assert made.raw.orders.find_one() == ORDERS[0]
+
+
+@pytest.mark.parametrize("where", ["raw", "alone"])
+@pytest.mark.parametrize("change", [{"$set": {"email": "y"}}, None], ids=["changes", "goes"])
+def test_the_last_document_with_a_value_is_not_taken_away(
+    request: pytest.FixtureRequest, where: str, change: dict[str, Any] | None
+) -> None:
+    """The one that was to stay in its place is another, or gone, by then."""
+    made = Shop(request.getfixturevalue(where), [Customer])
+    made.raw.customers.insert_many({"_id": each, "name": "a", "email": "x", "visits": 1} for each in (1, 2))
+    journal = CollectionJournal(made.store)
+    written = journal.record
+
+    async def meanwhile(entries: Any) -> None:
+        await written(entries)
+        if change is None:
+            made.raw.customers.delete_one({"_id": 1})
+        else:
+            made.raw.customers.update_one({"_id": 1}, change)
+
+    journal.record = meanwhile  # type: ignore[method-assign]  # a writer at the worst moment
+    assert "no other document has the value" in made.repair("UNQ001=keep-oldest", journal=journal).reasons
+    assert made.raw.customers.count_documents({"email": "x"}) == 1
 
 
 def _released(made: Shop) -> list[str]:

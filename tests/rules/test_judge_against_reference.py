@@ -77,6 +77,8 @@ def test_what_a_write_stores_is_clean_and_reads_back_equal(case: tuple[Document,
     judge = judge_of(declared)
     for index, each in enumerate(documents):
         verdict = judge.offered(each)
+        at_once = judge.clean([each])
+        assert at_once is None or not verdict.violations, shown(each, declared)
         if index == 0:
             assert not verdict.violations, shown(each, declared)
         if verdict.violations:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
-from bson import Decimal128
+from bson import Code, Decimal128
 from pydantic import Field
 
 from integrity.declare.constraint import Allow, Forbid
@@ -32,6 +32,7 @@ Pet = Annotated[Cat | Dog, Field(discriminator="kind")]
 STORED: list[tuple[Any, Any, str]] = [
     (int, 5.0, "is a double, 5.0; declared as an integer."),
     (int, "5", "is a string, '5'; declared as an integer."),
+    (str, Code("x"), "is JavaScript code, Code('x', None); declared as a string."),
     (int | str, [1], "is an array, [1]; declared as a string or an integer."),
     (float, Decimal128("1"), "is a Decimal128, Decimal128('1'); declared as a double or an integer."),
     (str, "", "is an empty string."),

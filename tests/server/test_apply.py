@@ -17,6 +17,8 @@ from integrity.declare.warnings import check
 from integrity.embedded import Mongod
 from integrity.errors import EnforcementError
 from integrity.server.apply import Applied, apply, diff
+from integrity.server.plan import Step
+from integrity.server.step import take
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from tests.server.shop import REGISTRY
@@ -393,3 +395,12 @@ def test_an_index_that_another_process_is_changing_is_changed_again(
     applied(database).raise_if_blocked()
     assert not refused
     assert differences(database) == []
+
+
+def test_a_collection_that_a_writer_made_first_gets_its_validator(database: Raw) -> None:
+    database.create_collection("customers")
+    entry = REGISTRY.by_collection("customers")
+    assert entry is not None
+    step = Step("create collection", "customers", "collection", "takes no time")
+    assert run(take(BlockingStore(database), entry, step)) is None
+    assert "validator" in database.customers.options()

@@ -82,8 +82,6 @@ class _Compiler:
             raise Undecided
         if not declared.closed and (slot.bare.schema.get("extras_schema") or {"type": "any"})["type"] != "any":
             raise Undecided
-        if any(not name or "." in name or name.startswith("$") for name in declared.fields):
-            raise Undecided  # not to be named in a query
         self._above.append(declared)
         try:
             return self._fields(slot, declared)

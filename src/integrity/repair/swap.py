@@ -26,6 +26,7 @@ from pymongo.operations import ReplaceOne
 
 from integrity.declare.equality import key
 from integrity.declare.extract import value_at
+from integrity.declare.reserved import CONDEMNED
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.repair.decide import Decision, persists, shown, worse, would_break
 from integrity.repair.taken import taken
@@ -256,7 +257,8 @@ class Swap:
                 done = await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
                 count = done.deleted_count
             else:
-                wish = Wish(guard.entry, {"_id": id} if transactional else _fields(before), many=False)
+                wanted = {"_id": id} if transactional else {"_id": id, **_but_condemned(before)}
+                wish = Wish(guard.entry, wanted, many=False, options=self._exact)
                 count = (await guard.references.delete(guard, wish, session)).count
             if not count and record is not None:
                 await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]}, **options)
@@ -306,9 +308,12 @@ def as_it_is(data: bytes) -> Document:
     return {"$expr": {"$and": [{"$eq": [{"$bsonSize": "$$ROOT"}, len(data)]}, same]}}
 
 
-def _fields(data: bytes) -> Document:
-    """Return the condition that a document has these fields, which also holds while its delete is under way."""
-    return {name: {"$eq": value} for name, value in decoded(data).items()}
+def _but_condemned(data: bytes) -> Document:
+    """Return the condition that a document has these bytes, which also holds while its delete is under way."""
+    fields = {"$filter": {"input": {"$objectToArray": "$$ROOT"}, "cond": {"$ne": ["$$this.k", CONDEMNED]}}}
+    same = {"$objectToArray": {"$literal": raw_document(data)}}
+    sizes = [{"$bsonSize": {"fields": each}} for each in (fields, same)]
+    return {"$expr": {"$and": [{"$eq": sizes}, {"$eq": [fields, same]}]}}
 
 
 def _verdict(edit: Edit, before: list[Violation], after: list[Violation]) -> str:
