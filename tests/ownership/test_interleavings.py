@@ -97,15 +97,17 @@ def tried(
     mode: str,
     limits: tuple[int, int] = (1000, 1000),
     crashes: bool = False,
+    runs: int | None = None,
     part: int = 1,
 ) -> Explored:
     """Try a pair, and say how much was tried."""
-    found = explore(made(client[database], name, mode, limits), crashes=crashes, part=part)
+    found = explore(made(client[database], name, mode, limits), crashes=crashes, runs=runs, part=part)
     sys.stderr.write(f"\n{name}, {mode}, limits {limits}: {found}\n")  # the number of schedules is part of the evidence
     return found
 
 
-#: Those that take seconds; `benchmarks/torture_copies.py` tries all of them, with every crash, in batches too.
+#: Those that take seconds, a sample of their orders; `benchmarks/torture_copies.py` tries all orders of all pairs, with
+#: every crash, in batches too.
 QUICK = ["change, insert"]
 
 
@@ -113,13 +115,13 @@ QUICK = ["change, insert"]
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", QUICK)
 def test_no_order_leaves_a_stale_copy(client: MongoClient[dict[str, Any]], database_name: str, name: str) -> None:
-    assert tried(client, database_name, name, mode="pinned").schedules > 1000
+    assert tried(client, database_name, name, mode="pinned", runs=120).schedules > 100
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_crash_between_batches_is_made_up_for(client: MongoClient[dict[str, Any]], database_name: str) -> None:
-    found = tried(client, database_name, "change alone", mode="pinned", limits=(0, 0), crashes=True, part=4)
+    found = tried(client, database_name, "change alone", mode="pinned", limits=(0, 0), crashes=True, runs=60, part=4)
     assert found.crashes > 10
 
 
