@@ -26,6 +26,7 @@ from integrity.repair.undo import _Back
 from integrity.repair.within import Within
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
+from tests.audit.test_undecodable import DECODES
 from tests.repair.conftest import Shop
 
 Make = Callable[..., Shop]
@@ -112,6 +113,7 @@ class Odd(Model, collection="odd"):
     other: Any = None
 
 
+@DECODES
 @pytest.mark.parametrize("remedy", ["delete", "quarantine"])
 def test_what_the_drivers_own_codec_refuses_is_repaired_and_comes_back(shop: Make, remedy: str) -> None:
     """A date beyond Python's years, a binary that is no UUID, a text that is no UTF-8."""

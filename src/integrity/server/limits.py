@@ -158,7 +158,7 @@ def _bytes(schema: Any) -> list[Schema]:
     if 0 < least <= _LONGEST:
         found.append({"$lt": Binary(bytes(least), 0)})
     if most is not None and most <= _LONGEST:
-        found.append({"$gt": Binary(b"\xff" * most, 255)})
+        found.append({"$gte": Binary(bytes(most + 1), 0)})
     return found
 
 
