@@ -27,7 +27,6 @@ from integrity.store.blocking import BlockingStore
 from integrity.store.motor import MotorStore
 from tests.audit.conftest import Audit, audited
 
-
 #: The audit then says that it has not seen the document.
 DECODES = pytest.mark.skipif(
     pymongo.version_tuple < (4, 20), reason="PyMongo before 4.20 refuses such a binary, whatever its codec is told"
