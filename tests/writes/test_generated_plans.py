@@ -20,7 +20,7 @@ from tests.writes.declarations import Document, clean, declarations, updates
 UNUSED = {"$min", "$max", "$setOnInsert", "$push", "$addToSet", "$rename", "$pop", "$pull", "$pullAll"}
 OPTIONS: CodecOptions[Document] = CodecOptions(**CODEC)
 GENERATED = settings(
-    max_examples=70,
+    max_examples=55,
     deadline=None,  # a real server on a busy machine
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
