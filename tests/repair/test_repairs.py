@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 import pytest
 from bson import Code, Decimal128, ObjectId
 from pydantic import Field
+from pymongo.errors import AutoReconnect
 
 from integrity import CopyOf, Model, Policy, Ref, RepairError, Revision, Unique, derived
 from integrity.repair import Choices
+from integrity.repair.group import Group
 from integrity.store.blocking import BlockingStore
 from tests.repair.conftest import Shop
 
@@ -388,6 +390,44 @@ def test_two_repairs_that_prefer_different_documents_leave_one(
         list(pool.map(made.repair, ("UNQ001=keep-oldest", "UNQ001=keep-newest")))
     # Without transactions both may see that it was too much, and put theirs back.
     assert made.raw.accounts.count_documents({}) in ({1} if server == "replica" else {1, 2})
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "taken", "failed"])
+def test_what_is_put_back_leaves_quarantine_after_it_is_there(
+    alone: Any, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """On a standalone server: goes red when the record goes first, or goes though the document is not back."""
+
+    class Account(Model, collection="accounts"):
+        id: int
+        email: Annotated[str, Unique()]
+        name: str
+
+    made = Shop(alone, [Account])
+    made.raw.accounts.create_index("name", unique=True)
+    made.raw.accounts.insert_many([{"_id": n, "email": "x", "name": f"n{n}"} for n in (1, 2)])
+    insert_one = BlockingStore.insert_one
+
+    async def is_gone(*_: Any) -> bool:
+        if meanwhile == "taken":
+            (gone,) = {1, 2} - {each["_id"] for each in made.raw.accounts.find()}
+            made.raw.accounts.insert_one({"_id": 3, "email": "y", "name": f"n{gone}"})
+        return False
+
+    async def failing(store: BlockingStore, collection: str, *arguments: Any, **options: Any) -> Any:
+        if collection == "accounts" and meanwhile == "failed":
+            raise AutoReconnect("lost")
+        return await insert_one(store, collection, *arguments, **options)
+
+    monkeypatch.setattr(Group, "stands", is_gone)
+    monkeypatch.setattr(BlockingStore, "insert_one", failing)
+    with contextlib.suppress(AutoReconnect, RepairError):
+        done = made.repair("UNQ001=quarantine")
+        assert ("no other document has the value" in done.reasons) == (meanwhile == "nothing")
+    there = {each["_id"] for each in made.raw.accounts.find({"email": "x"})}
+    kept = {each["document"]["_id"] for each in made.raw["accounts.quarantine"].find()}
+    assert (there | kept, there & kept) == ({1, 2}, set())
+    assert bool(kept) == (meanwhile != "nothing")
 
 
 def test_a_document_that_others_refer_to_is_not_taken_away(shop: Make) -> None:

@@ -38,7 +38,7 @@ class Findings:
         Raises:
             AuditError: Not everything was seen: nothing may be concluded then.
         """
-        for reason in self.unseen.values():
+        if reason := next(iter(self.unseen.values()), ""):
             raise AuditError(f"the audit is incomplete. {reason}")
         return self
 

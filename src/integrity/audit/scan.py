@@ -24,12 +24,11 @@ from integrity.audit.partition import Partition
 from integrity.audit.plan import FIELDS, CopyLookup, KeyLookup, Plan
 from integrity.audit.since import SinceLast
 from integrity.audit.targets import Pair, Targets, null
+from integrity.audit.undecided import Undecided
 from integrity.audit.unique import Duplicates
 from integrity.declare.equality import key
 from integrity.declare.extract import value_at, values_at
 from integrity.declare.registry import Copy, Reference, UniqueKey
-from integrity.declare.slot import VALUE, Slot
-from integrity.rules.judge import Judge
 from integrity.store.lookup import queryable
 from integrity.store.port import Batches, Document, Store
 from integrity.violation import Violation
@@ -71,7 +70,7 @@ class Scan:
         self._sure = self._store if told else store.with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
         self._alone = Facts(self._sure, plan.entry, references=(), copies=())
         undecided = plan.fields.undecided if plan.fields is not None else ()
-        self._undecided = [_Undecided(slot) for slot in undecided]
+        self._undecided = [Undecided(slot) for slot in undecided]
 
     async def partition(self, partition: Partition, read: Callable[[int], None]) -> Found:
         """Yield the violations that the documents of a partition alone decide.
@@ -344,38 +343,6 @@ class Scan:
         # The short one apart: Ctrl-C ends the long one at once, and waits for what goes on apart.
         _, batches = await self._store.overlapped(targets.read(), listing)
         return batches
-
-
-class _Undecided:
-    """A place that is looked at in every document."""
-
-    def __init__(self, slot: Slot) -> None:
-        self._steps = slot.steps
-        self._field = slot.steps[0] if len(slot.steps) == 1 else None
-        self._required = slot.required
-        self._judge, self._together = Judge(slot.judged), Judge(slot.judged_together)
-
-    def clean(self, documents: list[Document]) -> bool:
-        """Whether the values are told to be clean all at once, in one call for many; False says nothing."""
-        if (name := self._field) is not None:
-            values = [each[name] for each in documents if name in each]
-            if self._required and len(values) < len(documents):
-                return False
-        else:
-            values = [value for each in documents for _, value in values_at(each, self._steps)]
-        try:
-            return not values or self._together.is_clean({VALUE: values})
-        except Exception:  # noqa: BLE001 - a validator's own: it comes again where the document is judged
-            return False
-
-    def at_fault(self, document: Document) -> bool:
-        """Whether something is wrong at the place, or missing there."""
-        if self._required and self._field is not None and self._field not in document:
-            return True
-        try:
-            return any(self._judge.stored({VALUE: value}) for _, value in values_at(document, self._steps))
-        except Exception:  # noqa: BLE001 - as above
-            return True
 
 
 def _ids(batch: list[Document]) -> list[Any]:

@@ -59,6 +59,6 @@ def status(
         widths = [max(len(line[column]) for line in table) for column in range(4)]
         for name, stage, count, drift in table:
             click.echo(f"{name:{widths[0]}}  {stage:{widths[1]}}  {count:>{widths[2]}}  {drift}")
-    for unseen in dict.fromkeys(each.unseen for each in rows if each.unseen):
+    if unseen := next((each.unseen for each in rows if each.unseen), ""):
         raise Failure(f"the audit is incomplete. {unseen}")
     return 0

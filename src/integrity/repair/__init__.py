@@ -13,8 +13,10 @@
 from __future__ import annotations
 
 from integrity.repair.choice import Choice, Choices
+from integrity.repair.collection_journal import CollectionJournal
 from integrity.repair.engine import repair
-from integrity.repair.journal import CollectionJournal, FileJournal, Journal, Run
+from integrity.repair.file_journal import FileJournal
+from integrity.repair.journal import Journal, Run
 from integrity.repair.quarantine import Held, Released, held, release
 from integrity.repair.result import Changed, Outcome, Summary
 from integrity.repair.undo import Undone, undo

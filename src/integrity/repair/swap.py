@@ -7,7 +7,6 @@ it are judged as they are when it is written. On a standalone server a filter on
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,8 +259,8 @@ class Swap:
                 wanted = {"_id": id} if transactional else {"_id": id, **_but_condemned(before)}
                 wish = Wish(guard.entry, wanted, many=False, options=self._exact)
                 count = (await guard.references.delete(guard, wish, session)).count
-            if not count and record is not None:
-                await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]}, **options)
+            if not count:
+                await self._forget(record, **options)
             return "" if count else CHANGED
 
         try:
@@ -272,20 +271,30 @@ class Swap:
                 # A delete in stages that has begun is finished by another process: it is not refused then.
                 if not isinstance(error, IntegrityError) and (await self.read([id], None)).get(key(id)) != before:
                     raise
-                if record is not None:
-                    await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]})
+                await self._forget(record)
             return reason
 
     async def transactional(self) -> bool:
         """Whether the server has transactions."""
         return await self._guard.references.transactional(self._store)
 
-    async def put_back(self, before: bytes, record: tuple[str, bytes] | None) -> None:
-        """Bring a document back that `away` has taken, on a server without transactions."""
-        with suppress(DuplicateKeyError):  # there is another one by now
+    async def put_back(self, before: bytes, record: tuple[str, bytes] | None) -> bool:
+        """Bring a document back that `away` has taken, on a server without transactions.
+
+        Returns:
+            Whether it is back; not where another has one of its unique values by now, or its ``_id``.
+        """
+        try:
             await self._bytes.insert_one(self._guard.collection, raw_document(before))  # type: ignore[arg-type]
+        except DuplicateKeyError:
+            return False
+        # After the document is back, and never before: it is in both places then, and never in none.
+        await self._forget(record)
+        return True
+
+    async def _forget(self, record: tuple[str, bytes] | None, **options: Any) -> None:
         if record is not None:
-            await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]})
+            await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]}, **options)
 
 
 def _changed(edit: Edit) -> set[str]:

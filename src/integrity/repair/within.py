@@ -201,8 +201,7 @@ class Within:
         reason = await self._swap.away(decision.id, before, kept, still)
         if alone and not reason and not await self._group.stands(decision.before, why, choice):
             # Of two repairs that took each other's away, the later one sees it.
-            await self._swap.put_back(before, kept)
-            reason = ALONE
+            reason = ALONE if await self._swap.put_back(before, kept) else ""
         if reason:
             await self._journal.refuse(range(first, first + len(entries)))
         return reason
