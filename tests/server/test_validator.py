@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
 
 import bson
 import pytest
 from bson.codec_options import CodecOptions
 from hypothesis import HealthCheck, given, settings
+from pydantic import Field
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -114,3 +115,9 @@ def test_what_a_delete_under_way_puts_on_a_document_is_let_through(database: Dat
     registry = Registry([declared({"name": str})])
     documents = [{"_id": 1, "name": "x", CONDEMNED: {"by": 1}}, {"_id": 2, "name": "x", "condemned": 1}]
     assert refused(database, registry, documents) == {2}
+
+
+def test_the_length_of_bytes_is_kept_to_the_byte(database: Database[dict[str, Any]]) -> None:
+    registry = Registry([declared({"data": Annotated[bytes, Field(min_length=2, max_length=3)]})])
+    documents = [{"_id": many, "data": bytes([255] * many)} for many in range(1, 6)]
+    assert refused(database, registry, documents) == {1, 4, 5}

@@ -2,16 +2,19 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import make_dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from bson import ObjectId
+from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError, WriteError
 
+import integrity
 from integrity import (
     DanglingReference,
     DuplicateValue,
+    Forbid,
     ForeignWrite,
     InvalidBulkWrite,
     InvalidDocument,
@@ -28,6 +31,26 @@ async def test_a_valid_document_is_stored_as_pymongo_would(db: Handle, raw: Raw)
     result = await db[Customer].insert_one(dict(CUSTOMER))
     assert result.inserted_id == 1
     assert raw["customers"].find_one() == {**CUSTOMER, "nickname": None, "country": "NL"}
+
+
+class Said(Model, collection="said"):
+    """Places that the fast validator does not see through, beside a generated ``_id``, which needs no look."""
+
+    anything: Any = None
+    word: Annotated[str | None, Forbid("no")] = None
+
+
+@pytest.mark.parametrize("document", [{"anything": ""}, {"word": "no"}, {"anything": "N/A"}])
+@pytest.mark.parametrize("key", [{}, {"_id": ObjectId()}, {"_id": 5}], ids=["generated", "ObjectId", "int"])
+def test_what_an_id_tells_is_of_the_id_alone(
+    client: MongoClient[dict[str, Any]], database_name: str, document: dict[str, Any], key: dict[str, Any]
+) -> None:
+    said = integrity.Database(client[database_name], models=[Said])[Said]
+    with pytest.raises(InvalidDocument):
+        said.insert_one({**key, **document})
+    with pytest.raises(InvalidBulkWrite):
+        said.insert_many([{**key, **document}])
+    assert client[database_name].said.count_documents({}) == 0
 
 
 async def test_an_instance_is_stored_like_its_document(db: Handle, raw: Raw) -> None:

@@ -57,6 +57,15 @@ def guarded(client: Client, name: str, thing: Any) -> Any:
     return integrity.Database(client[name], models=[thing])[thing]
 
 
+def test_a_key_of_an_object_whose_values_are_declared_is_looked_at_too(client: Client, database_name: str) -> None:
+    thing = model("Counted", {"id": dict[str, int], "n": int})
+    things = guarded(client, database_name, thing)
+    with pytest.raises(InvalidDocument, match=r"SCH003 _id\.\$a"):
+        things.insert_one({"_id": {"$a": 1}, "n": 1})
+    with pytest.raises(InvalidBulkWrite, match=r"request 1: SCH003 _id\.\$a"):
+        things.insert_many([{"_id": {"b": 1}, "n": 1}, {"_id": {"$a": 1}, "n": 1}])
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_mongodb_refuses_as_an_id_is_a_violation(client: Client, database_name: str, name: str, way: str) -> None:

@@ -20,6 +20,13 @@ class Note(Model, collection="notes"):
     id: int
 
 
+class Sheet(Model, collection="sheets"):
+    """Its generated ``_id`` is of any type, and what is let in is declared: the fast validator looks at all of it."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, int]
+
+
 class Card(Model, collection="cards"):
     id: int
 
@@ -52,3 +59,13 @@ def test_a_document_is_not_marked_by_hand(
         getattr(db[model], method)(*arguments)
     assert "SCH004" in {each.code for each in refused.value.violations}
     assert raw[name].find_one({NAME: {"$exists": True}}) is None
+
+
+def test_nor_where_the_names_that_are_let_in_have_a_type(
+    client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    sheets = integrity.Database(client[database_name], models=[Sheet])[Sheet]
+    for write in (lambda: sheets.insert_one({NAME: 1}), lambda: sheets.insert_many([{NAME: 1}])):
+        with pytest.raises(IntegrityError, match=f"SCH004 {NAME}"):
+            write()
+    assert client[database_name].sheets.count_documents({}) == 0

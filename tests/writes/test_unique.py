@@ -144,6 +144,7 @@ def test_a_collection_that_was_dropped_and_filled_again_gets_its_index_back(
     monkeypatch.setattr("integrity.writes.unique.BELIEVED", 0.0)
     db = integrity.Database(raw, models=[Parcel])
     parcels = db[Parcel]
+    parcels.insert_one({"_id": 9, "number": 9, "codes": ["i"]})  # the index was there once
     for write in (
         lambda: parcels.insert_one({"_id": 3, "number": 1, "codes": ["c"]}),
         lambda: parcels.insert_many([{"_id": 3, "number": 1, "codes": ["c"]}]),
