@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from pymongo.results import InsertManyResult, InsertOneResult
 
 from integrity.declare.model import Model
+from integrity.facade.binding import Binding
 from integrity.facade.find_and import FindAnd
-from integrity.store.port import Document
+from integrity.store.port import Document, Store
 from integrity.store.run import run
+from integrity.writes.guard import Guard
 from integrity.writes.insert_many import insert_many
-from integrity.writes.insert_one import insert_one
+from integrity.writes.insert_one import at_once, insert_one
+from integrity.writes.refusal import from_driver
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as RawCollection
@@ -22,6 +25,12 @@ M = TypeVar("M", bound=Model)
 
 class Collection(FindAnd[M]):
     """The documents of one model, over PyMongo's ``MongoClient``; what ``db[Model]`` returns."""
+
+    def __init__(self, model: type[M], guard: Guard, store: Store, raw: Any, binding: Binding) -> None:
+        super().__init__(model, guard, store, raw, binding)
+        #: The driver's method for what `_at_once` has made; None where more stands around an insert.
+        self._insert = guard.store.sender(guard.collection, "insert_one") if guard.simple else None
+        self._at_once = at_once(guard)
 
     @property
     def unsafe_raw(self) -> RawCollection[Document]:
@@ -58,6 +67,22 @@ class Collection(FindAnd[M]):
         Raises:
             InvalidDocument: It breaks rules, all of which the error names; nothing was stored.
         """
+        # What most inserts are, without a call more than it takes; `insert_one` does the same, and all the rest.
+        if (
+            (send := self._insert) is not None
+            and session is comment is None
+            and not bypass_document_validation
+            and self._binding.session() is None
+            and self._bound.get(None) is None
+            and (type(document) is dict or type(document) is self.model)
+            and (made := self._at_once(document)) is not None
+        ):
+            try:
+                return send(made)  # type: ignore[no-any-return]  # the driver's
+            except Exception as error:
+                if (mine := from_driver(self._guard.entry, error, made)) is error:
+                    raise
+                raise mine from error
         return run(
             insert_one(
                 self._guard, document, bypass=bypass_document_validation, session=self._in(session), comment=comment

@@ -8,19 +8,27 @@ from typing import Any, TypeVar
 from pymongo.results import BulkWriteResult, DeleteResult, UpdateResult
 
 from integrity.declare.model import Model
+from integrity.facade.binding import Binding
 from integrity.facade.reads import Reads
-from integrity.store.port import Filter
+from integrity.store.port import Filter, Store
 from integrity.store.run import run
 from integrity.writes import delete, operations
 from integrity.writes.bulk_write import Request, bulk_write
+from integrity.writes.guard import Guard
 from integrity.writes.references import DeletePlan, Progress
 from integrity.writes.update_rights import Update
+from integrity.writes.updates.direct import direct
 
 M = TypeVar("M", bound=Model)
 
 
 class Modify(Reads[M]):
     """The operations of a blocking collection that change what is stored."""
+
+    def __init__(self, model: type[M], guard: Guard, store: Store, raw: Any, binding: Binding) -> None:
+        super().__init__(model, guard, store, raw, binding)
+        #: The driver's method for an update that is proved at once; None where more stands around an update.
+        self._update = guard.store.sender(guard.collection, "update_one") if guard.direct else None
 
     def replace_one(
         self,
@@ -77,10 +85,27 @@ class Modify(Reads[M]):
             InvalidDocument: What the update leaves breaks rules; nothing was changed.
             TransactionRequired: Only the outcome can be judged, and the server has no transactions.
         """
+        filter = self._asked(filter)  # noqa: A001 - looked at, whatever follows
+        # What most updates are, without a call more than it takes, see `writes.insert_one.at_once`.
+        if (
+            (send := self._update) is not None
+            and session is array_filters is collation is hint is let is sort is comment is None
+            and not upsert
+            and not bypass_document_validation
+            and self._binding.session() is None
+            and self._bound.get(None) is None
+            and (proved := direct(self._guard.entry, update, filter)) is not None
+        ):
+            try:
+                return send(filter, proved)  # type: ignore[no-any-return]  # the driver's
+            except Exception as error:
+                if (mine := run(operations.failure(self._guard, error, filter, update))) is error:
+                    raise
+                raise mine from error
         return run(
             operations.update_documents(
                 self._guard,
-                self._asked(filter),
+                filter,
                 update,
                 upsert=upsert,
                 bypass=bypass_document_validation,

@@ -51,6 +51,10 @@ class Judge:
 
     Args:
         entry: The model's entry in the registry.
+
+    Attributes:
+        told: Whether the fast validator tells everything of what it passes.
+        told_ids: The types of an ``_id`` with which it does.
     """
 
     def __init__(self, entry: Entry) -> None:
@@ -62,13 +66,13 @@ class Judge:
         self._any_id = declared is not None and (declared.node.anything or bool(declared.node.objects))
         self._write_check = checker(entry.document, entry.policy, stored=False, whole=entry.loose)
         self._stored_check = checker(entry.document, entry.policy, stored=True, whole=entry.loose_stored)
-        # Whether the fast validator has told everything of what it passes; or has, where the _id is of these types.
-        self._told = self._write_check is None and not (self._open or self._any_id)
+        self.told = self._write_check is None and not (self._open or self._any_id)
         told = frozenset[type]() if self._open else unlooked(entry.document, entry.policy, whole=entry.loose)
-        self._told_ids = told & _KEYS
+        self.told_ids = told & _KEYS
 
     @cached_property
-    def _glance(self) -> Callable[[Any], Any]:
+    def look(self) -> Callable[[Any], Any]:
+        """The fast validator: makes a mapping what is stored, or raises pydantic's ``ValidationError``."""
         return self.entry.write_glance.validate_python
 
     def offered(self, document: Mapping[str, Any] | BaseModel) -> Verdict:
@@ -119,10 +123,10 @@ class Judge:
         None says nothing: it is to be judged by `offered`.
         """
         try:
-            made: dict[str, Any] = self._glance(document if type(document) is dict else codec.plain(document))
+            made: dict[str, Any] = self.look(document if type(document) is dict else codec.plain(document))
         except ValidationError:
             return None
-        if self._told or type(made.get("_id")) in self._told_ids:
+        if self.told or type(made.get("_id")) in self.told_ids:
             return made
         if (self._write_check is None or self._write_check(made)) and not (self._open and CONDEMNED in made):
             # Most ids are told by their type, without a call.
@@ -139,10 +143,10 @@ class Judge:
         """
         given = [each if type(each) is dict else codec.plain(each) for each in documents]
         try:
-            made = list(map(self._glance, given))
+            made = list(map(self.look, given))
         except ValidationError:
             return None
-        if self._told or {type(each.get("_id")) for each in made} <= self._told_ids:
+        if self.told or {type(each.get("_id")) for each in made} <= self.told_ids:
             return made
         if self._open and any(CONDEMNED in each for each in made):
             return None

@@ -141,6 +141,9 @@ class BlockingStore(LeanStore):
                 raise
             return getattr(again(self._of(collection)), method)(*args, **options)
 
+    def sender(self, collection: str, method: str) -> Callable[..., Any] | None:
+        return getattr(self._of(collection), method) if self._gate is NO_GATE else None
+
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
         cursor = self._of(collection).find(filter, **options)
         return BlockingBatches(forgive(cursor) if self._forgives else cursor, self.bound, self._gate)

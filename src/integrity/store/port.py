@@ -7,7 +7,7 @@ suspension is one round trip, which is what the pool's gate counts and what a te
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -144,6 +144,10 @@ class Store(ABC):
     @abstractmethod
     async def call(self, collection: str, method: str, /, *args: Any, **options: Any) -> Any:
         """Call a method of the driver's collection: one operation."""
+
+    def sender(self, collection: str, method: str) -> Callable[..., Any] | None:  # noqa: ARG002 - for those who have it
+        """Return a method of the driver's collection that blocks, with nothing to stand around it; else None."""
+        return None
 
     @abstractmethod
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+from pydantic_core import ValidationError
 from pymongo.results import InsertOneResult
 
+from integrity.declare import codec
 from integrity.errors import InvalidDocument
 from integrity.rules.judge import Verdict
 from integrity.store.port import Document, Store
@@ -19,6 +23,34 @@ from integrity.writes.staging import tolerated
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
+
+
+def at_once(guard: Guard) -> Callable[[Document | BaseModel], Document | None]:
+    """Return what makes a document what is stored, for a model about which the judge alone decides.
+
+    It gives a dict its ``_id``, and returns None where more is to be looked up or said: that is left to `insert_one`.
+    Whatever runs between two round trips is read anew from memory, so that a call that is not made saves some 3 µs: all
+    of it is one function, and what it needs is at hand.
+
+    Args:
+        guard: The model's guard; it is `Guard.simple`.
+    """
+    collection, indexes, judge = guard.entry.collection, guard.indexes, guard.judge
+
+    def made(document: Document | BaseModel) -> Document | None:
+        if collection not in indexes.ready or monotonic() > indexes.until:
+            return None
+        try:
+            found: Document = judge.look(document if type(document) is dict else codec.plain(document))
+        except ValidationError:
+            return None
+        if not judge.told and type(found.get("_id")) not in judge.told_ids:
+            return None
+        if type(document) is dict and "_id" not in document:
+            named(document, found)
+        return found
+
+    return made
 
 
 async def insert_one(

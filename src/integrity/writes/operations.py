@@ -93,12 +93,17 @@ async def update_documents(
             more = {} if session is None else {"session": session}
             return await guard.store.call(guard.entry.collection, "update_one", filter, proved, **more)  # type: ignore[no-any-return]  # the driver's
         except Exception as error:
-            if (mine := ours(guard, error, await planned(guard, Wish(filter, change), session))) is error:
+            if (mine := await failure(guard, error, filter, change, session)) is error:
                 raise
             raise mine from error
     wish = Wish(filter, change, upsert, many, given)
     found: UpdateResult = await update(guard, wish, bypass=bypass, session=session)
     return found
+
+
+async def failure(guard: Guard, error: Exception, filter: Filter, change: Update, session: Any = None) -> Exception:
+    """Return ours for an error of the driver that a direct update has met, and any other error as it is."""
+    return ours(guard, error, await planned(guard, Wish(filter, change), session))
 
 
 async def find_one_and_update(
