@@ -118,6 +118,23 @@ def test_a_filter_on_what_is_not_declared_warns_and_names_what_is(orders: integr
         orders.find({"id": 5})
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("address.ctiy", "the fields of 'address' are city"),
+        ("lines.ctiy", "the fields of 'lines' are city"),
+        ("lines.0.ctiy", "the fields of 'lines.0' are city"),
+        ("address.city.name", "the fields of 'address' are city"),
+        ("email.x", "the fields are _id, "),
+    ],
+)
+def test_of_a_path_below_a_field_what_stands_there_is_named(
+    orders: integrity.Collection[Order], path: str, told: str
+) -> None:
+    with pytest.warns(UndeclaredFilter, match=f"declares no '{path}'.*{told}"):
+        orders.find({path: 1})
+
+
 def test_a_filter_on_what_is_declared_does_not(orders: integrity.Collection[Order]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

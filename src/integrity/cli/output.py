@@ -41,10 +41,11 @@ def writing(name: str | None, *, private: bool = False) -> Iterator[TextIO]:
             with path.open("w", encoding="utf-8", errors="backslashreplace") as device:
                 yield device
             return
-        with _beside(path, private=private) as (draft, out):
+        place = Path(os.path.realpath(path))  # of a link, what it leads to; resolve() may raise what is no OSError
+        with _beside(place, private=private) as (draft, out):
             yield out
             out.close()
-            draft.replace(path)
+            draft.replace(place)
     except OSError as error:
         raise Failure(f"{name} cannot be written: {error.strerror or error}.") from error
 

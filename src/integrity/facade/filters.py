@@ -77,8 +77,8 @@ def _stored(entry: Entry, path: str, value: Any) -> str:
     """Return the path that an element has where a filter's path looks into arrays without a step of its own."""
     node, found = Node(objects=(entry.document,)), list[str]()
     for step in path.split("."):
-        if node.arrays and not node.objects and not step.isdigit():
-            node = node.arrays[0].item
+        if (inner := _element(node, step)) is not node:
+            node = inner
             found.append("0")
         found.append(step)
         node = _below(node, step)
@@ -178,7 +178,21 @@ def _suggestion(entry: Entry, path: str) -> str:
     place = entry.place(path)
     if place is not None:
         return f"its stored name is {'.'.join(place.steps)!r}"
-    return f"the fields are {', '.join(entry.document.fields)}"
+    node, above = Node(objects=(entry.document,)), list[str]()
+    for step in path.split("."):
+        inner = _below(_element(node, step), step)
+        if not _element(inner, "").objects:
+            break
+        node = inner
+        above.append(step)
+    of = f" of {'.'.join(above)!r}" if above else ""
+    names = [name for each in _element(node, "").objects for name in each.fields]
+    return f"the fields{of} are {', '.join(dict.fromkeys(names))}"
+
+
+def _element(node: Node, step: str) -> Node:
+    """Return what a step that is no index is looked for in: an array's elements."""
+    return node.arrays[0].item if node.arrays and not node.objects and not step.isdigit() else node
 
 
 @lru_cache(maxsize=4096)

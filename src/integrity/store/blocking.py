@@ -142,7 +142,16 @@ class BlockingStore(LeanStore):
             return getattr(again(self._of(collection)), method)(*args, **options)
 
     def sender(self, collection: str, method: str) -> Callable[..., Any] | None:
-        return getattr(self._of(collection), method) if self._gate is NO_GATE else None
+        send: Callable[..., Any] = getattr(self._of(collection), method)
+        if self._gate is NO_GATE:
+            return send
+        gate = self._gate
+
+        def sent(*args: Any) -> Any:
+            with gate.permit():
+                return send(*args)
+
+        return sent
 
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
         cursor = self._of(collection).find(filter, **options)

@@ -146,7 +146,7 @@ class Store(ABC):
         """Call a method of the driver's collection: one operation."""
 
     def sender(self, collection: str, method: str) -> Callable[..., Any] | None:  # noqa: ARG002 - for those who have it
-        """Return a method of the driver's collection that blocks, with nothing to stand around it; else None."""
+        """Return what `call` comes to where nothing is bound and nothing is awaited; None where something is."""
         return None
 
     @abstractmethod
