@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from integrity import (
     Pool,
     PoolTimeout,
     Ref,
+    Revision,
     UnguardedWrite,
     Unique,
 )
@@ -49,6 +51,14 @@ class Child(Model, collection="children"):
     since: Annotated[int, Immutable()] = 0
 
 
+class Counted(Model, collection="counted"):
+    name: str
+    rev: Annotated[int, Revision()] = 0
+
+
+MODELS: list[type[Model]] = [Plain, Keyed, Child, Counted]
+
+
 class Listener(CommandListener):
     def __init__(self) -> None:
         self.sent: list[Document] = []
@@ -72,8 +82,11 @@ def listener() -> Listener:
 @pytest.fixture
 def db(uri: str, database_name: str, listener: Listener) -> Iterator[integrity.Database]:
     with MongoClient[Document](uri, event_listeners=[listener]) as client:
-        db = integrity.Database(client[database_name], models=[Plain, Keyed, Child])
+        db = integrity.Database(client[database_name], models=MODELS)
         db[Plain].insert_one({"_id": 1, "name": "one", "marks": [1, 2], "code": 1})
+        db[Child].insert_one({"_id": 1, "plain": 1})  # the first insert of a collection looks for its indexes
+        db[Keyed].insert_one({"_id": 1, "name": "one"})
+        db[Counted].insert_one({"_id": 1, "name": "one"})
         db[Plain].unsafe_raw.create_index("age")
         listener.sent.clear()
         yield db
@@ -133,7 +146,9 @@ def test_another_models_instance_and_a_mapping_are_not_taken_for_its_own(
         db[Plain].insert_one(Child(plain=1))  # type: ignore[arg-type]  # what is tested
     with pytest.raises(TypeError, match="a mapping or an instance"):
         db[Plain].insert_one(5)  # type: ignore[arg-type]  # what is tested
-    assert long_way == ["Plain", "Plain"]
+    given = OrderedDict[str, Any](name="two")
+    key = db[Plain].insert_one(given).inserted_id
+    assert (given["_id"], long_way) == (key, ["Plain", "Plain", "Plain"])
 
 
 def test_an_error_of_the_driver_is_ours(db: integrity.Database, long_way: list[str]) -> None:
@@ -159,6 +174,7 @@ def test_indexes_are_looked_for_again(db: integrity.Database, long_way: list[str
 @pytest.mark.parametrize("field", ["comment", "session"])
 def test_an_inserts_option_reaches_the_server(db: integrity.Database, listener: Listener, field: str) -> None:
     with db[Plain].unsafe_raw.database.client.start_session() as session:
+        assert session.session_id  # its own: else the driver may have given it away meanwhile
         options: Document = {field: session if field == "session" else "why"}
         db[Plain].insert_one({"name": "two"}, **options)
         (sent,) = listener.sent
@@ -183,6 +199,7 @@ def test_an_updates_option_reaches_the_server(
     db: integrity.Database, listener: Listener, option: str, value: object
 ) -> None:
     with db[Plain].unsafe_raw.database.client.start_session() as session:
+        assert session.session_id
         options: Document = {option: session if option == "session" else value}
         change = {"$set": {"marks.$[x]": 3}} if value == [{"x": 1}] else {"$set": {"name": "two"}}
         try:
@@ -239,7 +256,7 @@ def test_it_joins_a_bound_session(db: integrity.Database, write: str) -> None:
 @pytest.mark.parametrize("write", WRITES)
 def test_it_waits_at_the_gate(uri: str, database_name: str, write: str) -> None:
     pool = Pool(size=1, max_overflow=0, timeout=0.05)
-    with integrity.connect(uri, models=[Plain, Keyed, Child], database=database_name, pool=pool) as db:
+    with integrity.connect(uri, models=MODELS, database=database_name, pool=pool) as db:
         db[Plain].insert_one({"_id": 1, "name": "one"})
         with db[Plain]._guard.store._gate.permit(), pytest.raises(PoolTimeout):  # type: ignore[attr-defined]  # the only connection
             WRITES[write](db[Plain])
@@ -247,11 +264,12 @@ def test_it_waits_at_the_gate(uri: str, database_name: str, write: str) -> None:
 
 
 def test_an_update_of_what_is_more_than_its_value_is_left_to_the_long_one(db: integrity.Database) -> None:
-    db[Child].insert_one({"_id": 1, "plain": 1})
     with pytest.raises(InvalidDocument):
         db[Child].update_one({"_id": 1}, {"$set": {"plain": "nobody"}})
     with pytest.raises(InvalidDocument):
         db[Child].update_one({"_id": 1}, {"$set": {"since": 5}})
+    db[Counted].update_one({"_id": 1}, {"$set": {"name": "two"}})
+    assert db[Counted].find_one({"_id": 1}) == {"_id": 1, "name": "two", "rev": 1}
     with pytest.raises(DuplicateValue):
         db[Plain].update_one({"_id": db[Plain].insert_one({"name": "x"}).inserted_id}, {"$set": {"code": 1}})
 

@@ -73,7 +73,6 @@ class Collection(FindAnd[M]):
             and session is comment is None
             and not bypass_document_validation
             and self._binding.session() is None
-            and self._bound.get(None) is None
             and (type(document) is dict or type(document) is self.model)
             and (made := self._at_once(document)) is not None
         ):

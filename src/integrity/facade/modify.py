@@ -93,7 +93,6 @@ class Modify(Reads[M]):
             and not upsert
             and not bypass_document_validation
             and self._binding.session() is None
-            and self._bound.get(None) is None
             and (proved := direct(self._guard.entry, update, filter)) is not None
         ):
             try:
