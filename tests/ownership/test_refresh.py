@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 from bson import ObjectId
+from pydantic import Field
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect
@@ -293,6 +294,31 @@ def test_a_change_is_no_error_when_its_copies_are_left_to_whoever_comes_next(
     assert raw["books"].distinct("author") == ["Ada"]
     run(sync(db._guards.copies, BlockingStore(raw)))
     assert raw["books"].distinct("author") == ["Eve"]
+
+
+class Slip(Model, collection="slips"):
+    id: int
+    book_id: Annotated[int, Ref(Book)]
+    author: Annotated[str | None, CopyOf(Book, "author", via="book_id"), Field(max_length=5)] = None
+
+
+def test_a_copy_of_a_copy_that_cannot_hold_its_value_is_told(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = integrity.Database(raw, models=[*MODELS, Slip], actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+    db[Slip].insert_one({"_id": 1, "book_id": 1})
+    db._guards.copies.limit = 0
+
+    async def fail(*_: Any) -> list[str]:
+        raise AutoReconnect("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finishing, "_batch", fail)
+        db[Author].update_one({"_id": 1}, {"$set": {"name": "Augusta"}})
+    db._guards.copies.limit = 100
+    done = run(sync(db._guards.copies, BlockingStore(raw)))
+    assert (raw["books"].distinct("author"), raw["slips"].distinct("author")) == (["Augusta"], ["Ada"])
+    assert list(done.misfits) == ["slips.author"]
 
 
 class Sticker(Model, collection="stickers"):

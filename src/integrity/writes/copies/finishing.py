@@ -169,7 +169,10 @@ async def _batch(
             both, options = {"$and": [mine, command.filter]}, command.options(store)
             await store.update_many(command.collection, both, command.update, session=session, **options)
             return []
-        return await _singly(keeper, store, copy, made, (record, value), mine, session)
+        below = await _singly(keeper, store, copy, made, (record, value), mine, session)
+        # Copies of these copies: who changed the owner could not see so far.
+        done.misfits |= below.misfits
+        return keeper.recorded(session)
 
     return await transact(store, body, why="refreshing copies")
 
@@ -182,8 +185,12 @@ async def _singly(
     wanted: tuple[Record, Any],
     mine: Document,
     session: Any,
-) -> list[str]:
-    """Refresh documents that have copies of their own, or are derived from: read, changed, written."""
+) -> RefreshPlan:
+    """Refresh documents that have copies of their own, or are derived from: read, changed, written.
+
+    Returns:
+        What that does to the copies of these.
+    """
     record, value = wanted
     batches = store.find(record.collection, mine, session=session)
     while batch := await batches.next():
@@ -194,7 +201,7 @@ async def _singly(
     below = await plan(store, copy.entry, changes, keeper.limit, session)
     await keeper.carry_out(store, below, session)
     await keeper.write(store, made, session)
-    return keeper.recorded(session)
+    return below
 
 
 async def _owner(store: Store, record: Record, copy: Copy, session: Any = None) -> Document | None:
