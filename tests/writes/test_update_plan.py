@@ -183,6 +183,7 @@ NOT_PROVED: list[tuple[Any, dict[str, Any], str]] = [
     ({"$set": {"coded.a": 1}}, {}, "keys of coded are constrained"),
     ({"$mul": {"stock": 2}}, {}, "leave what is declared"),
     ({"$mul": {"rate": 2.5}}, {}, "infinite"),
+    ({"$mul": {"rate": 1.5}}, {}, "infinite"),
     ({"$bit": {"stock": {"or": 4}}}, {}, "plain integer"),
     ({"$currentDate": {"day": True}}, {}, "plain date"),
     ({"$push": {"tags": "a"}}, {}, "longer than 3"),
