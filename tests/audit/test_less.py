@@ -230,6 +230,41 @@ def test_an_idle_server_is_not_waited_for(database: Raw) -> None:
     assert asked["getMore"] < 5
 
 
+def test_a_stream_has_an_end_where_writers_go_on_and_on(database: Raw) -> None:
+    """What is written after reading has begun is the next audit's: waiting for silence would take for ever."""
+    asked = Counter[str]()
+
+    class Busy(BlockingStore):
+        async def command(self, command: Any, *args: Any, **options: Any) -> Any:
+            name = next(iter(command))
+            asked[name] += 1
+            assert asked["getMore"] < 50
+            if asked["aggregate"]:
+                database.readers.insert_one({"_id": 100 + asked.total()})
+            return await super().command(command, *args, **options)
+
+    database.readers.insert_one({"_id": 1})
+    mark = run(standing(BlockingStore(database), Registry(MODELS), Options()))
+    database.readers.insert_many([{"_id": 2}, {"_id": 3}])
+    found = run(since_last(Busy(database), Registry(MODELS), Options(), mark))
+    assert isinstance(found, SinceLast)
+    assert found.written["readers"][:2] == (2, 3)
+
+
+def test_all_of_a_transaction_is_told_whose_events_are_of_one_time(
+    database: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_BATCH", 2)
+    database.readers.insert_one({"_id": 1})
+    store = BlockingStore(database)
+    mark = run(standing(store, Registry(MODELS), Options()))
+    with database.client.start_session() as session, session.start_transaction():
+        database.readers.insert_many([{"_id": each} for each in range(2, 9)], session=session)
+    found = run(since_last(store, Registry(MODELS), Options(), mark))
+    assert isinstance(found, SinceLast)
+    assert found.written == {"readers": tuple(range(2, 9))}
+
+
 def test_without_a_change_stream_the_last_audit_is_a_time(standalone: Any, database_name: str) -> None:
     """A standalone server has none: what is newer than the mark is read, and what has no time."""
     with MongoClient[dict[str, Any]](standalone.uri) as client:

@@ -11,7 +11,7 @@ Source: https://www.mongodb.com/docs/manual/changeStreams/#resume-a-change-strea
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -83,8 +83,7 @@ async def since(store: Store, earlier: Document, collections: Iterable[str]) -> 
         while True:
             for each in events:
                 told.event(each)
-            last = _time(reply.get("postBatchResumeToken"))
-            if not cursor or (not events and (now is None or last is None or last >= now)):
+            if not cursor or _read_up_to(now, _time(reply.get("postBatchResumeToken")), events):
                 break
             more = {"getMore": Int64(cursor), "collection": "$cmd.aggregate", "batchSize": _BATCH,
                     "maxTimeMS": _WAIT_MS}  # fmt: skip
@@ -114,6 +113,17 @@ async def _until_majority(store: Store, time: Timestamp | None) -> None:
         concern = {"level": "majority", "afterClusterTime": time}
         command = {**_opened({}, 0), "readConcern": concern, "maxTimeMS": LAG_MS}
         await _close(store, (await store.command(command))["cursor"]["id"])
+
+
+def _read_up_to(now: Timestamp | None, last: Timestamp | None, events: Sequence[Any]) -> bool:
+    """Whether a stream was read up to a time, by a batch and the time of its token.
+
+    Beyond it there is no need to read: where writers are at work, the end is never reached. Of that very time there may
+    be more, as a transaction's events are all of one time, until a batch is empty.
+    """
+    if now is None or last is None:
+        return not events
+    return last > now or (not events and last == now)
 
 
 def _opened(how: Document, size: int, wanted: Document | None = None) -> Document:
