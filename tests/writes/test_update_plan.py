@@ -37,6 +37,15 @@ class Hints(Model):
     second: str | None = None
 
 
+class Inner(Model):
+    left: int
+    right: int
+
+
+class Outer(Model):
+    inner: Inner
+
+
 class Product(Model, collection="products"):
     sku: Annotated[str, Unique()]
     name: str
@@ -73,6 +82,8 @@ class Order(Model, collection="orders"):
     checked: Annotated[list[str], AfterValidator(sorted)] = Field(default_factory=lambda: ["a"])
     capped: Annotated[dict[str, int], Field(max_length=2)] | None = None
     coded: dict[Annotated[str, Field(max_length=3)], int] | None = None
+    outer: Outer | None = None
+    both: Annotated[int, Field(ge=0, gt=0)] = 1
     anything: Any = None
     secret: Annotated[str, Owner("vault")] = "x"
 
@@ -93,7 +104,12 @@ class Open(Model, collection="open", extra="allow"):
     name: str
 
 
-REGISTRY = Registry([Product, Order, Ruled, Open])
+class Paired(Model, collection="paired"):
+    id: int
+    couple: Annotated[list[str], Field(min_length=2, max_length=2)]
+
+
+REGISTRY = Registry([Product, Order, Ruled, Open, Paired])
 ORDER = REGISTRY.entry(Order)
 
 
@@ -184,6 +200,9 @@ NOT_PROVED: list[tuple[Any, dict[str, Any], str]] = [
     ({"$mul": {"stock": 2}}, {}, "leave what is declared"),
     ({"$mul": {"rate": 2.5}}, {}, "infinite"),
     ({"$mul": {"rate": 1.5}}, {}, "infinite"),
+    ({"$set": {"outer.inner.left": 1}}, {}, "right"),
+    ({"$inc": {"both": -5}}, {"filter": {"both": {"$gte": 5}}}, "may fall below its limit 0"),
+    ({"$inc": {"both": -5}}, {"filter": {"both": {"$gt": 4.5}}}, "may fall below its limit 0"),
     ({"$bit": {"stock": {"or": 4}}}, {}, "plain integer"),
     ({"$currentDate": {"day": True}}, {}, "plain date"),
     ({"$push": {"tags": "a"}}, {}, "longer than 3"),
@@ -352,6 +371,12 @@ def test_a_model_with_a_rule_across_fields_is_never_proved() -> None:
     found = plan_update(entry, {"$set": {"low": 3}})
     assert "see the document as a whole" in " ".join(found.reasons)
     assert [each.code for each in plan_update(entry, {"$set": {"low": "x"}}).violations] == ["SCH001"]
+
+
+def test_an_array_of_fixed_length_takes_no_element_more() -> None:
+    entry = REGISTRY.entry(Paired)
+    assert plan_update(entry, {"$set": {"couple.1": "b"}}).proved
+    assert "too short for the index 2" in str(plan_update(entry, {"$set": {"couple.2": "c"}}).reasons)
 
 
 def test_a_model_that_takes_unknown_fields_takes_them_in_updates() -> None:
