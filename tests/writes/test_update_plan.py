@@ -164,6 +164,7 @@ NOT_PROVED: list[tuple[Any, dict[str, Any], str]] = [
     ({"$set": {"items.$.qty": 2}}, {"filter": {"tags": "a"}}, "$ is the index"),
     ({"$set": {"items.$.qty": 2}}, {"filter": {"items.sku": "a", "tags": "a"}}, "$ is the index"),
     ({"$set": {"items.$.qty": 2}}, {"filter": {"$or": [{"items.sku": "a"}]}}, "$ is the index"),
+    ({"$set": {"items.$.qty": 2}}, {"filter": {"items.sku": "a", "$or": [{"tags": "a"}]}}, "$ is the index"),
     ({"$set": {"shape.0": 1}}, {}, "judged as a whole"),
     ({"$unset": {"billing.city": ""}}, {}, "required where"),
     ({"$unset": {"hints.first": ""}}, {}, "left empty"),
@@ -484,7 +485,15 @@ def test_an_upsert_whose_filter_supplies_an_invalid_field_is_not(
 
 
 @pytest.mark.parametrize(
-    "condition", [{"$or": [{"visits": 1}]}, {"visits": {"$in": [1]}}, {"visits": {"$all": [1]}}, {"a": 1, "a.b": 1}]
+    "condition",
+    [
+        {"$or": [{"visits": 1}]},
+        {"visits": {"$in": [1]}},
+        {"visits": {"$all": [1]}},
+        {"a": 1, "a.b": 1},
+        {"billing": {"city": "a"}, "billing.city": "a"},
+        {"billing.city": "a", "billing": {"city": "a"}},
+    ],
 )
 def test_an_upsert_that_is_not_known_exactly_is_not_proved(condition: dict[str, Any]) -> None:
     found = plan({"$set": VALID}, filter={"_id": 1, **condition}, upsert=True)
