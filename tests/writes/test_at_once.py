@@ -119,6 +119,18 @@ def test_most_inserts_go_it_and_are_given_their_id(db: integrity.Database, long_
 
 @pytest.mark.parametrize(
     ("model", "document"),
+    [(Plain, {"_id": "key", "name": "x"}), (Plain, {"_id": {"a": 1}, "name": "x"}), (Keyed, {"_id": 8, "name": "x"})],
+)
+def test_what_the_fast_validator_does_not_see_through_is_judged_once(
+    db: integrity.Database, long_way: list[str], model: type[Model], document: Document
+) -> None:
+    db[model].insert_one(document)
+    assert long_way == []
+    assert db[model].count_documents(document) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "document"),
     [
         (Plain, {"name": ""}),
         (Plain, {"name": "x", "age": -1}),

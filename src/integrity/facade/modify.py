@@ -87,14 +87,14 @@ class Modify(Reads[M]):
         """
         filter = self._asked(filter)  # noqa: A001 - looked at, whatever follows
         # What most updates are, without a call more than it takes, see `writes.insert_one.at_once`.
-        if (
-            (send := self._update) is not None
-            and session is array_filters is collation is hint is let is sort is comment is None
+        plain = (
+            session is array_filters is collation is hint is let is sort is comment is None
             and not upsert
             and not bypass_document_validation
             and self._binding.session() is None
-            and (proved := direct(self._guard.entry, update, filter)) is not None
-        ):
+        )
+        send = self._update if plain else None
+        if send is not None and (proved := direct(self._guard.entry, update, filter)) is not None:
             try:
                 return send(filter, proved)  # type: ignore[no-any-return]  # the driver's
             except Exception as error:
@@ -106,6 +106,7 @@ class Modify(Reads[M]):
                 self._guard,
                 filter,
                 update,
+                tried=send is not None,
                 upsert=upsert,
                 bypass=bypass_document_validation,
                 session=self._in(session),

@@ -126,13 +126,16 @@ class Judge:
             made: dict[str, Any] = self.look(document if type(document) is dict else codec.plain(document))
         except ValidationError:
             return None
-        if self.told or type(made.get("_id")) in self.told_ids:
-            return made
-        if (self._write_check is None or self._write_check(made)) and not (self._open and CONDEMNED in made):
-            # Most ids are told by their type, without a call.
-            faulty = self._any_id and type(made.get("_id")) not in _KEYS and self._key_faults(made)
-            return None if faulty else made
-        return None
+        return made if self.told or type(made.get("_id")) in self.told_ids or self.passes(made) else None
+
+    def passes(self, made: dict[str, Any]) -> bool:
+        """Whether nothing is wrong in what the fast validator has passed and does not see through."""
+        if self._write_check is not None and not self._write_check(made):
+            return False
+        if self._open and CONDEMNED in made:
+            return False
+        # Most ids are told by their type, without a call.
+        return not (self._any_id and type(made.get("_id")) not in _KEYS and self._key_faults(made))
 
     def clean(self, documents: Sequence[Mapping[str, Any] | BaseModel]) -> list[dict[str, Any]] | None:
         """Make documents that are to be written what is stored, all at once.

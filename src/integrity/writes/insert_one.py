@@ -6,7 +6,6 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
 from pydantic_core import ValidationError
 from pymongo.results import InsertOneResult
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from integrity.writes.guard import Guard
 
 
-def at_once(guard: Guard) -> Callable[[Document | BaseModel], Document | None]:
+def at_once(guard: Guard) -> Callable[[Offered], Document | None]:
     """Return what makes a document what is stored, for a model about which the judge alone decides.
 
     It gives a dict its ``_id``, and returns None where more is to be looked up or said: that is left to `insert_one`.
@@ -37,14 +36,14 @@ def at_once(guard: Guard) -> Callable[[Document | BaseModel], Document | None]:
     """
     collection, indexes, judge = guard.entry.collection, guard.indexes, guard.judge
 
-    def made(document: Document | BaseModel) -> Document | None:
+    def made(document: Offered) -> Document | None:
         if collection not in indexes.ready or monotonic() > indexes.until:
             return None
         try:
             found: Document = judge.look(document if type(document) is dict else codec.plain(document))
         except ValidationError:
             return None
-        if not judge.told and type(found.get("_id")) not in judge.told_ids:
+        if not judge.told and type(found.get("_id")) not in judge.told_ids and not judge.passes(found):
             return None
         if type(document) is dict and "_id" not in document:
             named(document, found)

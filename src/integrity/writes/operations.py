@@ -78,16 +78,18 @@ async def update_documents(
     change: Update,
     *,
     many: bool = False,
+    tried: bool = False,
     upsert: bool = False,
     bypass: object = None,
     session: Any = None,
     **options: Any,
 ) -> UpdateResult:
-    """Update one document, or all that match; PyMongo's ``UpdateResult``."""
+    """Update one document, or all that match; PyMongo's ``UpdateResult``. What was `tried` is not seen to be direct."""
     # Most updates are given none, which is seen without going through them.
     none = [*options.values()].count(None) == len(options)
     given = {} if none else {name: value for name, value in options.items() if value is not None}
-    proved = direct(guard.entry, change, filter) if guard.direct and not (given or many or upsert or bypass) else None
+    plain = guard.direct and not (tried or given or many or upsert or bypass)
+    proved = direct(guard.entry, change, filter) if plain else None
     if proved is not None:
         try:
             more = {} if session is None else {"session": session}
