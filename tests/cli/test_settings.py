@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from integrity.audit import marks
 from tests.cli.conftest import Command
 
 Raw = Database[dict[str, Any]]
@@ -165,6 +166,26 @@ def test_what_could_not_be_told_is_found_again(
     assert command(*last, "-o", "/dev/full").status == 2
     assert command(*last).status == 1
     assert command(*last).status == 0
+
+
+def test_what_is_written_while_changes_are_read_is_the_next_audits(
+    command: Command, models: Path, at: str, database: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark for the next audit stands before this one reads: what comes between is read twice, and never missed."""
+    database.customers.delete_many({"_id": {"$gt": 1}})
+    whole = ["audit", models, "--uri", at, "--state", tmp_path / "state"]
+    assert command(*whole).status == 0
+    read = marks.since_last
+
+    async def written_behind(*given: Any) -> Any:
+        found = await read(*given)
+        database.customers.insert_one({"_id": 9, "name": ""})
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(marks, "since_last", written_behind)
+        assert command(*whole, "--since", "last").status == 0  # which had read already
+    assert command(*whole, "--since", "last").status == 1
 
 
 def test_a_plan_names_what_is_not_there(command: Command, models: Path, at: str, database: Raw) -> None:
