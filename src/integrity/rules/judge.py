@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import ValidationError
 
 from integrity.declare import codec, shape
+from integrity.declare.object_ids import object_ids
 from integrity.declare.registry import Entry
 from integrity.declare.reserved import CONDEMNED
 from integrity.rules import key as keys
@@ -69,6 +70,7 @@ class Judge:
         self.told = self._write_check is None and not (self._open or self._any_id)
         told = frozenset[type]() if self._open else unlooked(entry.document, entry.policy, whole=entry.loose)
         self.told_ids = told & _KEYS
+        self._generated = _generated(entry)
 
     @cached_property
     def look(self) -> Callable[[Any], Any]:
@@ -145,6 +147,8 @@ class Judge:
             be judged by `offered`.
         """
         given = [each if type(each) is dict else codec.plain(each) for each in documents]
+        if self._generated:
+            self._identify(given)
         try:
             made = list(map(self.look, given))
         except ValidationError:
@@ -156,6 +160,12 @@ class Judge:
         if self._any_id and not {type(each.get("_id")) for each in made} <= _KEYS and any(map(self._key_faults, made)):
             return None
         return made if self._write_check is None or all(map(self._write_check, made)) else None
+
+    def _identify(self, given: list[dict[str, Any]]) -> None:
+        """Put in place of each document that has no ``_id`` one that has what its model would generate."""
+        lacking = [at for at, each in enumerate(given) if "_id" not in each and "id" not in each]
+        for at, generated in zip(lacking, object_ids(len(lacking)), strict=True):
+            given[at] = {**given[at], "_id": generated}
 
     def stored(self, document: dict[str, Any]) -> tuple[Violation, ...]:
         """Judge a document that was read from the database, strictly by its BSON types."""
@@ -223,6 +233,16 @@ class Judge:
             rule.violation(At(entry.collection, document.get("_id"), dotted(path), shape.declared_path(field)), fault)
             for rule, fault, path, field in found
         )
+
+
+def _generated(entry: Entry) -> bool:
+    """Whether no ``_id`` becomes a new ObjectId, and no function sees that none was given."""
+    declared = entry.document.fields.get("_id")
+    if declared is None or declared.default is None or entry.loose:
+        return False
+    inner = declared.default.get("schema", {})
+    plain = inner.get("type") == "any" or shape.coerces(inner)
+    return plain and declared.default.get("default_factory") is ObjectId
 
 
 def _step(step: str | int) -> str:
