@@ -4,12 +4,14 @@ import asyncio
 import datetime as dt
 import importlib
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.results import InsertManyResult
 
 import integrity
 import integrity.aio
@@ -17,7 +19,12 @@ from integrity import BeingDeleted, InvalidBulkWrite, Model, Ref
 from integrity.declare.reserved import CONDEMNED
 from integrity.store.asynchronous import AsyncStore
 from integrity.store.blocking import BlockingStore
+from integrity.store.lean import LeanStore
 from integrity.store.port import Store
+from integrity.store.run import run
+from integrity.writes.batch import Batch
+from integrity.writes.insert_many import _Piece
+from integrity.writes.outcome import Outcome
 from integrity.writes.references.timing import Timing
 
 Client = MongoClient[dict[str, Any]]
@@ -41,10 +48,12 @@ class Commands(CommandListener):
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.comments: list[Any] = []
 
     def started(self, event: CommandStartedEvent) -> None:
         of = event.command.get(event.command_name)
         self.names.append(f"{event.command_name} {of}" if isinstance(of, str) else event.command_name)
+        self.comments.append(event.command.get("comment"))
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """Nothing."""
@@ -136,17 +145,16 @@ def test_one_that_fails_in_every_portion(insert: Any, stored: Any, mode: Any) ->
 
 def test_a_transaction_that_begins_again_counts_once(insert: Any, stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    real = Store.insert_many
+    real = LeanStore.inserted
 
-    async def conflicting(self: Store, collection: str, documents: Any, **options: Any) -> Any:
-        if collection == stored.name:
-            calls.append(len(documents))
-            if len(calls) == 2:  # the second portion, when the third one is being judged
-                labels = {"errorLabels": ["TransientTransactionError"]}
-                raise OperationFailure("WriteConflict", 112, labels)
-        return await real(self, collection, documents, **options)
+    async def conflicting(self: LeanStore, collection: str, documents: Any, session: Any, **options: Any) -> Any:
+        calls.append(len(documents))
+        if len(calls) == 2:  # the second portion, when the third one is being judged
+            labels = {"errorLabels": ["TransientTransactionError"]}
+            raise OperationFailure("WriteConflict", 112, labels)
+        return await real(self, collection, documents, session, **options)
 
-    monkeypatch.setattr(Store, "insert_many", conflicting)
+    monkeypatch.setattr(LeanStore, "inserted", conflicting)
     first, *others = kids(3 * PORTION)
     with pytest.raises(InvalidBulkWrite) as failed:
         insert("pinned", [{**first, "ghost": 1}, *others], ordered=False)
@@ -154,6 +162,59 @@ def test_a_transaction_that_begins_again_counts_once(insert: Any, stored: Any, m
     assert len(failed.value.violations) == 1
     assert failed.value.details["nInserted"] == stored.count_documents({}) == 3 * PORTION - 1
     assert calls == [PORTION - 1, PORTION, PORTION - 1, PORTION, PORTION]
+
+
+def test_what_the_server_refuses_is_told_as_the_driver_tells_it(insert: Any, stored: Any) -> None:
+    with pytest.raises(BulkWriteError) as failed:
+        insert("pinned", kids(PORTION, at_1={"id": 0}, at_2={"id": 0}), ordered=False)
+    assert [(each["index"], each["op"]["_id"]) for each in failed.value.details["writeErrors"]] == [(1, 0), (2, 0)]
+
+
+@pytest.mark.parametrize("comment", [None, "mine"])
+def test_a_comment_goes_with_every_portion(
+    uri: str, database_name: str, stored: Any, comment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BlockingStore, "portion", PORTION)
+    sent = Commands()
+    with Client(uri, event_listeners=[sent]) as client:
+        db = integrity.Database(client[database_name], models=[Mother, Kid], references="pinned")
+        db[Kid].insert_many(kids(2 * PORTION), comment=comment)
+    assert [each for name, each in zip(sent.names, sent.comments, strict=True) if name == "insert kids"] == [
+        comment
+    ] * 2
+
+
+@pytest.mark.parametrize("began", [True, False])
+def test_in_a_transaction_of_the_callers_the_first_command_may_be_too_long(
+    uri: str, database_name: str, stored: Any, began: Any
+) -> None:
+    """The driver says that a transaction begins with the command that it then does not send."""
+    some = {f"at_{each}": {"name": "A" * 6_000_000} for each in (1, 2, 3)}
+    orphans = [{**each, "mother": None} for each in kids(4, **some)]
+    with Client(uri) as client:
+        db = integrity.Database(client[database_name], models=[Mother, Kid], references="pinned")
+        with db.transaction():
+            if began:
+                db[Kid].insert_one({"id": 9})
+            db[Kid].insert_many(orphans)
+    assert stored.count_documents({}) == 4 + began
+
+
+def test_outside_of_a_transaction_the_driver_inserts() -> None:
+    """It has the write concern, and repeats a command."""
+    sent = []
+
+    async def insert_many(*args: Any, **options: Any) -> InsertManyResult:
+        sent.append((*args, options))
+        return InsertManyResult([1], acknowledged=True)
+
+    store: Any = SimpleNamespace(insert_many=insert_many)
+    guard: Any = SimpleNamespace(collection="kids", store=store, entry=None)
+    batch = Batch(range(1), [{"_id": 1}])
+    piece = _Piece(guard, [{"_id": 1}], batch, 1, Outcome(guard.entry, ordered=True, joined=False), {})
+    piece.restart()
+    assert run(piece._inserted(batch.documents, None, store)) == ([1], True)
+    assert sent == [("kids", [{"_id": 1}], {"ordered": True})]
 
 
 PORTIONS = ["insert kids"] * 3
@@ -199,6 +260,23 @@ def test_a_transaction_holds_so_many_bytes(insert: Any, stored: Any, monkeypatch
     assert insert("pinned", kids(3 * PORTION, **long)).inserted_ids == list(range(3 * PORTION))
     assert stored.count_documents({}) == 3 * PORTION
     assert len(begun) == 1 + 4, "four short ones; and eight long ones, two in a transaction"
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_more_than_a_command_holds_is_sent_all_the_same(insert: Any, stored: Any, place: int) -> None:
+    """A portion of more than 16 MB: told by its first document, or found out when it is encoded."""
+    long = {f"at_{each}": {"name": "A" * 6_000_000} for each in range(PORTION) if place == 0 or each}
+    assert insert("pinned", kids(2 * PORTION, **long)).inserted_ids == list(range(2 * PORTION))
+    assert stored.count_documents({}) == 2 * PORTION
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_one_that_no_command_holds_is_refused_with_all_of_its_transaction(
+    insert: Any, stored: Any, ordered: Any
+) -> None:
+    with pytest.raises(OperationFailure, match="_id: 1"):
+        insert("pinned", kids(2 * PORTION, at_1={"name": "A" * 17_000_000}), ordered=ordered)
+    assert not stored.count_documents({})
 
 
 def test_some_may_name_nothing(insert: Any, stored: Any) -> None:

@@ -5,13 +5,21 @@ A command is not repeated by the driver where a connection is lost; then the dri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson.errors import InvalidBSON
-from pymongo.errors import AutoReconnect, InvalidOperation, OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    DocumentTooLarge,
+    InvalidOperation,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
 from pymongo.write_concern import WriteConcern
 
+from integrity.errors import ENCODING_ERRORS
+from integrity.store.lookup import BYTES, measured
 from integrity.store.port import Document, Filter, Store
 
 
@@ -74,12 +82,29 @@ class LeanStore(Store):
             raise OperationFailure(failed[0].get("errmsg", ""), failed[0].get("code"), failed[0])
         return int(reply["n"])
 
-    async def inserted(self, collection: str, document: Document, session: Any) -> bool:
-        """Run ``insert`` in a transaction."""
-        reply = await self._within({"insert": collection, "documents": [document]}, session)
-        return not reply.get("writeErrors")
+    async def inserted(
+        self, collection: str, documents: Sequence[Document], session: Any
+    ) -> Sequence[Mapping[str, Any]]:
+        """Run ``insert`` in a transaction: the driver's ``insert_many`` goes through the documents in Python."""
+        if len(documents) == 1 or _fit(documents):
+            try:
+                reply = await self._within({"insert": collection, "documents": documents}, session)
+            except DocumentTooLarge:  # before it was sent: all of them together, or one by itself
+                if len(documents) == 1:
+                    raise
+            else:
+                return [{**each, "op": documents[each["index"]]} for each in reply.get("writeErrors", ())]
+        return await super().inserted(collection, documents, session)
 
     async def _within(self, command: Document, session: Any) -> Document:
         database = self._database
         how = {"codec_options": database.codec_options, "read_preference": database.read_preference}
         return await self.command(command, session=session, **how)
+
+
+def _fit(documents: Sequence[Document]) -> bool:
+    """Whether documents fit into one command, were all as long as the first."""
+    try:
+        return len(documents) * measured(documents[0]) <= BYTES
+    except ENCODING_ERRORS:  # the driver says what is wrong
+        return False

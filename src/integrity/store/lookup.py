@@ -21,7 +21,7 @@ CHUNK = 5000
 #: Documents in the first batch of a reply.
 #: Source: https://www.mongodb.com/docs/manual/reference/command/find/#std-label-find-cmd-batchSize
 FIRST_BATCH = 101
-#: Bytes of long keys in one ``$in``: half of what a command holds.
+#: Bytes of long keys in one ``$in``, or of documents in one command: half of what a command holds.
 BYTES = 8_000_000
 _CODEC: CodecOptions[Any] = CodecOptions(**CODEC)
 _SESSION = {"session"}

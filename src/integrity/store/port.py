@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 import pymongo
-from pymongo.errors import WriteError
+from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.results import (
@@ -297,13 +297,26 @@ class Store(ABC):
         method = self.update_many if many else self.update_one
         return (await method(collection, filter, update, session=session)).matched_count
 
-    async def inserted(self, collection: str, document: Document, session: Any) -> bool:
-        """Insert a document that has its ``_id``, in a transaction; return whether the server took it."""
+    async def inserted(
+        self, collection: str, documents: Sequence[Document], session: Any
+    ) -> Sequence[Mapping[str, Any]]:
+        """Insert documents that have their ``_id``, in a transaction in which something was sent before.
+
+        Args:
+            collection: The collection's name.
+            documents: The documents.
+            session: The session of the transaction.
+
+        Returns:
+            What the server has against one of them, as PyMongo's ``writeErrors``: it has then aborted the transaction.
+        """
         try:
-            await self.insert_one(collection, document, session=session)
-        except WriteError:  # which aborts the transaction
-            return False
-        return True
+            await self.insert_many(collection, documents, session=session)
+        except BulkWriteError as error:
+            if errors := error.details.get("writeErrors"):
+                return errors  # type: ignore[no-any-return]  # PyMongo's details are untyped
+            raise
+        return ()
 
     async def find_one_and_update(
         self, collection: str, filter: Filter, update: Any, **options: Any

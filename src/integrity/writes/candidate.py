@@ -47,13 +47,10 @@ async def candidates(
     Raises:
         TypeError: One of them is neither a mapping nor an instance of a model.
     """
-    for each in offered:
-        if type(each) is not dict:
-            offerable(guard, each)
+    _all_offerable(guard, offered)
     trespass = guard.trespass("inserted" if revisions is None else "replaced") if foreign else None
     if guard.judged and trespass is None:
-        clean = guard.judge.clean(offered) if len(offered) > 1 else None
-        return [guard.judge.offered(each) for each in offered] if clean is None else list(map(Verdict, clean))
+        return [guard.judge.offered(each) for each in offered]
     if guard.entry.copies and not joins(session):
         await guard.copies.lazily(guard.store)
     documents = [given(each, guard.filled) for each in offered]
@@ -114,6 +111,28 @@ async def _followed(
         computed[at] += derived.recompute(guard.entry, document)
         verdicts[at] = Verdict(document, guard.judge.stored(document))
     return known
+
+
+def all_clean(guard: Guard, offered: Sequence[Offered]) -> list[Document] | None:
+    """Return what is stored of documents that are to be inserted, where the judge alone tells all of them to be clean.
+
+    None says nothing: they are to be judged by `candidates`.
+
+    Args:
+        guard: The model's guard.
+        offered: The documents, or instances of the model.
+
+    Raises:
+        TypeError: One of them is neither a mapping nor an instance of a model.
+    """
+    _all_offerable(guard, offered)
+    return guard.judge.clean(offered) if guard.judged else None
+
+
+def _all_offerable(guard: Guard, offered: Sequence[Offered]) -> None:
+    for each in offered:
+        if type(each) is not dict:
+            offerable(guard, each)
 
 
 def offerable(guard: Guard, offered: object) -> None:

@@ -20,7 +20,7 @@ from integrity.store.codecs import CODEC
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
 from integrity.writes.batch import Batch
-from integrity.writes.candidate import Offered, candidates, named, settled
+from integrity.writes.candidate import Offered, all_clean, candidates, named, settled
 from integrity.writes.copies import current
 from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.insert_plain import insert_plain
@@ -119,9 +119,13 @@ async def _judged(guard: Guard, requests: Sequence[Offered], span: range, sessio
     found: dict[int, tuple[Violation, ...]] = {}
     indexes = range(len(requests))[span.start : span.stop]
     for start in indexes[::PIECE]:
-        verdicts = await candidates(guard, requests[start : min(start + PIECE, indexes.stop)], session)
-        documents += [each.document for each in verdicts]
-        found.update((index, each.violations) for index, each in enumerate(verdicts, start) if each.violations)
+        piece = requests[start : min(start + PIECE, indexes.stop)]
+        clean = all_clean(guard, piece)
+        if clean is None:
+            verdicts = await candidates(guard, piece, session)
+            found.update((index, each.violations) for index, each in enumerate(verdicts, start) if each.violations)
+            clean = [each.document for each in verdicts]
+        documents += clean
         await guard.store.sleep(0)
     return Batch(indexes, documents, found)
 
@@ -347,9 +351,8 @@ class _Piece:
     async def _portion(self, indexes: Sequence[int], documents: Sequence[Document], session: Any, store: Store) -> bool:
         """Send a command; return whether the next one is to be sent."""
         guard, outcome = self.guard, self.outcome
-        options = {**self.options, **sendable(session)}
         try:
-            result = await store.insert_many(guard.collection, documents, ordered=outcome.ordered, **options)
+            ids, acknowledged = await self._inserted(documents, session, store)
         except BulkWriteError as error:
             failed = {each["index"]: each for each in error.details.get("writeErrors", ())}
             if self._transaction:
@@ -369,6 +372,19 @@ class _Piece:
             outcome.counts["nInserted"] += len(documents)
             self._sent[0].extend(indexes)
             self._sent[1].extend(documents)
-            self.ids += result.inserted_ids
-            self.acknowledged = result.acknowledged
+            self.ids += ids
+            self.acknowledged = acknowledged
         return True
+
+    async def _inserted(self, documents: Sequence[Document], session: Any, store: Store) -> tuple[Sequence[Any], bool]:
+        """Insert documents; return their ``_id``s, and whether the server acknowledged them."""
+        collection = self.guard.collection
+        # The protocol's own transaction, in which it has looked before: the first command of one begins it.
+        inside = self._transaction and joins(session)
+        if inside and not self.options and all("_id" in each for each in documents):
+            if errors := await store.inserted(collection, documents, session):
+                raise BulkWriteError({"writeErrors": [*errors]})
+            return [each["_id"] for each in documents], True
+        options = {**self.options, **sendable(session)}
+        result = await store.insert_many(collection, documents, ordered=self.outcome.ordered, **options)
+        return result.inserted_ids, result.acknowledged

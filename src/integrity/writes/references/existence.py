@@ -59,7 +59,7 @@ async def look(
     *,
     ordered: bool = True,
     beside: frozenset[str] = frozenset(),
-    seen: set[Hashable] | None = None,
+    seen: dict[str, set[Hashable]] | None = None,
 ) -> Sight:
     """Look at what documents refer to.
 
@@ -76,8 +76,9 @@ async def look(
     for reference in guard.entry.references:
         collection, guarded = reference.target.collection, protected(reference)
         wanted = distinct(reference, documents)
-        if seen:
-            wanted = {at: each for at, each in wanted.items() if (reference.path, at) not in seen}
+        known = set[Hashable]() if seen is None else seen.setdefault(reference.path, set())
+        if known:
+            wanted = {at: each for at, each in wanted.items() if at not in known}
         if not wanted:
             continue
         records: dict[str, Document] = {}
@@ -90,14 +91,13 @@ async def look(
         also = [CONDEMNED] if guarded else []
         existing = await look_up(guard.store, collection, reference.field, wanted.values(), also, **options)
         if len(existing) == len(wanted) and not records and not any(CONDEMNED in each for each in existing.values()):
-            if seen is not None:
-                seen.update((reference.path, each) for each in wanted)
+            known.update(wanted)
             continue
         missing = []
         for index, path, value in _all_uses(reference, documents):
             there = existing.get(key(value))
             if there is None:
-                if not seen or (reference.path, key(value)) not in seen:
+                if key(value) not in known:
                     missing.append((index, path, value))
             elif CONDEMNED in there:
                 sight.condemned[index] = there[CONDEMNED]

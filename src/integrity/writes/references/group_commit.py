@@ -199,17 +199,8 @@ async def _pinned(protocol: Protocol, guard: Guard, seats: list[Seat]) -> None:
 
 
 async def _insert(store: Store, collection: str, seats: list[Seat], session: Any) -> None:
-    if len(seats) == 1:
-        if not await store.inserted(collection, seats[0].document, session):
-            raise _RejectedError({0})
-        return
-    try:
-        await store.insert_many(collection, _documents(seats), session=session)
-    except BulkWriteError as error:
-        indexes = {each["index"] for each in error.details.get("writeErrors", ())}
-        if not indexes:
-            raise
-        raise _RejectedError(indexes) from error
+    if errors := await store.inserted(collection, _documents(seats), session):
+        raise _RejectedError({each["index"] for each in errors})
 
 
 async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat]) -> None:

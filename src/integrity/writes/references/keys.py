@@ -113,8 +113,10 @@ def distinct(reference: Reference, documents: Sequence[Mapping[str, Any]]) -> di
     steps = reference.place.steps
     if len(steps) == 1:
         (name,) = steps
-        for document in documents:
-            value = document.get(name)
+        held = [document.get(name) for document in documents]
+        if PLAIN.issuperset(map(type, held)):  # what most are: told apart as Python does, of two types too
+            return {each: each for each in dict.fromkeys(held)}
+        for value in held:
             if type(value) in PLAIN:
                 found[value] = value
             elif value is not None:

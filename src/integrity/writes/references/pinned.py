@@ -110,7 +110,7 @@ async def _in_portions(
     protocol: Protocol, guard: Guard, act: Storing[T], work: Work, session: Any, column: int, *, ordered: bool
 ) -> T:
     """Pin what is left, and let it be stored, until nothing is left: what an act judges while it stores."""
-    seen: set[Hashable] = set()
+    seen: dict[str, set[Hashable]] = {}
     pinned: set[Hashable] = set()
     while True:
         documents = work.documents
@@ -132,7 +132,7 @@ async def _pin(
     column: int,
     *,
     ordered: bool,
-    seen: set[Hashable] | None = None,
+    seen: dict[str, set[Hashable]] | None = None,
 ) -> Sight:
     """Pin what documents refer to, and look at it, in one snapshot."""
     beside = await protocol.notices.beside(guard.store) if keys else frozenset()
