@@ -24,6 +24,9 @@ class OpenGate:
 
     __slots__ = ()
 
+    #: Whether there is a permit for one more round trip beside the caller's.
+    room = True
+
     def permit(self) -> Self:
         """Return what ``with`` takes around one round trip."""
         return self
@@ -84,6 +87,11 @@ class Gate:
     def in_use(self) -> int:
         """Permits taken."""
         return self.size + self.overflow - self._free
+
+    @property
+    def room(self) -> bool:
+        """Whether there is a permit for one more round trip beside the caller's."""
+        return self._free > 1
 
     @property
     def waiting(self) -> int:

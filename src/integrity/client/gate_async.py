@@ -40,6 +40,9 @@ class OpenAsyncGate:
 
     __slots__ = ()
 
+    #: Whether there is a permit for one more round trip beside the caller's.
+    room = True
+
     def permit(self) -> Self:
         """Return what ``async with`` takes around one round trip."""
         return self
@@ -97,6 +100,11 @@ class AsyncGate:
     def in_use(self) -> int:
         """Permits taken."""
         return self.size + self.overflow - self._free
+
+    @property
+    def room(self) -> bool:
+        """Whether there is a permit for one more round trip beside the caller's."""
+        return self._free > 1
 
     @property
     def waiting(self) -> int:

@@ -56,6 +56,7 @@ class Judge:
     Attributes:
         told: Whether the fast validator tells everything of what it passes.
         told_ids: The types of an ``_id`` with which it does.
+        generates: Whether no ``_id`` becomes a new ObjectId, and no function sees that none was given.
     """
 
     def __init__(self, entry: Entry) -> None:
@@ -70,7 +71,7 @@ class Judge:
         self.told = self._write_check is None and not (self._open or self._any_id)
         told = frozenset[type]() if self._open else unlooked(entry.document, entry.policy, whole=entry.loose)
         self.told_ids = told & _KEYS
-        self._generated = _generated(entry)
+        self.generates = _generates(entry)
 
     @cached_property
     def look(self) -> Callable[[Any], Any]:
@@ -147,7 +148,7 @@ class Judge:
             be judged by `offered`.
         """
         given = [each if type(each) is dict else codec.plain(each) for each in documents]
-        if self._generated:
+        if self.generates:
             self._identify(given)
         try:
             made = list(map(self.look, given))
@@ -235,8 +236,7 @@ class Judge:
         )
 
 
-def _generated(entry: Entry) -> bool:
-    """Whether no ``_id`` becomes a new ObjectId, and no function sees that none was given."""
+def _generates(entry: Entry) -> bool:
     declared = entry.document.fields.get("_id")
     if declared is None or declared.default is None or entry.loose:
         return False

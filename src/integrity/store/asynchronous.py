@@ -206,6 +206,21 @@ class AsyncStore(LeanStore):
         task.add_done_callback(_APART.discard)
         return await asyncio.shield(task)
 
+    async def beside(
+        self, first: Coroutine[Any, Any, T], second: Callable[[], Coroutine[Any, Any, U]]
+    ) -> tuple[T, U | None]:
+        if not self._gate.room:
+            return await first, None
+        task = asyncio.ensure_future(second())  # it begins when the first one waits
+        try:
+            outcome = await first
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        finally:  # whoever is called no more is doing nothing
+            (found,) = await asyncio.gather(task, return_exceptions=True)
+        return outcome, None if isinstance(found, BaseException) else found
+
     async def overlapped(self, sending: Coroutine[Any, Any, T], work: Coroutine[Any, Any, U]) -> tuple[T, U]:
         task = asyncio.ensure_future(sending)
         try:

@@ -15,6 +15,7 @@ from pymongo.database import Database
 
 from integrity.client.gate import NO_GATE, Gate, OpenGate
 from integrity.errors import PoolTimeout
+from integrity.store.aside import ASIDE
 from integrity.store.bound import outside, variable
 from integrity.store.codecs import core_codec, model_codec, raw_codec, reader_codec, result_codec
 from integrity.store.deadline import in_any_case
@@ -213,6 +214,18 @@ class BlockingStore(LeanStore):
     async def sleep(self, seconds: float) -> None:
         if seconds:  # a pause of nothing is for an event loop, and there is none
             time.sleep(seconds)  # noqa: ASYNC251 - there is no loop: this coroutine never suspends
+
+    async def beside(
+        self, first: Coroutine[Any, Any, T], second: Callable[[], Coroutine[Any, Any, U]]
+    ) -> tuple[T, U | None]:
+        job = ASIDE.begin(lambda: run(second())) if self._gate.room else None
+        try:
+            outcome = await first
+        except Exception:
+            if job is not None:
+                job.outcome()  # whoever is called no more is doing nothing
+            raise
+        return outcome, None if job is None else job.outcome()
 
     async def overlapped(self, sending: Coroutine[Any, Any, T], work: Coroutine[Any, Any, U]) -> tuple[T, U]:
         sent: Future[T] = Future()

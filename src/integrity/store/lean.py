@@ -16,6 +16,7 @@ from pymongo.errors import (
     OperationFailure,
     ServerSelectionTimeoutError,
 )
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from integrity.errors import ENCODING_ERRORS
@@ -95,6 +96,26 @@ class LeanStore(Store):
             else:
                 return [{**each, "op": documents[each["index"]]} for each in reply.get("writeErrors", ())]
         return await super().inserted(collection, documents, session)
+
+    async def insert_once(self, collection: str, document: Document) -> bool | None:
+        """Run ``insert``."""
+        database = self._database
+        command: Document = {"insert": collection, "documents": [document]}
+        if not database.write_concern.is_server_default:
+            command["writeConcern"] = database.write_concern.document
+        how = {"codec_options": database.codec_options, "read_preference": ReadPreference.PRIMARY}
+        try:
+            reply = await self.command(command, **how)
+        except ENCODING_ERRORS:
+            return False
+        except (AutoReconnect, OperationFailure) as error:
+            # Who is not to repeat a write has the error of the first one.
+            if isinstance(error, ServerSelectionTimeoutError) or not self._given.client.options.retry_writes:
+                raise
+            return None
+        if reply.get("writeErrors"):
+            return False
+        return None if reply.get("writeConcernError") else True
 
     async def _within(self, command: Document, session: Any) -> Document:
         database = self._database

@@ -207,6 +207,36 @@ class Store(ABC):
             raise
         return sent, await work
 
+    async def beside(
+        self,
+        first: Coroutine[Any, Any, T],
+        second: Callable[[], Coroutine[Any, Any, U]],  # noqa: ARG002 - for those who can do two things at once
+    ) -> tuple[T, U | None]:
+        """Return the outcome of an operation, and that of one that is under way while it waits for the server.
+
+        Args:
+            first: The operation.
+            second: Makes the other one, which needs no session. It may begin before the first one has reached the
+                server, and after.
+
+        Returns:
+            Both outcomes. The second one's is None where it was not begun, or went wrong: nothing depends on it.
+        """
+        return await first, None
+
+    async def insert_once(self, collection: str, document: Document) -> bool | None:  # noqa: ARG002 - for those who can
+        """Insert a document, outside of any transaction, by one command that nobody sends again.
+
+        Args:
+            collection: The collection's name.
+            document: The document, with its ``_id``.
+
+        Returns:
+            True: it is stored, and confirmed as the write concern says. False: it was refused. None: nobody knows. The
+            driver's ``insert_one`` says what was wrong, or does it.
+        """
+        return False
+
     def waiter(self) -> Waiter | None:
         """Return something to wait for another caller of this process by; None where callers do not wait."""
         return None

@@ -75,9 +75,10 @@ async def insert_one(
         await guard.indexes.ensure(guard.store, entry, session)
     if type(document) is not dict:
         offerable(guard, document)
+    new = guard.judge.generates and type(document) is dict and "_id" not in document and "id" not in document
     made = guard.judge.glance(document) if guard.judged else None
     if made is None or not guard.simple:
-        return await _looked_up(guard, document, made, session, comment)
+        return await _looked_up(guard, document, made, session, comment, new=new)
     # Nothing is left to look up or to say, and little is done: this is what most inserts are.
     if type(document) is not dict or "_id" not in document:
         named(document, made)
@@ -91,9 +92,12 @@ async def insert_one(
 
 
 async def _looked_up(
-    guard: Guard, document: Offered, made: Document | None, session: Any, comment: Any
+    guard: Guard, document: Offered, made: Document | None, session: Any, comment: Any, *, new: bool
 ) -> InsertOneResult:
-    """Insert a document about which there is more to know than what stands in it; as `made`, where that is clean."""
+    """Insert a document about which there is more to know than what stands in it; as `made`, where that is clean.
+
+    `new` tells whether its ``_id`` is made here, and by nobody else.
+    """
     entry = guard.entry
     (verdict,) = await candidates(guard, (document,), session) if made is None else (Verdict(made),)
 
@@ -114,7 +118,7 @@ async def _looked_up(
             outcome = await act([()], session)
         elif session is None and comment is None and not entry.copies and not verdict.violations:
             named(document, verdict.document)
-            outcome = await guard.references.together(guard, verdict.document, alone)
+            outcome = await guard.references.together(guard, verdict.document, alone, new=new)
         else:
             outcome = await alone()
     except Exception as error:

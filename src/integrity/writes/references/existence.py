@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from bson import ObjectId
 
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT, Path, value_at, values_at
@@ -105,6 +107,41 @@ async def look(
                 sight.condemned[index] = {"by": record["op"], "until": record["until"]}
         await _faults(guard, reference, documents, missing, sight, options, ordered=ordered)
     return sight
+
+
+def glimpsed(guard: Guard, keys: Iterable[Key]) -> Reference | None:
+    """Return the reference that `glimpse` is asked about, where a document names one thing, and by its ``_id``.
+
+    Strings are told apart by the collation of either collection, and are left to `look`.
+    """
+    if len(guard.entry.references) != 1:
+        return None
+    (reference,) = guard.entry.references
+    plain = reference.field == "_id" and len(reference.place.steps) == 1 and protected(reference)
+    return reference if plain and all(type(each.value) in {int, ObjectId} for each in keys) else None
+
+
+async def glimpse(guard: Guard, reference: Reference, document: Document) -> bool:
+    """Whether a document is stored, and what it refers to is there and not condemned, seen in this order.
+
+    For a document that is being stored meanwhile, and whose ``_id`` was made for that: of another one it would tell
+    nothing.
+
+    Args:
+        guard: The model's guard.
+        reference: Its one reference.
+        document: The document.
+    """
+    # In this order: the server looks for what the document refers to when it has found the document.
+    pipeline = [
+        {"$match": {"_id": document["_id"]}},
+        {"$lookup": {"from": reference.target.collection, "localField": reference.place.steps[0],
+                     "foreignField": "_id", "as": "there"}},
+        {"$project": {"there._id": 1, f"there.{CONDEMNED}": 1}},
+    ]  # fmt: skip
+    found = await (await guard.store.aggregate(guard.collection, pipeline)).next()
+    there = found[0]["there"] if found else []
+    return len(there) == 1 and CONDEMNED not in there[0]
 
 
 def _all_uses(reference: Reference, documents: Sequence[Document]) -> Iterator[tuple[int, Path, Any]]:

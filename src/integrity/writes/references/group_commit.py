@@ -15,20 +15,28 @@ from weakref import WeakKeyDictionary
 
 import bson
 from bson.codec_options import CodecOptions
-from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure, PyMongoError, WriteConcernError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    PyMongoError,
+    WriteConcernError,
+)
 from pymongo.results import InsertOneResult
 
 from integrity.errors import PoolTimeout
 from integrity.store.codecs import CODEC
 from integrity.store.port import Document, Store
-from integrity.writes.references.durable import durable
-from integrity.writes.references.existence import Sight, look
+from integrity.writes.references.durable import durable, settled
+from integrity.writes.references.existence import Sight, glimpse, glimpsed, look
 from integrity.writes.references.keys import Key
 from integrity.writes.references.lanes import Lanes, Seat
 from integrity.writes.references.optimistic import only_pins, take_back
 from integrity.writes.transaction import transact
 
 if TYPE_CHECKING:
+    from integrity.declare.registry import Reference
     from integrity.writes.guard import Guard
     from integrity.writes.references.protocol import Protocol
 
@@ -100,7 +108,10 @@ async def set_out(protocol: Protocol, guard: Guard, lanes: Lanes, seats: list[Se
     """
     try:
         seats[0].away = True
-        await (_optimistic if optimistic else _pinned)(protocol, guard, seats)
+        if optimistic:
+            await _optimistic(protocol, guard, seats, quiet=lanes.quiet)
+        else:
+            await _pinned(protocol, guard, seats)
     except (AutoReconnect, ConnectionFailure, PoolTimeout) as error:
         _fail(seats, error)
     except PyMongoError as error:
@@ -203,7 +214,7 @@ async def _insert(store: Store, collection: str, seats: list[Seat], session: Any
         raise _RejectedError({each["index"] for each in errors})
 
 
-async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat]) -> None:
+async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat], *, quiet: bool) -> None:
     if len(seats) > 1:
         # Encoded before they are sent: one that cannot be would leave unknown which of the others were.
         seats = [each for each in seats if _small(each.document)]
@@ -212,12 +223,22 @@ async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat]) -> No
         seats = _well(seats, (await _sight(protocol, guard, seats))[0])
     if not seats:
         return
-    # Acknowledged by a majority: an election must not take back what the look below relies on.
-    inserted = await _insert_majority(guard, seats)
+    seen = protocol.timing.monotonic()
+    reference = _glimpsed(protocol, guard, seats) if quiet else None
+    well_seen = False
+    if reference is not None:
+        inserted, well_seen = seats, await _insert_and_glimpse(guard, seats[0], reference)
+    else:
+        # Acknowledged by a majority: an election must not take back what the look below relies on.
+        inserted = await _insert_majority(guard, seats)
     if not inserted:
         return
-    # After the insert, and never before it: the deleter condemns before it looks.
-    sight, seen = await _sight(protocol, guard, inserted)
+    # The notices after the insert, and after the glimpse: what it does not see stands beside since it was posted.
+    if well_seen and reference and reference.target.collection not in await protocol.notices.beside(guard.store):
+        sight = Sight([()])
+    else:
+        # After the insert, and never before it: the deleter condemns before it looks.
+        sight, seen = await _sight(protocol, guard, inserted)
     pin = await only_pins(protocol, guard.store, _keys(inserted).values())
     well = [] if pin else _well(inserted, sight)
     if well:
@@ -229,6 +250,42 @@ async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat]) -> No
         protocol.witnesses.forget(_keys(wrong))
         for each in wrong:
             each.sent = False
+
+
+def _glimpsed(protocol: Protocol, guard: Guard, seats: Sequence[Seat]) -> Reference | None:
+    """Return the reference of a document that may be looked at while it is being inserted, or None.
+
+    By its `_id` it is told from every other document, since that was made for it. Of one that was given, another
+    document may have been there, and be deleted before the insert: it would tell nothing of when the look was.
+    """
+    if len(seats) != 1 or not seats[0].new or not protocol.whole:
+        return None
+    return glimpsed(guard, seats[0].keys.values())
+
+
+async def _insert_and_glimpse(guard: Guard, seat: Seat, reference: Reference) -> bool:
+    """Insert a document, and glimpse at it and at what it refers to meanwhile.
+
+    Returns:
+        Whether the glimpse came after the insert, and all was well. Where not, a look is to tell.
+    """
+    majority = durable(guard.store)
+    seat.sent = True
+    # By a command that nobody repeats: the driver would insert the document anew after an election that has taken it
+    # back, and what was seen before that tells nothing of what is there now.
+    stored, well = await guard.store.beside(
+        majority.insert_once(guard.collection, seat.document), lambda: glimpse(guard, reference, seat.document)
+    )
+    if stored:
+        return bool(well)
+    try:
+        await majority.insert_one(guard.collection, seat.document)
+    except DuplicateKeyError as error:
+        if stored is False or (error.details or {}).get("keyPattern") != {"_id": 1}:
+            raise
+        # It is there by the command whose answer was lost; whether a majority has it is not known yet.
+        await settled(guard.store, guard.collection)
+    return False
 
 
 async def _sight(protocol: Protocol, guard: Guard, seats: Sequence[Seat]) -> tuple[Sight, float]:

@@ -28,13 +28,15 @@ class Seat:
     Args:
         document: The document, as it is to be stored.
         keys: What it refers to.
+        new: Whether its ``_id`` was made for this insert, so that no other document can have had it.
     """
 
-    __slots__ = ("away", "document", "following", "keys", "leads", "outcome", "sent", "waiter")
+    __slots__ = ("away", "document", "following", "keys", "leads", "new", "outcome", "sent", "waiter")
 
-    def __init__(self, document: Document, keys: Mapping[Hashable, Key]) -> None:
+    def __init__(self, document: Document, keys: Mapping[Hashable, Key], *, new: bool = False) -> None:
         self.document = document
         self.keys = keys
+        self.new = new
         #: PyMongo's result, or the error to raise; None where it is to be inserted by itself.
         self.outcome: Any = None
         #: Whether it was sent, so that nobody knows what became of it until the answer is there.
@@ -69,6 +71,11 @@ class Lanes:
             seat.waiter = store.waiter()
             self._waiting.append(seat)
             return False
+
+    @property
+    def quiet(self) -> bool:
+        """Whether only one is taken: nobody else of this process inserts here at this time."""
+        return len(self._taken) == 1
 
     async def wait(self, seat: Seat) -> None:
         """Wait until the document was sent by somebody else, or is to lead."""

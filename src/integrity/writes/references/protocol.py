@@ -68,6 +68,8 @@ class Protocol:
         self.columns = pins.Columns()
         self.groups = group_commit.Groups()
         self._transactional: bool | None = None
+        #: Whether all collections are on one server: there one command looks into two of them.
+        self.whole = False
         self._ready = self._missed = False
         self._recovered = -math.inf
         self._known_revocable: set[str] = set()
@@ -83,9 +85,11 @@ class Protocol:
         """Whether the server has transactions."""
         if self._transactional is None:
             try:
-                self._transactional = await store.topology() != "standalone"
+                found = await store.topology()
             except NotImplementedError:  # mongomock
                 self._transactional = False
+            else:
+                self._transactional, self.whole = found != "standalone", found != "sharded"
         return self._transactional
 
     async def prepare(self, store: Store) -> None:
@@ -185,7 +189,12 @@ class Protocol:
         return await pinned.store(self, guard, documents, keys, act, session, ordered=ordered, work=work)
 
     async def together(
-        self, guard: Guard, document: Document, alone: Callable[[], Awaitable[InsertOneResult | T]]
+        self,
+        guard: Guard,
+        document: Document,
+        alone: Callable[[], Awaitable[InsertOneResult | T]],
+        *,
+        new: bool = False,
     ) -> InsertOneResult | T:
         """Insert a document with which nothing is wrong but, perhaps, its references; outside of any session.
 
@@ -195,6 +204,7 @@ class Protocol:
             guard: The model's guard.
             document: The document.
             alone: Inserts it by itself, through `store`: where it does not go as smoothly as it mostly does.
+            new: Whether its ``_id`` was made for this insert.
         """
         keys = named(guard.entry, [document])
         store = guard.store
@@ -206,7 +216,7 @@ class Protocol:
             await self._revocable(guard)
         if not optimistic and not await self.transactional(store):
             return await alone()
-        outcome = await group_commit.insert(self, guard, Seat(document, keys), optimistic=optimistic)
+        outcome = await group_commit.insert(self, guard, Seat(document, keys, new=new), optimistic=optimistic)
         return await alone() if outcome is None else outcome
 
     async def _optimistic(self, store: Store, keys: Iterable[Key]) -> bool:
