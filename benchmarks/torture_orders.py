@@ -17,7 +17,7 @@ from pymongo import MongoClient
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from integrity.embedded import Mongod
-from tests.references.test_every_order import MORE, MOVES, SCENES, STANDING, tried
+from tests.references.test_every_order import GLIMPSED, MORE, MOVES, SCENES, STANDING, tried
 
 
 def main(word: str) -> None:
@@ -25,7 +25,8 @@ def main(word: str) -> None:
     for mode in ("pinned", "optimistic", "auto"):
         with Mongod(standalone=mode == "auto") as server, MongoClient[dict[str, Any]](server.uri) as client:
             # Without transactions, a reference or a key that changes is refused: there is nothing to try.
-            for name in {**SCENES, **STANDING} if mode == "auto" else {**SCENES, **MOVES, **MORE}:
+            names = {"auto": [*SCENES, *GLIMPSED, *STANDING], "pinned": [*SCENES, *MOVES, *MORE]}
+            for name in names.get(mode, [*SCENES, *GLIMPSED, *MOVES, *MORE]):
                 way = "optimistic, standalone" if mode == "auto" else mode
                 if word not in f"{name}, {way}":
                     continue

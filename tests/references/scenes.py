@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import Annotated, Any
 
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from integrity import Allow, DanglingReference, Model, Ref, RestrictedDelete, TransactionRequired, Unique
 from integrity.declare.equality import key
@@ -205,6 +206,34 @@ def insert(model: type[Model], document: Document, above: Any = None) -> Operati
     return operation
 
 
+def insert_glimpsed(model: type[Model], document: Document, *, glimpse_first: bool, above: Any = None) -> Operation:
+    """An insert that looks while it waits, as of a document whose ``_id`` is generated."""
+
+    async def operation(guard: Callable[[type[Model]], Guard]) -> Promise | None:
+        of = guard(model)
+        assert isinstance(of.store, Stepping)
+        of.store.glimpse_first = glimpse_first
+        of.references.whole = True
+        made = dict(document)
+        try:
+            await of.references.together(of, made, lambda: insert_one(of, made), new=True)
+        except DuplicateKeyError:
+            return None
+        return Promise([(of.collection, made["_id"], above)])
+
+    return operation
+
+
+def one_after_the_other(*operations: Operation) -> Operation:
+    """Some operations of one caller."""
+
+    async def operation(guard: Callable[[type[Model]], Guard]) -> None:
+        for each in operations:
+            await each(guard)
+
+    return operation
+
+
 def insert_many(
     model: type[Model], documents: Sequence[Document], *, ordered: bool = True, portion: int = 1000
 ) -> Operation:
@@ -279,6 +308,6 @@ def replace(model: type[Model], document: Document) -> Operation:
 
 
 __all__ = [
-    "BeingDeleted", "Child", "Follower", "Label", "Parent", "Part", "Piece", "Tail", "delete", "insert", "insert_many",
-    "insert_together", "replace", "scene", "update",
+    "BeingDeleted", "Child", "Follower", "Label", "Parent", "Part", "Piece", "Tail", "delete", "insert",
+    "insert_glimpsed", "insert_many", "insert_together", "one_after_the_other", "replace", "scene", "update",
 ]  # fmt: skip

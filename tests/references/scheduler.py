@@ -23,10 +23,10 @@ from typing import Any
 from bson import ObjectId, encode
 from pymongo import WriteConcern
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from integrity.store.blocking import BlockingStore
-from integrity.store.port import Batches, Document, Filter, Store
+from integrity.store.port import Batches, Document, Filter, Store, T, U
 from integrity.writes.references import Timing
 
 FAST = WriteConcern(1, j=False)
@@ -168,6 +168,8 @@ class Stepping(Store):
         self._client = database.client
         self._actor = actor
         self._transactional = transactional
+        #: Which of two commands that are under way at once reaches the server first.
+        self.glimpse_first = False
 
     async def _suspend(self) -> None:
         if not self._actor.dead:
@@ -250,7 +252,30 @@ class Stepping(Store):
         return _Found(self, collection, filter, options)
 
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
-        raise NotImplementedError
+        async def call(_: Any) -> list[Document]:
+            return await (await self._inner.aggregate(collection, pipeline, **options)).next(100_000)
+
+        return _Read(await self._run(f"{collection}.aggregate", None, call, writes=False))
+
+    async def insert_once(self, collection: str, document: Document) -> bool | None:
+        try:
+            await self.insert_one(collection, document)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def beside(
+        self, first: Coroutine[Any, Any, T], second: Callable[[], Coroutine[Any, Any, U]]
+    ) -> tuple[T, U | None]:
+        if self.glimpse_first:
+            try:
+                found = await second()
+            except BaseException:
+                first.close()
+                raise
+            return await first, found
+        outcome = await first
+        return outcome, await second()
 
     async def command(self, command: str | Mapping[str, Any], *args: Any, **options: Any) -> Document:
         raise NotImplementedError
@@ -297,6 +322,18 @@ class Stepping(Store):
         else:  # how long is the scheduler's
             self._actor.waits = self._actor.other.steps
         await self._suspend()
+
+
+class _Read:
+    def __init__(self, documents: list[Document]) -> None:
+        self._documents = documents
+
+    async def next(self, size: int = 1000) -> list[Document]:  # noqa: ARG002 - what is found here is little
+        found, self._documents = self._documents, []
+        return found
+
+    async def close(self) -> None:
+        """There is no cursor."""
 
 
 class _Found:

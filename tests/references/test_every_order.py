@@ -21,6 +21,7 @@ from tests.references.scenes import (
     Tail,
     delete,
     insert,
+    insert_glimpsed,
     insert_many,
     insert_together,
     replace,
@@ -34,6 +35,9 @@ CHILD = [{"_id": 10, "parent": 2}]
 
 MODELS: dict[str, list[type[Model]]] = {
     "insert, delete": [Parent, Child],
+    "insert that glimpses early, delete": [Parent, Child],
+    "insert that glimpses late, delete": [Parent, Child],
+    "insert that glimpses below a cascade": [Parent, Part],
     "insert, cascade": [Parent, Part, Piece],
     "insert below a cascade": [Parent, Part],
     "insert, set null": [Parent, Note],
@@ -99,6 +103,22 @@ MOVES: dict[str, tuple[dict[str, Any], Operation, Operation]] = {
         update(Parent, {"_id": 1}, {"$set": {"code": "x"}}),
     ),
 }
+#: Inserts that look while they wait, the look before the insert and after it: only optimistic ones do.
+GLIMPSED: dict[str, tuple[dict[str, Any], Operation, Operation]] = {
+    **{
+        f"insert that glimpses {when}, delete": (
+            {"parents": PARENTS},
+            insert_glimpsed(Child, {"_id": 1, "parent": 1}, glimpse_first=first),
+            delete(Parent, {"_id": 1}),
+        )
+        for when, first in (("early", True), ("late", False))
+    },
+    "insert that glimpses below a cascade": (
+        {"parents": PARENTS},
+        insert_glimpsed(Part, {"_id": 1, "parent": 1}, glimpse_first=False, above=("parents", 1)),
+        delete(Parent, {"_id": 1}),
+    ),
+}
 #: What keeps its references: on a standalone server too, where they are only kept by conditions.
 STANDING: dict[str, tuple[dict[str, Any], Operation, Operation]] = {
     "replace, cascade": (
@@ -148,7 +168,8 @@ PORTIONS = "bulk insert in portions, delete_many"
         for name in [*SCENES, *MOVES]
         for mode in ("pinned", "optimistic")
         if (name, mode) != (PORTIONS, "optimistic")  # where they are sent at once, and looked at once
-    ],
+    ]
+    + [(name, "optimistic") for name in GLIMPSED],
 )
 def test_no_order_leaves_an_orphan(
     client: MongoClient[dict[str, Any]], database_name: str, name: str, mode: str
@@ -160,7 +181,7 @@ def test_no_order_leaves_an_orphan(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", [each for each in (*SCENES, *STANDING) if each != PORTIONS])
+@pytest.mark.parametrize("name", [each for each in (*SCENES, *GLIMPSED, *STANDING) if each != PORTIONS])
 def test_no_order_leaves_an_orphan_without_transactions(
     alone: MongoClient[dict[str, Any]], database_name: str, name: str
 ) -> None:
@@ -198,7 +219,7 @@ def tried(
     limit: int = 1000,
 ) -> Explored:
     """Try a scene, and say how much was tried."""
-    start, first, second = {**SCENES, **MOVES, **MORE, **STANDING}[name]
+    start, first, second = {**SCENES, **GLIMPSED, **MOVES, **MORE, **STANDING}[name]
     made = scene(
         client[database],
         transactional=mode != "auto",

@@ -18,6 +18,7 @@ from pymongo.errors import PyMongoError
 
 import integrity
 from integrity import DanglingReference, Model
+from integrity.declare.reserved import CONDEMNED
 from integrity.store import lookup
 from integrity.store.port import Filter
 from integrity.writes.guard import Guard
@@ -40,7 +41,21 @@ from integrity.writes.references.existence import Sight
 from integrity.writes.references.keys import Key
 from integrity.writes.references.protocol import Protocol
 from integrity.writes.references.witnesses import Witnesses
-from tests.references.scenes import Child, Label, Operation, Parent, Part, Piece, Promise, delete, insert, scene, update
+from tests.references.scenes import (
+    Child,
+    Label,
+    Operation,
+    Parent,
+    Part,
+    Piece,
+    Promise,
+    delete,
+    insert,
+    insert_glimpsed,
+    one_after_the_other,
+    scene,
+    update,
+)
 from tests.references.scheduler import START, Violated, explore
 from tests.references.test_every_order import MODELS, STANDING
 
@@ -87,7 +102,7 @@ def test_the_optimistic_writer_looks_after_it_has_inserted(
 ) -> None:
     if way == "alone":
 
-        async def at_once(*args: Any) -> Any:
+        async def at_once(*args: Any, **_: Any) -> Any:
             return await args[-1]()
 
         monkeypatch.setattr(Protocol, "together", at_once)
@@ -103,6 +118,39 @@ def test_the_optimistic_writer_looks_after_it_has_inserted(
 
     monkeypatch.setattr(group_commit if way == "together" else optimistic, "look", before_only)
     finds(INSERT_DELETE, "optimistic", [Parent, Child])
+
+
+def _glimpse_of(*, child: bool, flag: bool) -> Callable[..., Any]:
+    """Return a glimpse that leaves something out."""
+
+    async def glimpse(guard: Guard, reference: Any, document: Any) -> bool:
+        if child and await guard.store.find_one(guard.collection, {"_id": document["_id"]}) is None:
+            return False
+        wanted = {"_id": document[reference.path], **({CONDEMNED: {"$exists": False}} if flag else {})}
+        return await guard.store.find_one(reference.target.collection, wanted) is not None
+
+    return glimpse
+
+
+@pytest.mark.parametrize(
+    ("child", "flag"), [(False, True), (True, False)], ids=["at the parent alone", "past the condemnation"]
+)
+def test_who_glimpses_sees_the_child_and_the_condemnation(
+    finds: Explore, monkeypatch: pytest.MonkeyPatch, child: bool, flag: bool
+) -> None:
+    monkeypatch.setattr(group_commit, "glimpse", _glimpse_of(child=child, flag=flag))
+    operation = insert_glimpsed(Child, {"_id": 1, "parent": 1}, glimpse_first=not child)
+    finds((operation, delete(Parent, {"_id": 1})), "optimistic", [Parent, Child])
+
+
+def test_who_glimpses_has_an_id_that_nobody_had(finds: Explore) -> None:
+    """Told to be new, and was there: what was seen is another document, which is deleted before the insert."""
+    operations = (
+        insert_glimpsed(Child, {"_id": 1, "parent": 1}, glimpse_first=True),
+        one_after_the_other(delete(Child, {"_id": 1}), delete(Parent, {"_id": 1})),
+    )
+    start = {"parents": PARENTS, "children": [{"_id": 1, "parent": 1}]}
+    finds(operations, "optimistic", [Parent, Child], start)
 
 
 def test_the_deleter_condemns_before_it_looks(finds: Explore, monkeypatch: pytest.MonkeyPatch) -> None:

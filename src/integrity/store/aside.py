@@ -48,19 +48,39 @@ class Job(Generic[T]):
             return self._outcome
 
 
+class _Served:
+    """What callers and the thread share; a thread that a fork has left behind, or a test, keeps its own."""
+
+    def __init__(self) -> None:
+        #: Held by whoever has the thread, or the only word in it.
+        self.taken = threading.Lock()
+        self.wake = threading.Lock()
+        self.wake.acquire()
+        self.job: Job[Any] | None = None
+        self.thread: threading.Thread | None = None
+
+    def serve(self) -> None:
+        """Do what is to be done, until nobody comes."""
+        while True:
+            if not self.wake.acquire(timeout=IDLE):
+                if not self.taken.acquire(blocking=False):
+                    continue  # somebody is about to wake it
+                self.thread = None
+                self.taken.release()
+                return
+            job, self.job = self.job, None
+            assert job is not None
+            job.run()
+            # Free before that is told: its caller may come again at once.
+            self.taken.release()
+            job.ended.release()
+
+
 class Aside:
     """The thread."""
 
     def __init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
-        #: Held by whoever has the thread, or the only word in it.
-        self._taken = threading.Lock()
-        self._wake = threading.Lock()
-        self._wake.acquire()
-        self._job: Job[Any] | None = None
-        self._thread: threading.Thread | None = None
+        self._served = _Served()
         self._process = os.getpid()
 
     def begin(self, work: Callable[[], T]) -> Job[T] | None:
@@ -73,36 +93,22 @@ class Aside:
             What to wait for the outcome by; None where the thread is taken, or none can be started.
         """
         if self._process != os.getpid():  # a fork: the thread has stayed with the parent
-            self._begin()
+            self._served, self._process = _Served(), os.getpid()
+        served = self._served
         # A KeyboardInterrupt within leaves it taken for ever: everybody goes on without it.
-        if not self._taken.acquire(blocking=False):
+        if not served.taken.acquire(blocking=False):
             return None
-        if self._thread is None:
-            thread = threading.Thread(target=self._serve, name="integrity-aside", daemon=True)
+        if served.thread is None:
+            thread = threading.Thread(target=served.serve, name="integrity-aside", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # there are as many threads as there may be, or the interpreter is at its end
-                self._taken.release()
+                served.taken.release()
                 return None
-            self._thread = thread
-        job = self._job = Job(work, copy_context())
-        self._wake.release()
+            served.thread = thread
+        job = served.job = Job(work, copy_context())
+        served.wake.release()
         return job
-
-    def _serve(self) -> None:
-        while True:
-            if not self._wake.acquire(timeout=IDLE):
-                if not self._taken.acquire(blocking=False):
-                    continue  # somebody is about to wake it
-                self._thread = None
-                self._taken.release()
-                return
-            job, self._job = self._job, None
-            assert job is not None
-            job.run()
-            # Free before that is told: its caller may come again at once.
-            self._taken.release()
-            job.ended.release()
 
 
 #: This process's.

@@ -11,7 +11,7 @@ from integrity.store.port import Store
 from integrity.writes.transaction import majority
 
 #: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
-_UNAUTHORIZED = 13
+UNAUTHORIZED = 13
 
 _DURABLE: WeakKeyDictionary[Store, Store] = WeakKeyDictionary()
 
@@ -39,5 +39,5 @@ async def settled(store: Store, collection: str) -> None:
     try:
         await durable(store).update_one(collection, {"_id": {"$in": []}}, {"$unset": {CONDEMNED: ""}})
     except OperationFailure as error:
-        if error.code != _UNAUTHORIZED:  # who may only insert has no such write
+        if error.code != UNAUTHORIZED:  # who may only insert has no such write
             raise

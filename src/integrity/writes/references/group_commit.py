@@ -20,6 +20,7 @@ from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
     DuplicateKeyError,
+    OperationFailure,
     PyMongoError,
     WriteConcernError,
 )
@@ -28,7 +29,7 @@ from pymongo.results import InsertOneResult
 from integrity.errors import PoolTimeout
 from integrity.store.codecs import CODEC
 from integrity.store.port import Document, Store
-from integrity.writes.references.durable import durable, settled
+from integrity.writes.references.durable import UNAUTHORIZED, durable, settled
 from integrity.writes.references.existence import Sight, glimpse, glimpsed, look
 from integrity.writes.references.keys import Key
 from integrity.writes.references.lanes import Lanes, Seat
@@ -227,7 +228,7 @@ async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat], *, qu
     reference = _glimpsed(protocol, guard, seats) if quiet else None
     well_seen = False
     if reference is not None:
-        inserted, well_seen = seats, await _insert_and_glimpse(guard, seats[0], reference)
+        inserted, well_seen = seats, await _insert_and_glimpse(protocol, guard, seats[0], reference)
     else:
         # Acknowledged by a majority: an election must not take back what the look below relies on.
         inserted = await _insert_majority(guard, seats)
@@ -263,19 +264,26 @@ def _glimpsed(protocol: Protocol, guard: Guard, seats: Sequence[Seat]) -> Refere
     return glimpsed(guard, seats[0].keys.values())
 
 
-async def _insert_and_glimpse(guard: Guard, seat: Seat, reference: Reference) -> bool:
+async def _insert_and_glimpse(protocol: Protocol, guard: Guard, seat: Seat, reference: Reference) -> bool:
     """Insert a document, and glimpse at it and at what it refers to meanwhile.
 
     Returns:
         Whether the glimpse came after the insert, and all was well. Where not, a look is to tell.
     """
+
+    async def look_meanwhile() -> bool:
+        try:
+            return await glimpse(guard, reference, seat.document)
+        except OperationFailure as error:
+            if error.code == UNAUTHORIZED:  # who may only insert is not asked again
+                protocol.whole = False
+            return False
+
     majority = durable(guard.store)
     seat.sent = True
     # By a command that nobody repeats: the driver would insert the document anew after an election that has taken it
     # back, and what was seen before that tells nothing of what is there now.
-    stored, well = await guard.store.beside(
-        majority.insert_once(guard.collection, seat.document), lambda: glimpse(guard, reference, seat.document)
-    )
+    stored, well = await guard.store.beside(majority.insert_once(guard.collection, seat.document), look_meanwhile)
     if stored:
         return bool(well)
     try:
