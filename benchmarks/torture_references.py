@@ -50,7 +50,7 @@ class Parent(Model, collection="parents"):
 
 
 class Child(Model, collection="children"):
-    id: str
+    number: str
     parent_id: Annotated[int, Ref(Parent)]
 
 
@@ -113,7 +113,7 @@ def guarded(raw: Any, mode: str) -> Writer:
 
     return Writer(
         raw,
-        lambda child, parent: db[Child].insert_one({"_id": child, "parent_id": parent}),
+        lambda child, parent: db[Child].insert_one({"number": child, "parent_id": parent}),
         delete,
         lambda parent: db[Parent].insert_one({"_id": parent}),
     )
@@ -125,7 +125,7 @@ def usual(raw: Any, *, transaction: bool) -> Writer:
     def checked(child: str, parent: int, session: Any = None) -> None:
         if raw.parents.find_one({"_id": parent}, session=session) is None:
             raise RuntimeError
-        raw.children.insert_one({"_id": child, "parent_id": parent}, session=session)
+        raw.children.insert_one({"number": child, "parent_id": parent}, session=session)
 
     def emptied(parent: int, session: Any = None) -> None:
         raw.children.update_many({"parent_id": parent}, {"$set": {"parent_id": 0}}, session=session)
@@ -154,7 +154,7 @@ def mongoengine(raw: Any) -> Writer:
         meta = {"collection": "parents", "db_alias": raw.name}  # noqa: RUF012 - its way
 
     class MeChild(engine.Document):  # type: ignore[misc]  # untyped
-        id = engine.StringField(primary_key=True)
+        number = engine.StringField()
         parent_id = engine.ReferenceField(MeParent, dbref=False, reverse_delete_rule=engine.DENY)
         meta = {"collection": "children", "db_alias": raw.name}  # noqa: RUF012 - its way
 
@@ -164,7 +164,7 @@ def mongoengine(raw: Any) -> Writer:
             MeParent(id=parent).delete()
 
     def insert(child: str, parent: int) -> None:
-        MeChild(id=child, parent_id=MeParent.objects.get(id=parent)).save(force_insert=True)
+        MeChild(number=child, parent_id=MeParent.objects.get(id=parent)).save(force_insert=True)
 
     writer = Writer(raw, insert, delete, lambda parent: raw.parents.insert_one({"_id": parent}))
     writer.errors = (engine.errors.MongoEngineException,)
@@ -203,7 +203,7 @@ def judged(name: str, raw: Any, acknowledged: list[str], *, ours: bool) -> bool:
         run(recover(keeper, BlockingStore(raw)))
         time.sleep(SHORT.grace + 0.5)
         run(recover(keeper, BlockingStore(raw)))
-    there = {each["_id"] for each in raw.children.find({}, {"_id": 1})}
+    there = {each["number"] for each in raw.children.find({}, {"number": 1})}
     lost = sum(each.split(" ")[0] not in there for each in acknowledged)
     stranded = raw.parents.count_documents({"_condemned": {"$exists": True}})
     stranded += raw["integrity.condemned"].count_documents({})
@@ -256,9 +256,10 @@ def child(uri: str, database: str, mode: str, name: str, seconds: str, log: str)
     with MongoClient[dict[str, Any]](uri) as client, open(log, "a") as out:  # noqa: PTH123 - appended to until killed
         writer = guarded(client.get_database(database, write_concern=WriteConcern("majority")), mode)
         until = time.monotonic() + float(seconds)
+        # Who inserts alone looks while it waits, and several share their commands: half of the processes do either.
         workers = [
             threading.Thread(target=writer.work, args=(f"{name}.{each}.{os.getpid()}", until, out), daemon=True)
-            for each in range(4)
+            for each in range(4 if int(name.removeprefix("p")) // 2 % 2 else 1)
         ]
         for each in workers:
             each.start()
@@ -327,7 +328,8 @@ def main(seconds: float, only: str) -> int:
         if wanted(name):
             with Mongod(members=3) as server, MongoClient[dict[str, Any]](server.uri, maxPoolSize=50) as client:
                 raw = filled(client, "torture")
-                writers = [guarded(raw, mode) for mode in modes]
+                # Two threads each, or one: who inserts alone looks while it waits.
+                writers = [guarded(raw, mode) for mode in modes for _ in range(8)]
                 primary_killed(server, writers, seconds)
                 good &= judged(name, raw, [each for writer in writers for each in writer.acknowledged], ours=True)
     return 0 if good else 1

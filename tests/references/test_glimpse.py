@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 from bson import ObjectId
+from pydantic import Field
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, WTimeoutError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
@@ -29,6 +30,7 @@ Client = MongoClient[dict[str, Any]]
 class Mother(Model, collection="mothers"):
     id: int
     name: Annotated[str, Unique()] = "Eve"
+    number: Annotated[int, Unique()] = 0
 
 
 class Town(Model, collection="towns"):
@@ -62,11 +64,20 @@ class Listed(Model, collection="listed"):
     mothers: list[Annotated[int, Ref(Mother)]]
 
 
+class Counted(Model, collection="counted"):
+    mother: Annotated[int, Ref(Mother, field="number")]
+
+
+class Constant(Model, collection="constant"):
+    id: ObjectId = Field(default_factory=lambda: ObjectId("5f" * 12))
+    mother: Annotated[int, Ref(Mother)]
+
+
 class Named(Model, collection="named"):
     mother: Annotated[str, Ref(Mother, field="name")]
 
 
-MODELS: list[type[Model]] = [Mother, Town, Kid, Numbered, Cousin, Resident, Careless, Listed, Named]
+MODELS: list[type[Model]] = [Mother, Town, Kid, Numbered, Cousin, Resident, Careless, Listed, Named, Counted, Constant]
 
 
 class Commands(CommandListener):
@@ -94,7 +105,7 @@ def sent() -> Commands:
 @pytest.fixture
 def raw(client: Client, database_name: str) -> Any:
     raw = client[database_name]
-    raw.mothers.insert_many([{"_id": each, "name": f"n{each}"} for each in range(3)])
+    raw.mothers.insert_many([{"_id": each, "name": f"n{each}", "number": each} for each in range(3)])
     raw.towns.insert_one({"_id": "Bonn"})
     return raw
 
@@ -171,9 +182,11 @@ def test_and_the_look_afterwards_is_spared(insert: Insert, raw: Any, sent: Comma
         (Careless, [{"mother": 1}, {"mother": 1}]),
         (Listed, [{"mothers": [1]}, {"mothers": [1]}]),
         (Named, [{"mother": "n1"}, {"mother": "n1"}]),
+        (Counted, [{"mother": 1}, {"mother": 1}]),
+        (Constant, [{"_id": ObjectId(), "mother": 1}, {"mother": 1}]),
     ],
     ids=["a given number", "a given id", "a given id by its name", "an instance", "nothing", "two", "a string",
-         "careless", "a list", "another field"],
+         "careless", "a list", "another field", "another number", "a default that is always the same"],
 )  # fmt: skip
 def test_where_it_would_tell_less_it_looks_afterwards(
     insert: Insert, raw: Any, sent: Commands, model: type[Model], documents: list[Any]
@@ -182,6 +195,15 @@ def test_where_it_would_tell_less_it_looks_afterwards(
     collection = model.__integrity__.collection
     assert f"insert {collection}" in sent.sent
     assert f"aggregate {collection}" not in sent.sent
+
+
+def test_who_is_not_alone_has_no_second_connection(
+    insert: Insert, raw: Any, sent: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(Kid, dict(KID))
+    monkeypatch.setattr(Lanes, "quiet", False)
+    insert(Kid, dict(KID))
+    assert sent.sent == ["insert kids", "find mothers"]
 
 
 def test_what_is_not_there_is_refused(insert: Insert, raw: Any) -> None:
