@@ -7,6 +7,8 @@
  * left is taken over when it is dead (the lease), and what was deleted is swept when no insert is under way that began
  * before (the grace). There are no transactions: this is the standalone server, where every step is alone.
  *
+ * A look while the insert waits for its majority is the same look: it counts only where it has found the child.
+ *
  * One arrow of the text is one step here: what is atomic is one command on one document. Each of the macros in capitals
  * breaks one ordering of references.md, and Spin then finds how an orphan comes to be.
  */

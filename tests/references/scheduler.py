@@ -162,6 +162,8 @@ class Stepping(Store):
         transactional: Whether the server has transactions.
     """
 
+    overlaps = True
+
     def __init__(self, database: Database[Any], actor: Actor, *, transactional: bool) -> None:
         self.name = database.name
         self._inner = BlockingStore(database.with_options(write_concern=FAST))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 from bson import ObjectId
+from motor.motor_asyncio import AsyncIOMotorClient
 from pydantic import Field
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, WTimeoutError
@@ -111,6 +112,18 @@ def raw(client: Client, database_name: str) -> Any:
 
 
 Insert = Callable[..., Any]
+
+
+async def test_motor_looks_afterwards(uri: str, raw: Any, sent: Commands) -> None:
+    client: Any = AsyncIOMotorClient(uri, event_listeners=[sent])
+    try:
+        db = integrity.aio.Database(client[raw.name], models=MODELS, references="optimistic")
+        for _ in range(3):
+            await db[Kid].insert_one(dict(KID))
+    finally:
+        client.close()
+    assert raw.kids.count_documents({}) == 3
+    assert "aggregate kids" not in sent.sent
 
 
 @pytest.fixture(params=["blocking", "asynchronous"])

@@ -80,6 +80,8 @@ class AsyncStore(LeanStore):
         gate: Stands around each round trip; None when the client is not ours.
     """
 
+    overlaps = True
+
     def __init__(
         self,
         database: AsyncDatabase[Any],

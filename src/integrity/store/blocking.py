@@ -85,6 +85,7 @@ class BlockingStore(LeanStore):
 
     portion = 2000  # of 1,000 to 5,000 the quickest: the next portion is judged while the server stores one
     patient = True
+    overlaps = True
 
     def __init__(
         self, database: Database[Any], codec: Callable[[Any], Any] = core_codec, *, gate: Gate | OpenGate | None = None

@@ -86,6 +86,7 @@ class MotorStore(AsyncStore):
         gate: Stands around each round trip; None when the client is not ours.
     """
 
+    overlaps = False  # each operation has a thread, which the other one would be waited for in
     _given: Any
     _database: Any
 

@@ -84,6 +84,9 @@ class Store(ABC):
     #: majority once.
     patient: bool = False
 
+    #: Whether `beside` has two operations under way at once.
+    overlaps: bool = False
+
     #: Options of an operation that tells strings apart byte by byte, whatever the collection's default collation is.
     exact: Mapping[str, Any] = {"collation": {"locale": "simple"}}
 

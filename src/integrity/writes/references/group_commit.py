@@ -259,7 +259,7 @@ def _glimpsed(protocol: Protocol, guard: Guard, seats: Sequence[Seat]) -> Refere
     By its `_id` it is told from every other document, since that was made for it. Of one that was given, another
     document may have been there, and be deleted before the insert: it would tell nothing of when the look was.
     """
-    if len(seats) != 1 or not seats[0].new or not protocol.whole:
+    if len(seats) != 1 or not seats[0].new or not protocol.whole or not guard.store.overlaps:
         return None
     return glimpsed(guard, seats[0].keys.values())
 
