@@ -44,6 +44,11 @@ class Reference:
         """Whether null may stand where the reference stands (or, for an array's element, whether it can go)."""
         return self.place.node.nullable or self.place.steps[-1] == "[]"
 
+    @cached_property
+    def protected(self) -> bool:
+        """Whether it is kept from dangling: not where the declaration says that it may be left so."""
+        return self.ref.on_delete != "no_action" or (self.field != "_id" and self.ref.on_update != "no_action")
+
     @property
     def fixed(self) -> bool:
         """Whether it is the element of a tuple, whose elements cannot go."""
@@ -196,6 +201,15 @@ class Entry:
         """The fields that are computed from others, those of embedded models before those of what holds them."""
         found = [each for each in self.places if each.node.marker(Derived)]
         return tuple(sorted(found, key=lambda each: -len(each.steps)))
+
+    @cached_property
+    def kept(self) -> tuple[Reference, ...]:
+        """Its references that are kept from dangling, or that copies follow.
+
+        What copies follow is pinned even if it may dangle: a pin orders the copy's writer and its owner's.
+        """
+        followed = {id(each.via) for each in self.copies}
+        return tuple(each for each in self.references if each.protected or id(each) in followed)
 
     @cached_property
     def revision(self) -> Place | None:

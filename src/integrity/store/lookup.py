@@ -45,14 +45,15 @@ async def look_up(
         also: The dotted names of further fields to read.
         options: PyMongo's options of ``find``, such as ``session``.
     """
-    wanted = {key(each): each for each in keys}
+    keys = list(keys)
     projection = _projection((field, *also))
-    if field == "_id" and len(wanted) == 1 and options.keys() <= _SESSION:
-        ((at, value),) = wanted.items()
-        if type(value) in PLAIN:  # what an insert under one reference looks for: one document, by its name
-            one = await store.one(collection, {field: value}, projection, options.get("session"))
-            # By the collection's own collation "A" may be found for "a".
-            return {at: one} if one is not None and key(one["_id"]) == at else {}
+    if field == "_id" and len(keys) == 1 and type(keys[0]) in PLAIN and options.keys() <= _SESSION:
+        # What an insert under one reference looks for: one document, by its name.
+        (at,) = keys
+        one = await store.one(collection, {field: at}, projection, options.get("session"))
+        # By the collection's own collation "A" may be found for "a".
+        return {at: one} if one is not None and (one["_id"] is at or key(one["_id"]) == at) else {}
+    wanted = {key(each): each for each in keys}
     steps = tuple(field.split("."))
     found: dict[Hashable, Document] = {}
     for values in pieces(wanted.values()):

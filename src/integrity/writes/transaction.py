@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from pymongo.errors import (
     ConfigurationError,
@@ -53,6 +54,10 @@ _OPTIONS = {
 }
 
 
+#: The usual options of a store's transactions.
+_SETTINGS: WeakKeyDictionary[Store, dict[str, Any]] = WeakKeyDictionary()
+
+
 def majority(store: Store) -> WriteConcern:
     """Return a majority's write concern, with what the application says of how long it waits, and for the journal."""
     said = store.write_concern.document
@@ -62,7 +67,10 @@ def majority(store: Store) -> WriteConcern:
 
 def settings(store: Store, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a transaction: the caller's, and the usual ones for the rest."""
-    return {**_OPTIONS, "write_concern": majority(store), **options}
+    usual = _SETTINGS.get(store)
+    if usual is None:
+        usual = _SETTINGS[store] = {**_OPTIONS, "write_concern": majority(store)}
+    return {**usual, **options}
 
 
 def joins(session: Any) -> bool:
@@ -103,7 +111,7 @@ async def transact(
         except (ConfigurationError, NotImplementedError) as error:  # mongomock has no sessions
             raise required(why) from error
     try:
-        with store.in_time() if timed else nullcontext():
+        with store.in_time() if timed and store.limit is not None else nullcontext():
             return await _repeat(store, body, session, why, settings(store, options))
     finally:
         if own is not None:

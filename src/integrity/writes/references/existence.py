@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -23,6 +24,10 @@ from integrity.writes.references.keys import Key, distinct, protected
 
 if TYPE_CHECKING:
     from integrity.writes.guard import Guard
+
+
+#: Whether a document bears the flag; no function of Python's, as it is asked at every insert.
+_FLAGGED = methodcaller("__contains__", CONDEMNED)
 
 
 @dataclass
@@ -92,7 +97,7 @@ async def look(
         # One read for both: what the document is condemned by stands on it.
         also = [CONDEMNED] if guarded else []
         existing = await look_up(guard.store, collection, reference.field, wanted.values(), also, **options)
-        if len(existing) == len(wanted) and not records and not any(CONDEMNED in each for each in existing.values()):
+        if len(existing) == len(wanted) and not records and not any(map(_FLAGGED, existing.values())):
             known.update(wanted)
             continue
         missing = []

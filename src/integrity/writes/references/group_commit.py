@@ -61,8 +61,9 @@ class Groups:
         known = self._lanes.get(guard.store)
         if known is None:
             known = self._lanes.setdefault(guard.store, {})
-        found = known.get((guard.collection, optimistic))
-        return known.setdefault((guard.collection, optimistic), Lanes()) if found is None else found
+        name = (guard.entry.collection, optimistic)
+        found = known.get(name)
+        return known.setdefault(name, Lanes()) if found is None else found
 
 
 async def insert(protocol: Protocol, guard: Guard, seat: Seat, *, optimistic: bool) -> InsertOneResult | None:
@@ -194,7 +195,7 @@ async def _pinned(protocol: Protocol, guard: Guard, seats: list[Seat]) -> None:
         going = _well(left, sight)
         if going:
             await protocol.touch(store, _keys(going).values(), another(), session)
-            await _insert(store, guard.collection, going, session)
+            await _insert(store, guard.entry.collection, going, session)
             for each in going:  # from here on, the commit alone tells
                 each.sent = True
         return going
@@ -202,7 +203,7 @@ async def _pinned(protocol: Protocol, guard: Guard, seats: list[Seat]) -> None:
     with protocol.columns.each() as another:
         while left:
             try:
-                going = await transact(store, body, why=f"{guard.collection}: a reference that is pinned")
+                going = await transact(store, body, why=f"{guard.entry.collection}: a reference that is pinned")
             except _RejectedError as rejected:
                 left = [each for at, each in enumerate(left) if at not in rejected.indexes]
                 continue

@@ -6,9 +6,10 @@ MongoDB calls 1, 1.0 and Decimal128("1") equal, so they have one name.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
 from integrity.declare.equality import key
@@ -49,10 +50,8 @@ class Key:
         return f"Key({self.collection!r}, {self.field!r}, {self.value!r})"
 
 
-def protected(reference: Reference) -> bool:
-    """Whether a reference is kept from dangling: not where the declaration says that it may be left so."""
-    ref = reference.ref
-    return ref.on_delete != "no_action" or (reference.field != "_id" and ref.on_update != "no_action")
+#: Whether a reference is kept from dangling. Asked at every insert, and no function of Python's.
+protected: Callable[[Reference], bool] = attrgetter("protected")
 
 
 def by_field(keys: Iterable[Key]) -> dict[tuple[str, str], list[Key]]:
@@ -66,19 +65,13 @@ def by_field(keys: Iterable[Key]) -> dict[tuple[str, str], list[Key]]:
 def named(entry: Entry, documents: Sequence[Document]) -> dict[Hashable, Key]:
     """Return the distinct keys that documents name, by references that are protected or that copies follow."""
     found: dict[Hashable, Key] = {}
-    for reference in entry.references:
-        if _pinned(entry, reference):
-            collection, field = reference.target.collection, reference.field
-            for at, value in distinct(reference, documents).items():
-                name = (collection, field, at)
-                if name not in found:
-                    found[name] = _known(name, value)
+    for reference in entry.kept:
+        collection, field = reference.target.collection, reference.field
+        for at, value in distinct(reference, documents).items():
+            name = (collection, field, at)
+            if name not in found:
+                found[name] = _KNOWN.get(name) or _known(name, value)
     return found
-
-
-def _pinned(entry: Entry, reference: Reference) -> bool:
-    # What copies follow is pinned even if it may dangle: a pin orders the copy's writer and its owner's.
-    return protected(reference) or any(each.via is reference for each in entry.copies)
 
 
 def adds(entry: Entry, before: Document, after: Document) -> bool:
@@ -86,11 +79,7 @@ def adds(entry: Entry, before: Document, after: Document) -> bool:
 
     By another reference is another thing: who deletes what it names has looked for each of them by itself.
     """
-    return any(
-        bool(distinct(each, [after]).keys() - distinct(each, [before]).keys())
-        for each in entry.references
-        if _pinned(entry, each)
-    )
+    return any(bool(distinct(each, [after]).keys() - distinct(each, [before]).keys()) for each in entry.kept)
 
 
 #: Keys that were named lately: making a name takes longer than an insert's other work in this process.
@@ -99,11 +88,9 @@ _REMEMBERED = 20_000
 
 
 def _known(at: tuple[str, str, Hashable], value: Any) -> Key:
-    found = _KNOWN.get(at)
-    if found is None:
-        if len(_KNOWN) >= _REMEMBERED:
-            _KNOWN.clear()
-        found = _KNOWN[at] = Key(at[0], at[1], value, at)
+    if len(_KNOWN) >= _REMEMBERED:
+        _KNOWN.clear()
+    found = _KNOWN[at] = Key(at[0], at[1], value, at)
     return found
 
 

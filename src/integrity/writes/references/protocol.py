@@ -9,8 +9,7 @@ every delete condemns first and seals the pins where there are any.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -109,9 +108,13 @@ class Protocol:
             PinsMissing: The pins are not there: somebody has dropped the database, or they are younger than the
                 transaction. They will be there for the one that repeats it.
         """
-        await self.prepare(store)
-        with self._looked_for_again():
+        if not self._ready:
+            await self.prepare(store)
+        try:
             await pins.touch(store, keys, column, session)
+        except pins.PinsMissing:
+            self._look_for_them_again()
+            raise
 
     async def seal(self, store: Store, keys: Iterable[Key], session: Any) -> None:
         """Conflict with whoever pins one of the keys, see `pins.seal`.
@@ -120,17 +123,15 @@ class Protocol:
             PinsMissing: As for `touch`.
         """
         await self.prepare(store)
-        with self._looked_for_again():
-            await pins.seal(store, keys, session)
-
-    @contextmanager
-    def _looked_for_again(self) -> Iterator[None]:
-        """Prepare once more for the next transaction, where pins were missed in this one."""
         try:
-            yield
+            await pins.seal(store, keys, session)
         except pins.PinsMissing:
-            self._ready, self._missed = False, True
+            self._look_for_them_again()
             raise
+
+    def _look_for_them_again(self) -> None:
+        """Prepare once more for the next transaction: pins were missed in this one."""
+        self._ready, self._missed = False, True
 
     async def store(
         self,
@@ -210,11 +211,12 @@ class Protocol:
         store = guard.store
         if not keys or store.hurried or "_id" not in document:
             return await alone()
-        await self.prepare(store)
-        optimistic = await self._optimistic(store, keys.values())
+        if not self._ready:
+            await self.prepare(store)
+        optimistic = self.mode != "pinned" and await self._optimistic(store, keys.values())
         if optimistic:
             await self._revocable(guard)
-        if not optimistic and not await self.transactional(store):
+        elif not (self._transactional or await self.transactional(store)):
             return await alone()
         outcome = await group_commit.insert(self, guard, Seat(document, keys, new=new), optimistic=optimistic)
         return await alone() if outcome is None else outcome
