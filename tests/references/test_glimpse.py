@@ -19,7 +19,7 @@ import integrity.aio
 from integrity import DanglingReference, DuplicateValue, Model, Pool, Ref, Unique
 from integrity.store.asynchronous import AsyncStore
 from integrity.store.blocking import BlockingStore
-from integrity.writes.references import existence, group_commit
+from integrity.writes.references import durable, existence, group_commit
 from integrity.writes.references.group_commit import _glimpsed
 from integrity.writes.references.keys import named
 from integrity.writes.references.lanes import Lanes, Seat
@@ -304,6 +304,27 @@ def test_what_was_seen_before_the_second_command_tells_nothing(
     with pytest.raises(DanglingReference):
         insert(Kid, dict(KID))
     assert raw.kids.count_documents({}) == 1
+
+
+@pytest.mark.parametrize("when", ["while a majority is waited for", "not at all"])
+def test_what_an_election_has_taken_back_is_inserted_again(
+    insert: Insert, raw: Any, sent: Commands, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The answer was lost, and what it was about is lost with the primary that had it, and waited for at another."""
+    insert(Kid, dict(KID))
+    there = raw.kids.find_one()["_id"]
+    _lost(monkeypatch, "after", AutoReconnect("connection closed"), lambda: None)
+    real = durable.settled
+
+    async def other(*args: Any) -> None:
+        if when != "not at all":
+            raw.kids.delete_many({"_id": {"$ne": there}})
+        await real(*args)
+
+    monkeypatch.setattr(group_commit, "settled", other)
+    result = insert(Kid, dict(KID))
+    assert raw.kids.count_documents({"_id": result.inserted_id}) == 1
+    assert sent.sent.count("insert kids") == (2 if when == "not at all" else 3)
 
 
 def test_who_does_not_want_a_second_try_has_the_error(uri: str, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,6 +294,9 @@ async def _insert_and_glimpse(protocol: Protocol, guard: Guard, seat: Seat, refe
             raise
         # It is there by the command whose answer was lost; whether a majority has it is not known yet.
         await settled(guard.store, guard.collection)
+        # After that, and not before: an election meanwhile may have taken it back, and what then waits is another one.
+        if await guard.store.find_one(guard.collection, {"_id": seat.document["_id"]}, {"_id": 1}) is None:
+            await majority.insert_one(guard.collection, seat.document)
     return False
 
 
