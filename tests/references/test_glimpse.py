@@ -20,7 +20,7 @@ from integrity import DanglingReference, DuplicateValue, Model, Pool, Ref, Uniqu
 from integrity.store.asynchronous import AsyncStore
 from integrity.store.blocking import BlockingStore
 from integrity.writes.references import durable, existence, group_commit
-from integrity.writes.references.group_commit import _glimpsed
+from integrity.writes.references.group_commit import _glimpsable
 from integrity.writes.references.keys import named
 from integrity.writes.references.lanes import Lanes, Seat
 from integrity.writes.references.protocol import Protocol
@@ -351,13 +351,13 @@ def test_an_id_that_somebody_has_all_the_same_is_a_duplicate(
     """Refused by the first command: it is not the one whose answer was lost."""
     insert(Kid, dict(KID))
     there = raw.kids.find_one()["_id"]
-    real = group_commit._glimpsed
+    real = group_commit._glimpsable
 
     def as_new(protocol: Any, guard: Any, seats: Any) -> Any:
         seats[0].document["_id"] = there
         return real(protocol, guard, seats)
 
-    monkeypatch.setattr(group_commit, "_glimpsed", as_new)
+    monkeypatch.setattr(group_commit, "_glimpsable", as_new)
     with pytest.raises(DuplicateValue, match="_id"):
         insert(Kid, dict(KID))
     assert raw.kids.count_documents({}) == 1
@@ -414,39 +414,26 @@ def test_what_condemns_beside_the_document_is_looked_for_beside_it(
     assert any(each.startswith("find integrity.condemned") for each in sent.sent)
 
 
-def test_one_that_may_not_read_the_children_looks_afterwards(
-    insert: Insert, raw: Any, sent: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And asks once."""
-    insert(Kid, dict(KID))
-    asked = []
-
-    async def refused(*_: Any) -> bool:
-        asked.append(1)
-        raise OperationFailure("not authorized", 13)
-
-    monkeypatch.setattr(group_commit, "glimpse", refused)
-    for _ in range(3):
-        assert insert(Kid, dict(KID)).acknowledged
-        assert "find mothers" in sent.sent
-    assert len(asked) == 1
-
-
-def test_a_glimpse_that_fails_otherwise_is_asked_for_again(
-    insert: Insert, raw: Any, sent: Commands, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [(OperationFailure("not authorized", 13), 1), (OperationFailure("interrupted", 11601), 3), (AutoReconnect(), 3)],
+    ids=["who may not read the children asks once", "a failure", "a lost connection"],
+)
+def test_where_the_glimpse_fails_it_looks_afterwards(
+    insert: Insert, raw: Any, sent: Commands, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int
 ) -> None:
     insert(Kid, dict(KID))
     asked = []
 
     async def broken(*_: Any) -> bool:
         asked.append(1)
-        raise AutoReconnect("connection closed")
+        raise error
 
     monkeypatch.setattr(group_commit, "glimpse", broken)
-    for _ in range(2):
+    for _ in range(3):
         assert insert(Kid, dict(KID)).acknowledged
         assert "find mothers" in sent.sent
-    assert len(asked) == 2
+    assert len(asked) == times
 
 
 def test_a_pool_of_one_connection_is_not_waited_for(uri: str, raw: Any, sent: Commands) -> None:
@@ -466,10 +453,10 @@ def test_where_collections_are_sharded_no_command_looks_into_two(raw: Any) -> No
     guard = db[Kid]._guard
     document = {"_id": ObjectId(), "mother": 1}
     seat = Seat(document, named(guard.entry, [document]), new=True)
-    assert _glimpsed(protocol, guard, [seat]) is not None
-    assert _glimpsed(protocol, guard, [seat, seat]) is None
+    assert _glimpsable(protocol, guard, [seat]) is not None
+    assert _glimpsable(protocol, guard, [seat, seat]) is None
     protocol.whole = False
-    assert _glimpsed(protocol, guard, [seat]) is None
+    assert _glimpsable(protocol, guard, [seat]) is None
 
 
 def test_who_is_not_alone_shares_a_command(raw: Any) -> None:

@@ -47,7 +47,7 @@ async def candidates(
     Raises:
         TypeError: One of them is neither a mapping nor an instance of a model.
     """
-    _all_offerable(guard, offered)
+    all_offerable(guard, offered)
     trespass = guard.trespass("inserted" if revisions is None else "replaced") if foreign else None
     if guard.judged and trespass is None:
         return [guard.judge.offered(each) for each in offered]
@@ -125,11 +125,16 @@ def all_clean(guard: Guard, offered: Sequence[Offered]) -> list[Document] | None
     Raises:
         TypeError: One of them is neither a mapping nor an instance of a model.
     """
-    _all_offerable(guard, offered)
+    all_offerable(guard, offered)
     return guard.judge.clean(offered) if guard.judged else None
 
 
-def _all_offerable(guard: Guard, offered: Sequence[Offered]) -> None:
+def all_offerable(guard: Guard, offered: Sequence[Offered]) -> None:
+    """Refuse what is no document among those that are offered.
+
+    Raises:
+        TypeError: One of them is neither a mapping nor an instance of a model.
+    """
     for each in offered:
         if type(each) is not dict:
             offerable(guard, each)

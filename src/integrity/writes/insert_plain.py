@@ -18,7 +18,7 @@ from integrity.client import offload
 from integrity.client.offload import Encoded
 from integrity.errors import ENCODING_ERRORS
 from integrity.rules.judge import Verdict
-from integrity.writes.candidate import Offered, named, offerable
+from integrity.writes.candidate import Offered, all_offerable, named
 from integrity.writes.guard import sendable
 from integrity.writes.outcome import Outcome
 from integrity.writes.refusal import refusal, unencodable
@@ -46,9 +46,7 @@ async def insert_plain(
     Returns:
         The ``_id``s of what was stored, and whether the server acknowledged it.
     """
-    for request in requests:
-        if type(request) is not dict:
-            offerable(guard, request)
+    all_offerable(guard, requests)
     options = {"ordered": outcome.ordered, **sendable(session, comment)}
     portion = guard.store.portion
     ids: list[Any] = []

@@ -114,7 +114,7 @@ async def look(
     return sight
 
 
-def glimpsed(guard: Guard, keys: Iterable[Key]) -> Reference | None:
+def glimpsable(guard: Guard, keys: Iterable[Key]) -> Reference | None:
     """Return the reference that `glimpse` is asked about, where a document names one thing, and by its ``_id``.
 
     Strings are told apart by the collation of either collection, and are left to `look`.

@@ -30,7 +30,7 @@ from integrity.errors import PoolTimeout
 from integrity.store.codecs import CODEC
 from integrity.store.port import Document, Store
 from integrity.writes.references.durable import UNAUTHORIZED, durable, settled
-from integrity.writes.references.existence import Sight, glimpse, glimpsed, look
+from integrity.writes.references.existence import Sight, glimpsable, glimpse, look
 from integrity.writes.references.keys import Key
 from integrity.writes.references.lanes import Lanes, Seat
 from integrity.writes.references.optimistic import only_pins, take_back
@@ -226,7 +226,7 @@ async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat], *, qu
     if not seats:
         return
     seen = protocol.timing.monotonic()
-    reference = _glimpsed(protocol, guard, seats) if quiet else None
+    reference = _glimpsable(protocol, guard, seats) if quiet else None
     well_seen = False
     if reference is not None:
         inserted, well_seen = seats, await _insert_and_glimpse(protocol, guard, seats[0], reference)
@@ -254,7 +254,7 @@ async def _optimistic(protocol: Protocol, guard: Guard, seats: list[Seat], *, qu
             each.sent = False
 
 
-def _glimpsed(protocol: Protocol, guard: Guard, seats: Sequence[Seat]) -> Reference | None:
+def _glimpsable(protocol: Protocol, guard: Guard, seats: Sequence[Seat]) -> Reference | None:
     """Return the reference of a document that may be looked at while it is being inserted, or None.
 
     By its `_id` it is told from every other document, since that was made for it. Of one that was given, another
@@ -262,7 +262,7 @@ def _glimpsed(protocol: Protocol, guard: Guard, seats: Sequence[Seat]) -> Refere
     """
     if len(seats) != 1 or not seats[0].new or not protocol.whole or not guard.store.overlaps:
         return None
-    return glimpsed(guard, seats[0].keys.values())
+    return glimpsable(guard, seats[0].keys.values())
 
 
 async def _insert_and_glimpse(protocol: Protocol, guard: Guard, seat: Seat, reference: Reference) -> bool:
