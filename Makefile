@@ -15,7 +15,7 @@ TESTS ?= tests
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lowest check format types bench torture constraints clean
+.PHONY: help setup demo test lowest check format bench torture constraints clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -52,14 +52,12 @@ check: setup ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pyright
 	$(BIN)/lint-imports
 
 format: setup ## put the code in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-types: setup ## a second opinion on the types, by pyright
-	$(BIN)/pyright
 
 bench: setup ## the measurements under benchmarks/
 	@set -e; found=; for script in benchmarks/bench_*.py; do \

@@ -1,6 +1,8 @@
 """Every rule has its page, and what the page shows is true: its example is put into a database and audited."""
 
 import re
+import subprocess
+import sys
 import typing
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,7 @@ def test_a_page_has_every_section_in_order_and_none_is_empty(rule: Rule) -> None
 @pytest.mark.parametrize("rule", SELF_CONTAINED, ids=lambda rule: rule.code)
 def test_a_page_says_of_its_repair_what_the_rule_says(rule: Rule) -> None:
     assert rule_page.sections(rule)["Repair"].lower().startswith(rule.repair)
+    assert rule_page.sections(rule)["In an audit"].startswith("Not judged") is not rule.audited
 
 
 @per_rule
@@ -135,3 +138,27 @@ def _example(rule: Rule) -> tuple[str, list[tuple[str, str]], list[str]]:
 
 def _has_collection(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, integrity.Model) and value.__integrity__.collection is not None
+
+
+OPTIMIZED = """
+import sys
+from pathlib import Path
+
+from integrity.report import rule_page
+from integrity.rules import RULES, page
+
+for rule in RULES:
+    Path(f"{rule.code}.md").write_text(rule_page.markdown(rule), encoding="utf-8")
+page.inspect.getsource = lambda module: (_ for _ in ()).throw(OSError)
+print(page.of(RULES[0].module))
+"""
+
+
+def test_a_page_is_there_without_docstrings_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-OO", "-c", OPTIMIZED]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    for rule in RULES:
+        assert (tmp_path / f"{rule.code}.md").read_text(encoding="utf-8") == rule_page.markdown(rule)
+    # Without the source either, it says so.
+    assert "-OO" in done.stdout

@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(sys, name) is None:  # closed by who started this, as by `>&-`
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             # What a database holds can be written in every locale.
             stream.reconfigure(errors="backslashreplace")
     # PyMongo's threads log with a traceback that a server went away, which the command says in a sentence.

@@ -11,7 +11,7 @@ import contextlib
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -45,7 +45,7 @@ class Marker:
             schema = core_schema.chain_schema([schema])
         metadata = dict(schema.get("metadata") or {})
         metadata[METADATA_KEY] = (*metadata.get(METADATA_KEY, ()), self)
-        return {**schema, "metadata": metadata}
+        return cast("CoreSchema", {**schema, "metadata": metadata})
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def of_string(schema: Any, policy: Policy, markers: Iterable[Marker], config: An
         stored: Whether the string is stored; then the policy judges it as it is, else what becomes of it.
     """
     strict = {"strict": True} if stored else {}
-    own = [
+    own: list[Any] = [
         core_schema.str_schema(
             pattern=each,
             regex_engine="rust-regex",
@@ -79,7 +79,7 @@ def in_rust(schema: Any, full: Any) -> Any:
         inner = full
         while inner["type"] != "datetime":
             inner = inner["schema"]
-        first = {**inner, "tz_constraint": "naive"}
+        first: Any = {**inner, "tz_constraint": "naive"}
     elif schema["type"] == "any" or schema.get("cls") is ObjectId:
         first = dict(core_schema.is_instance_schema(ObjectId))
     else:

@@ -100,7 +100,7 @@ class _Transform:
         return core_schema.definitions_schema(body, list(self.done.values())) if self.done else body
 
     def instances(self, schema: Any) -> Any:
-        body = Opaque(self.leaf, self._define, self._opaque_reference, lax=True).outermost(schema)
+        body: Any = Opaque(self.leaf, self._define, self._opaque_reference, lax=True).outermost(schema)
         return core_schema.definitions_schema(body, list(self.done.values())) if self.done else body
 
     def partial(self, schema: Any) -> Any:
@@ -232,7 +232,7 @@ class _Transform:
         return after(_keys if keys == "str" else codec.encode, made)
 
     def _sequence(self, schema: Any, found: _Markers) -> Any:
-        made = _without(schema, "ref") | {"strict": False}
+        made: Any = _without(schema, "ref") | {"strict": False}
         if schema["type"] == "tuple":
             made["items_schema"] = [self.slot(each) for each in schema["items_schema"]]
         elif "items_schema" in schema:

@@ -176,9 +176,7 @@ class MotorChangeStream(AsyncChangeStream):
 
     async def try_next(self) -> Event | None:
         """Return the next event, or None when the server has none for now."""
-        if self._running is None:
-            self._running = asyncio.ensure_future(self._stream.try_next())
-        running = self._running
+        running = self._running = self._running or asyncio.ensure_future(self._stream.try_next())
         await asyncio.wait([running])  # which leaves it alone where this task is cancelled
         if self._running is not running:
             return None  # another task has taken it

@@ -22,7 +22,6 @@ from integrity.audit.state import Run
 from integrity.declare.equality import key
 from integrity.declare.extract import ABSENT
 from integrity.declare.registry import Copy, Entry, Registry
-from integrity.report import rule_page
 from integrity.report.examples import Kind, kind
 from integrity.report.excerpt import Line, excerpt, literal
 from integrity.report.timeline import Timeline
@@ -200,10 +199,7 @@ def judged(options: Options) -> frozenset[str]:
     return frozenset(
         each.code
         for each in RULES
-        if options.wants(each.code)
-        and (each.family != "DRF" or options.drift)
-        # Some rules are about writes, and a stored document does not break them.
-        and not rule_page.sections(each)["In an audit"].startswith("Not judged")
+        if each.audited and options.wants(each.code) and (each.family != "DRF" or options.drift)
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
+from integrity.rules import page
 from integrity.rules.remedy import Remedy
 from integrity.violation import Violation
 
@@ -51,22 +53,29 @@ class Rule:
     Args:
         code: Stable, three letters of the family and three digits.
         name: The fault, in kebab-case.
-        page: The docstring of the rule's module: its explanation.
+        module: The name of the rule's module, whose docstring is its page.
         repair: Whether a repair is known, and whether it is safe.
         remedies: What `integrity repair` can do about it: the safe remedies by itself, the others when they are
             chosen.
+        audited: Whether a stored document may break it; if not, it is about writes alone.
     """
 
     code: str
     name: str
-    page: str
+    module: str
     repair: Repair = "none"
     remedies: tuple[Remedy, ...] = ()
+    audited: bool = True
 
     @property
     def family(self) -> str:
         """The three letters."""
         return self.code[:3]
+
+    @cached_property
+    def page(self) -> str:
+        """The docstring of the rule's module: its explanation."""
+        return page.of(self.module)
 
     @property
     def title(self) -> str:

@@ -34,7 +34,7 @@ class AsyncBatches:
     """The batches of an asynchronous cursor."""
 
     def __init__(self, cursor: Any, through: Through) -> None:
-        self._cursor = cursor
+        self._cursor: Any = cursor
         self._through = through
 
     async def next(self, size: int = 1000) -> list[Document]:

@@ -32,7 +32,7 @@ class BlockingBatches:
     """The batches of a PyMongo cursor."""
 
     def __init__(self, cursor: Any, bound: ContextVar[Any], gate: Gate | OpenGate = NO_GATE) -> None:
-        self._cursor = cursor
+        self._cursor: Any = cursor
         self.bound = bound
         self._gate = gate
 

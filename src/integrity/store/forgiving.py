@@ -32,7 +32,7 @@ READS = frozenset({"find_one", "distinct"})
 class _Uuids(TypeDecoder):
     """Makes a UUID of every binary that is one."""
 
-    bson_type = Binary
+    bson_type = Binary  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType] - as the driver has it
 
     def transform_bson(self, value: Binary) -> UUID | Binary:
         return UUID(bytes=bytes(value)) if value.subtype == UUID_SUBTYPE and len(value) == _UUID_BYTES else value

@@ -42,7 +42,7 @@ from collections.abc import Sequence
 
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("DRF001", "index-drift", __doc__, repair="safe")
+RULE = Rule("DRF001", "index-drift", __name__, repair="safe")
 
 EXTRA = Fault("is declared by nothing.", "`integrity apply --prune` hides and drops it; keep it if somebody needs it.")
 

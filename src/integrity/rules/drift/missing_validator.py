@@ -34,7 +34,7 @@ from collections.abc import Sequence
 
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("DRF002", "validator-drift", __doc__, repair="safe")
+RULE = Rule("DRF002", "validator-drift", __name__, repair="safe")
 
 FAULT = Fault("is missing: the server takes any document.", "`integrity apply` sets it.")
 

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("DRF004", "undeclared-collection", __doc__)
+RULE = Rule("DRF004", "undeclared-collection", __name__)
 
 FAULT = Fault(
     "is declared by no model.", "Declare it, or keep it in another database; `--ignore DRF004` passes over it."

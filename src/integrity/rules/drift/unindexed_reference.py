@@ -40,7 +40,7 @@ from collections.abc import Sequence
 
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("DRF003", "unindexed-reference", __doc__, repair="safe")
+RULE = Rule("DRF003", "unindexed-reference", __name__, repair="safe")
 
 
 def missing(keys: Sequence[str]) -> Fault:

@@ -40,7 +40,7 @@ from integrity.declare.policy import Policy
 from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("EMP003", "empty-container", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
+RULE = Rule("EMP003", "empty-container", __name__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -43,7 +43,7 @@ from integrity.declare.policy import Policy
 from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("EMP001", "empty-string", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
+RULE = Rule("EMP001", "empty-string", __name__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -47,7 +47,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("EMP005", "not-a-number", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
+RULE = Rule("EMP005", "not-a-number", __name__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

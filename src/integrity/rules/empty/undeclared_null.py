@@ -37,6 +37,6 @@ from __future__ import annotations
 from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("EMP004", "undeclared-null", __doc__, repair="unsafe", remedies=(remedy.REMOVE, *remedy.AWAY))
+RULE = Rule("EMP004", "undeclared-null", __name__, repair="unsafe", remedies=(remedy.REMOVE, *remedy.AWAY))
 
 FAULT = Fault("is null, and null is not declared.", "Give it a value, or declare the type as `... | None`.")

@@ -41,7 +41,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("EMP002", "white-space", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
+RULE = Rule("EMP002", "white-space", __name__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -44,7 +44,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("FRB003", "control-character", __doc__, repair="safe", remedies=(remedy.STRIP, *remedy.EMPTIED))
+RULE = Rule("FRB003", "control-character", __name__, repair="safe", remedies=(remedy.STRIP, *remedy.EMPTIED))
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -41,7 +41,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("FRB002", "forbidden-value", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
+RULE = Rule("FRB002", "forbidden-value", __name__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, node: Node) -> Fault | None:

@@ -44,7 +44,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("FRB001", "placeholder", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
+RULE = Rule("FRB001", "placeholder", __name__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, policy: Policy) -> Fault | None:

@@ -42,7 +42,7 @@ from typing import Any
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("OWN004", "changed-immutable", __doc__, repair="none")
+RULE = Rule("OWN004", "changed-immutable", __name__, audited=False, repair="none")
 
 
 def fault(before: Any, after: Any) -> Fault:

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("OWN003", "foreign-write", __doc__, repair="none")
+RULE = Rule("OWN003", "foreign-write", __name__, audited=False, repair="none")
 
 
 def fault(actor: str | None, owners: tuple[str, ...], act: str) -> Fault:

@@ -48,7 +48,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("OWN001", "stale-copy", __doc__, repair="safe", remedies=(remedy.FROM_OWNER,))
+RULE = Rule("OWN001", "stale-copy", __name__, repair="safe", remedies=(remedy.FROM_OWNER,))
 
 
 def fault(value: Any, original: Any, owner: str) -> Fault:

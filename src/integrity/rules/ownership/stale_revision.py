@@ -42,7 +42,7 @@ from typing import Any
 
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("OWN005", "stale-revision", __doc__, repair="none")
+RULE = Rule("OWN005", "stale-revision", __name__, audited=False, repair="none")
 
 
 def fault(revision: Any, stored: Any, *, deleted: bool) -> Fault:

@@ -45,7 +45,7 @@ from typing import Any
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("OWN006", "unfit-copy", __doc__, repair="none")
+RULE = Rule("OWN006", "unfit-copy", __name__, audited=False, repair="none")
 
 
 def fault(value: Any, copy: str, reason: str) -> Fault:

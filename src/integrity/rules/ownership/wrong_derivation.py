@@ -47,7 +47,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("OWN002", "wrong-derivation", __doc__, repair="safe", remedies=(remedy.RECOMPUTE,))
+RULE = Rule("OWN002", "wrong-derivation", __name__, repair="safe", remedies=(remedy.RECOMPUTE,))
 
 
 def fault(value: Any, computed: Any) -> Fault:

@@ -46,7 +46,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("REF001", "dangling-reference", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
+RULE = Rule("REF001", "dangling-reference", __name__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(key: Any, target: str) -> Fault:

@@ -44,7 +44,7 @@ from typing import Any
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import IDENTITY, quote
 
-RULE = Rule("REF004", "restricted-delete", __doc__, repair="none")
+RULE = Rule("REF004", "restricted-delete", __name__, audited=False, repair="none")
 
 
 def fault(reference: str, count: int, ids: Sequence[Any]) -> Fault:

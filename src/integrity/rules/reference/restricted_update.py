@@ -44,7 +44,7 @@ from typing import Any
 from integrity.rules.reference import restricted_delete
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("REF005", "restricted-update", __doc__, repair="none")
+RULE = Rule("REF005", "restricted-update", __name__, audited=False, repair="none")
 
 
 def fault(reference: str, count: int, ids: Sequence[Any]) -> Fault:

@@ -51,7 +51,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("REF002", "wrong-key-type", __doc__, repair="safe", remedies=(remedy.CONVERT, *remedy.EMPTIED))
+RULE = Rule("REF002", "wrong-key-type", __name__, repair="safe", remedies=(remedy.CONVERT, *remedy.EMPTIED))
 
 
 def fault(key: Any, target: str, existing: Any) -> Fault:

@@ -40,7 +40,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("SCH003", "constraint-not-met", __doc__, repair="unsafe", remedies=(remedy.TRIM, *remedy.EMPTIED))
+RULE = Rule("SCH003", "constraint-not-met", __name__, repair="unsafe", remedies=(remedy.TRIM, *remedy.EMPTIED))
 
 
 def fault(value: Any, reason: str) -> Fault:

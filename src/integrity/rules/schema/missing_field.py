@@ -37,6 +37,6 @@ from __future__ import annotations
 from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("SCH002", "missing-field", __doc__, repair="unsafe", remedies=remedy.AWAY)
+RULE = Rule("SCH002", "missing-field", __name__, repair="unsafe", remedies=remedy.AWAY)
 
 FAULT = Fault("is missing, and it is required.", "Give it a value, or declare a default.")

@@ -51,7 +51,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("SCH005", "own-validator", __doc__, repair="unsafe", remedies=remedy.EMPTIED)
+RULE = Rule("SCH005", "own-validator", __name__, repair="unsafe", remedies=remedy.EMPTIED)
 
 
 def fault(value: Any, reason: str, *, whole: bool) -> Fault:

@@ -41,7 +41,7 @@ from integrity.declare.shape import Object
 from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 
-RULE = Rule("SCH004", "unknown-field", __doc__, repair="unsafe", remedies=(remedy.REMOVE, *remedy.AWAY))
+RULE = Rule("SCH004", "unknown-field", __name__, repair="unsafe", remedies=(remedy.REMOVE, *remedy.AWAY))
 
 
 RESERVED = Fault("is the library's own, while a delete is under way.", "Give the field another name.")

@@ -46,7 +46,7 @@ from integrity.rules import remedy
 from integrity.rules.rule import Fault, Rule
 from integrity.violation import quote
 
-RULE = Rule("SCH001", "wrong-type", __doc__, repair="safe", remedies=(remedy.CONVERT, remedy.COERCE, *remedy.EMPTIED))
+RULE = Rule("SCH001", "wrong-type", __name__, repair="safe", remedies=(remedy.CONVERT, remedy.COERCE, *remedy.EMPTIED))
 
 #: Of a value that is gone once it is read: what was judged would not be what is stored.
 ONCE = Fault("can be read only once, as a generator can.", "Give a list.")

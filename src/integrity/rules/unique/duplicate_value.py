@@ -47,7 +47,7 @@ from integrity.violation import quote
 RULE = Rule(
     "UNQ001",
     "duplicate-value",
-    __doc__,
+    __name__,
     repair="unsafe",
     remedies=(remedy.KEEP_OLDEST, remedy.KEEP_NEWEST, remedy.QUARANTINE),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -286,7 +286,7 @@ async def children(store: Store, reference: Reference, values: Iterable[Any], **
 
 async def _children(
     store: Store, reference: Reference, values: Sequence[Any], session: Mapping[str, Any]
-) -> Any:  # an asynchronous generator of Child and document
+) -> AsyncIterator[tuple[Child, Document]]:
     wanted = {key(each): each for each in values if each is not ABSENT and each is not None}
     projection = _projection(reference.entry, reference)
     for piece in pieces(wanted.values(), CHUNK):

@@ -233,7 +233,7 @@ def _into_array(way: _Way, part: str, at: str, *, last: bool) -> Fault | None:
     holder = way.slot
     if not holder.node.arrays:
         return Fault(f"is no element: {at or 'the document'} is declared without an array.", "Name a declared field.")
-    if len(holder.node.arrays) > 1 or holder.node.objects or holder.kind != "list":
+    if len(holder.node.arrays) != 1 or holder.node.objects or holder.kind != "list":
         way.reasons.append(f"{at} is declared with a structure that is judged as a whole")
         way.step(holder.opaque("[]"), certain=False, there=False)
         return None
@@ -272,7 +272,7 @@ def _into_object(way: _Way, part: str, at: str) -> tuple[Object | None, Fault | 
         return None, unknown_field.RESERVED
     if not declaring:
         return None, _not_declared(part, at, holder)
-    if len(objects) > 1 or holder.node.arrays or holder.schema is None or holder.bare.schema is None:
+    if len(objects) != 1 or holder.node.arrays or holder.schema is None or holder.bare.schema is None:
         way.reasons.append(f"{at} is declared with a structure that is judged as a whole")
         way.step(holder.among(part), certain=False, there=False)
         return None, None

@@ -14,6 +14,7 @@ from typing import Any
 import bson
 from bson import ObjectId, Timestamp
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from bson.son import SON
 
 from integrity.declare.bson_type import ALIASES, INT_MAX, INT_MIN
@@ -55,7 +56,7 @@ def inserted(draft: Draft, update: Any) -> tuple[dict[str, Any] | None, tuple[Vi
         key = draft.targets.judge.key(document)  # not decoded: a DBRef has lost the order of its names
         # As the server would return it: what is judged is what BSON made of it.
         document = bson.decode(bson.encode(document, codec_options=_OPTIONS), _OPTIONS)
-    except (_Unclear, ValueError, OverflowError, bson.errors.BSONError) as error:
+    except (_Unclear, ValueError, OverflowError, BSONError) as error:
         return None, (), (str(error) or "the document that would be inserted is not known",)
     judged = document if "_id" in document else {"_id": ObjectId(), **document}
     found = draft.targets.judge.stored(judged)
