@@ -24,6 +24,7 @@ from pymongo.results import BulkWriteResult, DeleteResult, InsertOneResult, Upda
 
 from integrity.errors import DUPLICATE_KEY, ENCODING_ERRORS, InvalidDocument, TransactionRequired, UnguardedWrite
 from integrity.store.port import Document
+from integrity.writes import oversized
 from integrity.writes.candidate import candidates, named, offerable
 from integrity.writes.delete import delete_many, delete_one, refuse_trespass
 from integrity.writes.guard import refuse_bypass, sendable
@@ -31,7 +32,7 @@ from integrity.writes.insert_one import insert_one
 from integrity.writes.no_filter import refuse_no_filter
 from integrity.writes.outcome import Outcome
 from integrity.writes.references import Deleted
-from integrity.writes.refusal import refusal, unencodable
+from integrity.writes.refusal import refusal, too_large, unencodable
 from integrity.writes.replace import Swap, refuse_operators, replace
 from integrity.writes.staging import tolerated
 from integrity.writes.transaction import committed, joins
@@ -181,6 +182,10 @@ class _Bulk:
             result = await self.guard.store.bulk_write(self.guard.collection, proved, **options)
         except BulkWriteError as error:
             self.outcome.failed(error, indexes, documents)
+        except OperationFailure as error:
+            if (at := oversized.among(error, documents)) is None:
+                raise
+            raise too_large(self.guard.entry, error, documents[at]) from error
         except ENCODING_ERRORS as error:
             raise unencodable(self.guard.entry, error) from error
         else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import bson
 from bson.codec_options import CodecOptions
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.results import InsertManyResult
 
 from integrity.errors import ENCODING_ERRORS
@@ -19,6 +19,7 @@ from integrity.rules.judge import Verdict
 from integrity.store.codecs import CODEC
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
+from integrity.writes import oversized
 from integrity.writes.batch import Batch
 from integrity.writes.candidate import Offered, all_clean, candidates, named, settled
 from integrity.writes.copies import current
@@ -26,7 +27,7 @@ from integrity.writes.guard import refuse_bypass, sendable
 from integrity.writes.insert_plain import insert_plain
 from integrity.writes.outcome import Outcome
 from integrity.writes.references import Faults
-from integrity.writes.refusal import refusal, unencodable
+from integrity.writes.refusal import refusal, too_large, unencodable
 from integrity.writes.staging import tolerated
 from integrity.writes.transaction import joins
 
@@ -366,6 +367,14 @@ class _Piece:
             self._sent[1].extend(documents[at] for at in stored)
             outcome.failed(error, indexes, documents)
             return not outcome.over
+        except OperationFailure as error:
+            at = oversized.among(error, documents)
+            if at is None:
+                raise
+            if not self._transaction:  # what the driver sent before it, in a command of its own, is stored
+                raise too_large(guard.entry, error, documents[at]) from error
+            self._rejected[indexes[at]] = {**(error.details or {}), "op": documents[at], "index": 0}
+            raise _RejectedError from error
         except ENCODING_ERRORS as error:
             raise unencodable(guard.entry, error) from error
         else:

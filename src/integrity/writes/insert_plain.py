@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.results import InsertManyResult
 
 from integrity.client import offload
 from integrity.client.offload import Encoded
 from integrity.errors import ENCODING_ERRORS
 from integrity.rules.judge import Verdict
+from integrity.writes import oversized
 from integrity.writes.candidate import Offered, all_offerable, named
 from integrity.writes.guard import sendable
 from integrity.writes.outcome import Outcome
-from integrity.writes.refusal import refusal, unencodable
+from integrity.writes.refusal import refusal, too_large, unencodable
 from integrity.writes.staging import tolerated
 
 if TYPE_CHECKING:
@@ -97,6 +98,10 @@ async def _sent(
             if isinstance(each.get("op"), RawBSONDocument):
                 each["op"] = dict(each["op"])  # as it would be, judged here
         return error
+    except OperationFailure as error:
+        if (at := oversized.among(error, documents)) is None:
+            raise
+        raise too_large(guard.entry, error, documents[at]) from error
     except ENCODING_ERRORS as error:
         raise unencodable(guard.entry, error) from error
 

@@ -12,6 +12,7 @@ from integrity.declare.registry import Entry
 from integrity.errors import DUPLICATE_KEY, InvalidBulkWrite, InvalidDocument, TransactionRequired
 from integrity.store.forgiving import decoded
 from integrity.violation import Violation
+from integrity.writes import oversized
 from integrity.writes.refusal import by_server, duplicate_violation
 
 #: The server's code where it has no transactions: IllegalOperation.
@@ -98,6 +99,9 @@ class Outcome:
             if each.get("code") == DUPLICATE_KEY:
                 violation = duplicate_violation(self.entry, each, decoded(written[each["index"]]))
                 self.violations.append((index, violation))
+            elif oversized.tells(each):
+                document = written[each["index"]]
+                self.violations.append((index, oversized.violation(self.entry, document and decoded(document))))
 
     def add(self, details: Mapping[str, Any], indexes: Sequence[int]) -> None:
         """Add the counts of a piece, as PyMongo's ``bulk_api_result`` has them."""

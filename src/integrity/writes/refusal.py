@@ -29,7 +29,7 @@ from integrity.rules.rule import At, Fault
 from integrity.rules.schema import constraint_not_met, wrong_type
 from integrity.rules.unique import duplicate_value
 from integrity.violation import Violation
-from integrity.writes import refused_by_server
+from integrity.writes import oversized, refused_by_server
 from integrity.writes.references.restricted import Referred
 
 #: Stands in a message for a value that is not known.
@@ -114,6 +114,13 @@ def by_validator(entry: Entry, error: OperationFailure) -> Exception:
     return found
 
 
+def too_large(entry: Entry, error: OperationFailure, document: Mapping[str, Any] | None = None) -> InvalidDocument:
+    """Return ours for what the server refused as too large."""
+    found = refusal([oversized.violation(entry, document)], model=entry.name)
+    found.__dict__["_OperationFailure__details"] = error.details
+    return found
+
+
 def by_server(error: InvalidDocument) -> bool:
     """Whether it is the server that refused, and not the library before anything was sent."""
     cause = error.__cause__
@@ -146,6 +153,8 @@ def from_driver(entry: Entry, error: Exception, document: Mapping[str, Any] | No
         return duplicate(entry, error, document)  # type: ignore[arg-type]  # its details are what is read
     if isinstance(error, OperationFailure) and error.code == DOCUMENT_VALIDATION_FAILURE:
         return by_validator(entry, error)
+    if isinstance(error, OperationFailure) and oversized.tells(error.details or {}):
+        return too_large(entry, error, document)
     # What could not be decoded was read: by then a find_one_and_update has been done.
     if isinstance(error, ENCODING_ERRORS) and not isinstance(error, InvalidBSON):
         return unencodable(entry, error, document)
