@@ -6,11 +6,10 @@ pin, one that came between two batches has renamed the record, and the copies ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from pymongo.read_preferences import ReadPreference
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from integrity.declare.equality import key, same
 from integrity.declare.extract import ABSENT, value_at
@@ -23,6 +22,8 @@ from integrity.writes.copies.fitting import as_copy, misfits
 from integrity.writes.copies.planning import RefreshPlan, many, plan, single
 from integrity.writes.copies.recording import Record
 from integrity.writes.copies.spots import spots
+from integrity.writes.copies.synced import Synced
+from integrity.writes.copies.waiting import waiting
 from integrity.writes.references.keys import Key
 from integrity.writes.references.plan import naming
 from integrity.writes.transaction import transact
@@ -30,42 +31,55 @@ from integrity.writes.transaction import transact
 if TYPE_CHECKING:
     from integrity.writes.copies.keeping import Keeper
 
+T = TypeVar("T")
 
 #: Documents of one batch that are copied themselves: each is looked up by what copies it, and a transaction lasts
 #: for 60 seconds at most, also on a busy server.
 #: Source: https://www.mongodb.com/docs/manual/reference/parameters/#mongodb-parameter-param.transactionLifetimeLimitSeconds
 CHAINED = 50
 
+_LOGGER = logging.getLogger("integrity.writes")
 
-@dataclass
-class Synced:
-    """What a synchronisation did.
+
+@dataclass(frozen=True)
+class _Refresh:
+    """One record on its way to be finished.
 
     Args:
-        finished: Changes of owners whose copies are all refreshed now.
-        documents: How many documents were looked at for that.
-        unknown: Copies with records that the given models do not declare; their records are left.
-        misfits: Copies that cannot hold what their owner holds, with the reason; they are left as they are.
+        keeper: Keeps the copies.
+        store: The database, as its primary has it.
+        record: The record.
+        copy: What it says may be stale.
+        done: Where what was done is noted.
+        tell: Is told what is waited for.
+        recorded: The ids of what its batches have recorded in turn.
     """
 
-    finished: int = 0
-    documents: int = 0
-    unknown: set[str] = field(default_factory=set)
-    misfits: dict[str, str] = field(default_factory=dict)
+    keeper: Keeper
+    store: Store
+    record: Record
+    copy: Copy
+    done: Synced
+    tell: Callable[[str], None]
+    recorded: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON-ready dict."""
-        return {
-            "finished": self.finished,
-            "documents": self.documents,
-            "unknown": sorted(self.unknown),
-            "misfits": self.misfits,
-        }
+    @property
+    def name(self) -> str:
+        """How the copy is named in what is told."""
+        return f"{self.record.collection}.{self.record.path}"
 
-    def __str__(self) -> str:
-        lines = [f"finished {self.finished} changes of owners, with {self.documents} documents that copy them."]
-        lines += [f"left: {copy} cannot hold what its owner holds: it {why}" for copy, why in self.misfits.items()]
-        return "\n".join(lines)
+    async def transact(self, body: Callable[[Any], Awaitable[T]]) -> T:
+        """Run `body` in a transaction of its own, and tell what that waits for."""
+        return await transact(self.store, body, why="refreshing copies", met=waiting(self.tell, self.name))
+
+    async def settled(self, settle: Callable[[Store, Record, Any], Awaitable[bool]]) -> bool:
+        """Do something about the record itself, in a transaction where there are any.
+
+        By itself, the server would let it wait for who has written the record, and nobody could say so.
+        """
+        if not await self.keeper.protocol.transactional(self.store):
+            return await settle(self.store, self.record, None)
+        return await self.transact(lambda session: settle(self.store, self.record, session))
 
 
 async def sync(keeper: Keeper, store: Store, *, progress: Callable[[str], None] | None = None) -> Synced:
@@ -74,7 +88,7 @@ async def sync(keeper: Keeper, store: Store, *, progress: Callable[[str], None] 
     Args:
         keeper: Keeps the copies; its registry knows the models.
         store: The database.
-        progress: Called with a line about each record.
+        progress: Called with a line about each record, and about what is waited for.
     """
     done = Synced()
     passed: set[str] = set()
@@ -82,14 +96,21 @@ async def sync(keeper: Keeper, store: Store, *, progress: Callable[[str], None] 
     while records := [each for each in await recording.due(store) if each.id not in passed]:
         for each in records:
             before = done.documents
-            await finish(keeper, store, each.id, done)
+            await finish(keeper, store, each.id, done, tell=progress)
             passed.add(each.id)
             if progress is not None:
                 progress(f"{each.collection}.{each.path}: {done.documents - before} documents")
     return done
 
 
-async def finish(keeper: Keeper, store: Store, name: str, done: Synced | None = None) -> None:
+async def finish(
+    keeper: Keeper,
+    store: Store,
+    name: str,
+    done: Synced | None = None,
+    *,
+    tell: Callable[[str], None] | None = None,
+) -> None:
     """Finish one record, and what its batches record in turn.
 
     Args:
@@ -97,8 +118,11 @@ async def finish(keeper: Keeper, store: Store, name: str, done: Synced | None = 
         store: The database.
         name: The record's id.
         done: Where what was done is noted.
+        tell: Called with a line about what is waited for; by default it is logged.
     """
     done = Synced() if done is None else done
+    # What a secondary has not heard of yet would be passed over, and forgotten with the record.
+    store = store.current()
     names = [name]
     while names:
         name = names.pop()
@@ -110,48 +134,57 @@ async def finish(keeper: Keeper, store: Store, name: str, done: Synced | None = 
         if copy is None:
             done.unknown.add(f"{record.collection}.{record.path}")
             continue
-        names += await _pass(keeper, store, record, copy, done)
-        # After the pass: the record is what tells of copies that this process had no time for.
-        if await recording.forget(store, record):
-            done.finished += 1
-        else:
+        refresh = _Refresh(keeper, store, record, copy, done, tell or _LOGGER.warning)
+        over = await _finished(refresh)
+        names += refresh.recorded
+        if not over:
             names.append(name)
 
 
-async def _pass(keeper: Keeper, store: Store, record: Record, copy: Copy, done: Synced) -> list[str]:
-    """Go through the copies of an owner once; return the ids of what was recorded on the way."""
-    await keeper.protocol.prepare(store)
-    recorded: list[str] = []
-    # What a secondary has not heard of yet would be passed over, and forgotten with the record.
-    store = store.with_options(read_preference=ReadPreference.PRIMARY)
-    owner = await _owner(store, record, copy)
+async def _finished(refresh: _Refresh) -> bool:
+    """Go through the copies, then forget the record; return False where the owner has changed again meanwhile."""
+    await refresh.keeper.protocol.prepare(refresh.store)
+    await _pass(refresh)
+    # After the pass: the record is what tells of copies that this process had no time for.
+    if not await refresh.settled(recording.forget):
+        return False
+    refresh.done.finished += 1
+    return True
+
+
+async def _pass(refresh: _Refresh) -> None:
+    """Go through the copies of an owner once."""
+    record, copy = refresh.record, refresh.copy
+    owner = await _owner(refresh.store, record, copy)
     if owner is None:
-        return []  # deleted: what happened to its copies, its deletion has decided
+        return  # deleted: what happened to its copies, its deletion has decided
     value = _said(copy, owner)
-    # Without a session, and projected: ids are few bytes, and a document that comes to name the owner meanwhile is
-    # filled by its own writer.
+    # Projected: ids are few bytes. Not in a transaction: a document that comes to name the owner meanwhile is filled by
+    # its own writer.
     top = copy.place.steps[0], copy.via.place.steps[0]
-    batches = store.find(record.collection, naming(copy.via, [record.key]), projection=dict.fromkeys(("_id", *top), 1))
+    batches = refresh.store.find(
+        record.collection,
+        naming(copy.via, [record.key]),
+        projection=dict.fromkeys(("_id", *top), 1),
+    )
     try:
-        size = min(keeper.limit, CHAINED) if copy.entry.copied else keeper.limit
+        size = min(refresh.keeper.limit, CHAINED) if copy.entry.copied else refresh.keeper.limit
         while batch := await batches.next(max(size, 1)):
             ids = [each["_id"] for each in batch if _stale(copy, record, each, value)]
-            done.documents += len(batch)
+            refresh.done.documents += len(batch)
             if ids:
-                await recording.renew(store, record, keeper.timing)
-                recorded += await _batch(keeper, store, record, copy, ids, done)
+                await _batch(refresh, ids)
     finally:
         await batches.close()
-    return recorded
 
 
-async def _batch(
-    keeper: Keeper, store: Store, record: Record, copy: Copy, ids: Sequence[Any], done: Synced
-) -> list[str]:
+async def _batch(refresh: _Refresh, ids: Sequence[Any]) -> None:
+    keeper, store, record, copy = refresh.keeper, refresh.store, refresh.record, refresh.copy
     mine = {"_id": {"$in": list(ids)}}
     named = Key(copy.via.target.collection, copy.via.field, record.key)
 
     async def body(session: Any) -> list[str]:
+        await recording.renew(store, record, keeper.timing, session)
         # The owner as it is now, pinned in the same snapshot: who changes it meanwhile conflicts with this batch.
         owner = await _owner(store, record, copy, session)
         with keeper.protocol.columns.one() as column:
@@ -161,7 +194,7 @@ async def _batch(
         value = _said(copy, owner)
         wrong = misfits(copy, value)
         if wrong:
-            done.misfits[f"{record.collection}.{record.path}"] = wrong[0].message
+            refresh.done.misfits[refresh.name] = wrong[0].message
             return []
         made = RefreshPlan()
         command = many(copy.via, record.key, [(copy, value)])
@@ -171,10 +204,10 @@ async def _batch(
             return []
         below = await _singly(keeper, store, copy, made, (record, value), mine, session)
         # Copies of these copies: who changed the owner could not see so far.
-        done.misfits |= below.misfits
+        refresh.done.misfits |= below.misfits
         return keeper.recorded(session)
 
-    return await transact(store, body, why="refreshing copies")
+    refresh.recorded.extend(await refresh.transact(body))
 
 
 async def _singly(

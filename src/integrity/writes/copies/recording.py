@@ -74,18 +74,25 @@ async def write(store: Store, rests: Sequence[tuple[Copy, Key]], timing: Timing,
     return names
 
 
-async def renew(store: Store, record: Record, timing: Timing) -> None:
+async def renew(store: Store, record: Record, timing: Timing, session: Any) -> None:
     """Say that somebody is at it, for another lease."""
     update = {"$set": {"until": timing.until(timing.lease)}}
-    await durable(store).update_one(COLLECTION, {"_id": record.id}, update)
+    await store.update_one(COLLECTION, {"_id": record.id}, update, session=session)
 
 
-async def forget(store: Store, record: Record) -> bool:
+async def forget(store: Store, record: Record, session: Any) -> bool:
     """Delete a record whose copies are refreshed; return False where the owner has changed again since it was read."""
-    named = {"_id": record.id, "change": record.change}
-    if (await durable(store).delete_one(COLLECTION, named)).deleted_count:
+    if (await durable(store).delete_one(COLLECTION, _of(record), session=session)).deleted_count:
         return True
-    return await store.find_one(COLLECTION, {"_id": record.id}) is None
+    return await _gone(store, record, session)
+
+
+def _of(record: Record) -> Document:
+    return {"_id": record.id, "change": record.change}
+
+
+async def _gone(store: Store, record: Record, session: Any) -> bool:
+    return await store.find_one(COLLECTION, {"_id": record.id}, session=session) is None
 
 
 async def due(store: Store, timing: Timing | None = None, limit: int = 0) -> list[Record]:

@@ -1,0 +1,148 @@
+"""What a synchronisation may forget, what it tells again, and what it waits for."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import pytest
+from bson import ObjectId
+from pydantic import Field
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+import integrity
+from integrity import CopyOf, Model, Ref
+from integrity.embedded import Mongod
+from integrity.store.blocking import BlockingStore
+from integrity.store.run import run
+from integrity.writes.copies import Synced, sync, waiting
+from tests.ownership.library import MODELS, Author, Book
+from tests.ownership.test_refresh import ADA
+
+Raw = Database[dict[str, Any]]
+Client = MongoClient[dict[str, Any]]
+
+PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+
+class Slip(Model, collection="slips"):
+    id: int
+    book_id: Annotated[int, Ref(Book)]
+    author: Annotated[str | None, CopyOf(Book, "author", via="book_id"), Field(max_length=5)] = None
+    writer: Annotated[str | None, CopyOf(Book, "author", via="book_id")] = None
+
+
+def recorded(raw: Raw, collection: str, path: str, key: Any) -> None:
+    """Record copies of an owner as possibly stale, as a writer that died has."""
+    said = {"collection": collection, "path": path, "key": key, "change": ObjectId(), "until": PAST}
+    raw["integrity.refreshes"].insert_one({"_id": f"{collection}:{path}:{key}", **said})
+
+
+def synced(db: integrity.Database, raw: Raw, tell: Callable[[str], None] | None = None) -> Synced:
+    return run(sync(db._guards.copies, BlockingStore(raw), progress=tell))
+
+
+def records(raw: Raw) -> list[str]:
+    return [each["_id"] for each in raw["integrity.refreshes"].find().sort("_id")]
+
+
+@contextmanager
+def hasty(replica: Mongod, name: str) -> Iterator[tuple[integrity.Database, Raw, Client]]:
+    """A library whose writes wait for a majority for 300 ms only, with a stale copy that every member has heard of."""
+    with Client(replica.uri, w=1, wtimeoutMS=300) as client, Client(replica.uri, w=3) as patient:
+        try:
+            db = integrity.Database(patient[name], models=MODELS, actor="*")
+            db[Author].insert_one(dict(ADA))
+            db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+            patient[name]["authors"].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+            recorded(patient[name], "books", "author", 1)
+            soon = integrity.Database(client[name], models=MODELS, actor="*")
+            run(soon._guards.references.prepare(soon._guards.store))
+            yield soon, client[name], patient
+        finally:
+            patient.drop_database(name)
+
+
+class _Told(CommandListener):
+    """Notes what was asked for, outside of transactions with its read concern."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, ...]] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        name, concern = event.command_name, event.command.get("readConcern", {})
+        what = [name, str(event.command[name])]
+        if name == "find" and "autocommit" not in event.command:
+            what += [concern.get("level", "local"), "later" if "afterClusterTime" in concern else "first"]
+        self.found.append(tuple(what))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Nothing."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def told(uri: str) -> Iterator[tuple[Client, _Told]]:
+    """A client of its own, and what is asked for by it."""
+    listener = _Told()
+    with Client(uri, event_listeners=[listener], readPreference="secondaryPreferred") as client:
+        yield client, listener
+
+
+def test_without_transactions_what_is_recorded_for_nothing_is_forgotten(standalone: Mongod, database_name: str) -> None:
+    """Of a database that was restored there, say."""
+    with Client(standalone.uri) as client:
+        try:
+            db = integrity.Database(client[database_name], models=MODELS, actor="*")
+            db[Author].insert_one(dict(ADA))
+            db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+            recorded(client[database_name], "books", "author", 1)
+            assert db.sync().finished == 1
+            assert records(client[database_name]) == []
+        finally:
+            client.drop_database(database_name)
+
+
+@pytest.mark.parametrize("held", ["books", "integrity.refreshes"])
+def test_what_a_process_that_was_killed_holds_is_told_while_it_is_waited_for(
+    raw: Raw, client: Client, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+    raw["authors"].update_one({"_id": 1}, {"$set": {"name": "Eve"}})
+    recorded(raw, "books", "author", 1)
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    lines: list[str] = []
+    with client.start_session() as killed:
+        killed.start_transaction()
+        raw[held].update_one({}, {"$set": {"held": 1}}, session=killed)
+
+        def tell(line: str) -> None:
+            lines.append(line)
+            if "waiting" in line:
+                assert killed.in_transaction, "it is told once"
+                killed.abort_transaction()
+
+        assert synced(db, raw, tell).finished == 1
+    first, last = lines
+    assert first.startswith("books.author: waiting for another transaction")
+    assert last == "books.author: 1 documents"
+    assert raw["books"].distinct("author") == ["Eve"]
+
+
+def test_what_two_that_live_do_to_each_other_for_a_moment_is_not_told() -> None:
+    lines: list[str] = []
+    met = waiting.waiting(lines.append, "books.author")
+    conflict = OperationFailure("WriteConflict", 112)
+    met(conflict, waiting.PATIENCE / 2)
+    met(AutoReconnect("gone"), waiting.PATIENCE * 2)
+    assert lines == []
+    met(conflict, waiting.PATIENCE)
+    met(conflict, waiting.PATIENCE * 2)
+    assert len(lines) == 1
