@@ -10,8 +10,9 @@ from bson import ObjectId
 from pydantic import Field
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.write_concern import WriteConcern
 
 import integrity
 from integrity import CopyOf, Model, Ref
@@ -19,6 +20,7 @@ from integrity.embedded import Mongod
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from integrity.writes.copies import Synced, sync, waiting
+from tests.lagging import alone
 from tests.ownership.library import MODELS, Author, Book
 from tests.ownership.test_refresh import ADA
 
@@ -66,6 +68,29 @@ def hasty(replica: Mongod, name: str) -> Iterator[tuple[integrity.Database, Raw,
             patient.drop_database(name)
 
 
+def test_a_record_is_not_forgotten_for_copies_that_no_majority_has(replica: Mongod, database_name: str) -> None:
+    """With the primary that has them, and the process that refreshed them, the copies would be stale again."""
+    with hasty(replica, database_name) as (db, raw, patient):
+        with alone(patient):
+            # By one that died before its majority was there.
+            raw["books"].with_options(write_concern=WriteConcern(1)).update_one({}, {"$set": {"author": "Ada L."}})
+            with pytest.raises(PyMongoError, match="time"):
+                synced(db, raw)
+            assert records(raw) == ["books:author:1"]
+        assert synced(db, raw).finished == 1
+        assert records(raw) == []
+
+
+def test_a_record_is_not_forgotten_for_an_owner_that_only_the_primary_takes_for_deleted(
+    replica: Mongod, database_name: str
+) -> None:
+    with hasty(replica, database_name) as (db, raw, patient), alone(patient):
+        raw["authors"].with_options(write_concern=WriteConcern(1)).delete_one({"_id": 1})
+        with pytest.raises(PyMongoError, match="time"):
+            synced(db, raw)
+        assert records(raw) == ["books:author:1"]
+
+
 class _Told(CommandListener):
     """Notes what was asked for, outside of transactions with its read concern."""
 
@@ -92,6 +117,29 @@ def told(uri: str) -> Iterator[tuple[Client, _Told]]:
     listener = _Told()
     with Client(uri, event_listeners=[listener], readPreference="secondaryPreferred") as client:
         yield client, listener
+
+
+def test_what_a_record_is_forgotten_by_is_read_after_it_and_stays(told: tuple[Client, _Told], raw: Raw) -> None:
+    """The record, its owner, the copies: each as a majority has it, and not before the one before."""
+    client, listener = told
+    db = integrity.Database(client[raw.name], models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1, "author": "Ada"})
+    recorded(raw, "books", "author", 1)
+    db.sync()
+    recorded(raw, "books", "author", 1)
+    listener.found.clear()
+    assert db.sync().finished == 1
+    assert listener.found == [
+        ("find", "integrity.refreshes", "local", "first"),
+        ("find", "integrity.refreshes", "local", "first"),
+        ("find", "integrity.refreshes", "majority", "later"),
+        ("find", "authors", "majority", "later"),
+        ("find", "books", "majority", "later"),
+        ("delete", "integrity.refreshes"),
+        ("commitTransaction", "1"),
+        ("find", "integrity.refreshes", "local", "first"),
+    ]
 
 
 def test_without_transactions_what_is_recorded_for_nothing_is_forgotten(standalone: Mongod, database_name: str) -> None:

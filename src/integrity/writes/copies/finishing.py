@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pymongo.read_concern import ReadConcern
+
 from integrity.declare.equality import key, same
 from integrity.declare.extract import ABSENT, value_at
 from integrity.declare.registry import Copy
@@ -126,25 +128,37 @@ async def finish(
     names = [name]
     while names:
         name = names.pop()
-        found = await store.find_one(recording.COLLECTION, {"_id": name})
-        if found is None:
-            continue
-        record = recording.read(found)
-        copy = record.copy(keeper.registry)
-        if copy is None:
-            done.unknown.add(f"{record.collection}.{record.path}")
-            continue
-        refresh = _Refresh(keeper, store, record, copy, done, tell or _LOGGER.warning)
-        over = await _finished(refresh)
+        # Causally consistent: each read is of what the one before has seen, or later.
+        session = await store.start_session()
+        try:
+            found = await recording.standing(store, name, session)
+            if found is None:
+                continue
+            copy = found.copy(keeper.registry)
+            if copy is None:
+                done.unknown.add(f"{found.collection}.{found.path}")
+                continue
+            refresh = _Refresh(keeper, store, found, copy, done, tell or _LOGGER.warning)
+            over = await _finished(refresh, session)
+        finally:
+            await store.end_session(session)
         names += refresh.recorded
         if not over:
             names.append(name)
 
 
-async def _finished(refresh: _Refresh) -> bool:
-    """Go through the copies, then forget the record; return False where the owner has changed again meanwhile."""
+async def _finished(refresh: _Refresh, session: Any) -> bool:
+    """Go through the copies, then settle the record; return False where the owner has changed again since it was read.
+
+    The record is forgotten last, and by what stays. The record, the owner and the copies are read as a majority has
+    them, each not before the one before: what was seen to be fresh, and an owner that was seen to be gone, no election
+    brings back. What was seen to be stale is refreshed by a transaction of the majority, which is waited for. Were the
+    reads the primary's own, they could show what another process has refreshed and no majority has heard of; with
+    that process and that primary dead, the next primary would have the old copies, and be told to forget the record.
+    Were the owner's not after the record's, it could be older than the change that the record is of.
+    """
     await refresh.keeper.protocol.prepare(refresh.store)
-    await _pass(refresh)
+    await _pass(refresh, session)
     # After the pass: the record is what tells of copies that this process had no time for.
     if not await refresh.settled(recording.forget):
         return False
@@ -152,20 +166,22 @@ async def _finished(refresh: _Refresh) -> bool:
     return True
 
 
-async def _pass(refresh: _Refresh) -> None:
+async def _pass(refresh: _Refresh, session: Any) -> None:
     """Go through the copies of an owner once."""
     record, copy = refresh.record, refresh.copy
-    owner = await _owner(refresh.store, record, copy)
+    store = refresh.store.with_options(read_concern=ReadConcern("majority"))
+    owner = await _owner(store, record, copy, session)
     if owner is None:
         return  # deleted: what happened to its copies, its deletion has decided
     value = _said(copy, owner)
     # Projected: ids are few bytes. Not in a transaction: a document that comes to name the owner meanwhile is filled by
     # its own writer.
     top = copy.place.steps[0], copy.via.place.steps[0]
-    batches = refresh.store.find(
+    batches = store.find(
         record.collection,
         naming(copy.via, [record.key]),
         projection=dict.fromkeys(("_id", *top), 1),
+        session=session,
     )
     try:
         size = min(refresh.keeper.limit, CHAINED) if copy.entry.copied else refresh.keeper.limit

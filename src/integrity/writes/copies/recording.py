@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pymongo.read_concern import ReadConcern
+
 from integrity.declare.registry import Copy, Registry
 from integrity.store.port import Document, Store
 from integrity.writes.references.durable import durable
@@ -72,6 +74,26 @@ async def write(store: Store, rests: Sequence[tuple[Copy, Key]], timing: Timing,
         await store.update_one(COLLECTION, {"_id": name}, update, upsert=True, session=session)
         names.append(name)
     return names
+
+
+async def standing(store: Store, name: str, session: Any) -> Record | None:
+    """Return a record as a majority has it; None where there is none, or none any more.
+
+    The primary is asked first: what it has, a majority has when it answers, or an election has taken it back.
+
+    Args:
+        store: The database, as its primary has it.
+        name: The record's id.
+        session: A causally consistent session: what is read in it from here on is not older.
+    """
+    if await store.find_one(COLLECTION, {"_id": name}, session=session) is None:
+        return None
+    # As long as the application lets a write wait for a majority.
+    limit = store.write_concern.document.get("wtimeout")
+    options = {"max_time_ms": limit} if limit else {}
+    stays = store.with_options(read_concern=ReadConcern("majority"))
+    found = await stays.find_one(COLLECTION, {"_id": name}, session=session, **options)
+    return None if found is None else read(found)
 
 
 async def renew(store: Store, record: Record, timing: Timing, session: Any) -> None:
