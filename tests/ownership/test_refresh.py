@@ -260,7 +260,9 @@ def test_what_changes_while_a_record_is_finished_is_refreshed_as_well(
     assert not raw["integrity.refreshes"].count_documents({})
 
 
-def test_what_a_copy_cannot_hold_by_now_is_not_written_into_it(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_copy_cannot_hold_by_now_is_not_written_into_it(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     db = integrity.Database(raw, models=MODELS, actor="*")
     db[Author].insert_one(dict(ADA))
     db[Award].insert_one({"_id": 1, "handle": "ada"})
@@ -274,6 +276,8 @@ def test_what_a_copy_cannot_hold_by_now_is_not_written_into_it(raw: Raw, monkeyp
     monkeypatch.setattr(finishing, "_batch", too_late)
     db[Author].update_one({"_id": 1}, {"$set": {"born": 1816}})
     assert raw["awards"].distinct("born") == [1815]
+    assert "awards.born cannot hold what its owner holds" in caplog.text
+    assert raw["integrity.refreshes"].count_documents({}) == 1
 
 
 def test_a_change_is_no_error_when_its_copies_are_left_to_whoever_comes_next(

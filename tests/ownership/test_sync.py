@@ -19,10 +19,11 @@ from integrity import CopyOf, Model, Ref
 from integrity.embedded import Mongod
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
-from integrity.writes.copies import Synced, sync, waiting
+from integrity.writes.copies import Synced, keeping, recording, sync, waiting
 from tests.lagging import alone
-from tests.ownership.library import MODELS, Author, Book
+from tests.ownership.library import MODELS, Author, Award, Book
 from tests.ownership.test_refresh import ADA
+from tests.writes.handles import Awaited, Handle
 
 Raw = Database[dict[str, Any]]
 Client = MongoClient[dict[str, Any]]
@@ -140,6 +141,150 @@ def test_what_a_record_is_forgotten_by_is_read_after_it_and_stays(told: tuple[Cl
         ("commitTransaction", "1"),
         ("find", "integrity.refreshes", "local", "first"),
     ]
+
+
+async def test_a_copy_that_stays_stale_is_told_by_each_synchronisation(db: Handle, raw: Raw) -> None:
+    await db[Author].insert_one(dict(ADA))
+    await db[Award].insert_one({"_id": 1, "handle": "ada"})
+    raw["authors"].update_one({"_id": 1}, {"$set": {"born": None}})
+    recorded(raw, "awards", "born", "ada")
+    for _ in range(3):
+        done = await Awaited(db.db).sync()
+        assert (list(done.misfits), done.finished) == (["awards.born"], 0)
+    raw["authors"].update_one({"_id": 1}, {"$set": {"born": 1816}})
+    done = await Awaited(db.db).sync()
+    assert (done.misfits, done.finished, records(raw)) == ({}, 1, [])
+    assert raw["awards"].distinct("born") == [1816]
+
+
+@pytest.mark.parametrize("mended", ["deleted", "by hand", "owner deleted"])
+def test_a_copy_that_is_stale_no_more_is_told_of_no_more(raw: Raw, mended: str) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Award].insert_one({"_id": 1, "handle": "ada"})
+    raw["authors"].update_one({"_id": 1}, {"$set": {"born": None}})
+    recorded(raw, "awards", "born", "ada")
+    assert db.sync().misfits
+    if mended == "deleted":
+        db[Award].delete_one({"_id": 1})
+    elif mended == "by hand":
+        raw["awards"].update_one({"_id": 1}, {"$set": {"born": None}})
+    else:
+        db[Author].delete_one({"_id": 1})
+    assert (db.sync().misfits, records(raw)) == ({}, [])
+
+
+def test_copies_of_a_copy_are_refreshed_or_told_of_each_by_itself(raw: Raw) -> None:
+    """One of them cannot hold the value: the others were left stale with it, and a second run said nothing."""
+    db = integrity.Database(raw, models=[*MODELS, Slip], actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+    db[Slip].insert_one({"_id": 1, "book_id": 1})
+    raw["authors"].update_one({"_id": 1}, {"$set": {"name": "Augusta"}})
+    recorded(raw, "books", "author", 1)
+    for _ in range(2):
+        assert list(db.sync().misfits) == ["slips.author"]
+        assert raw["books"].distinct("author") == ["Augusta"]
+        assert raw["slips"].find_one() == {"_id": 1, "book_id": 1, "author": "Ada", "writer": "Augusta"}
+    db[Author].update_one({"_id": 1}, {"$set": {"name": "Eve"}})
+    assert (db.sync().misfits, records(raw)) == ({}, [])
+    assert raw["slips"].find_one() == {"_id": 1, "book_id": 1, "author": "Eve", "writer": "Eve"}
+
+
+def test_a_copy_that_stays_stale_costs_the_next_synchronisation_a_few_reads(
+    told: tuple[Client, _Told], raw: Raw
+) -> None:
+    """However many documents hold it, and however often its owner has changed."""
+    client, listener = told
+    db = integrity.Database(client[raw.name], models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Award].insert_many([{"_id": each, "handle": "ada"} for each in range(300)])
+    raw["authors"].update_one({"_id": 1}, {"$set": {"born": None}})
+    recorded(raw, "awards", "born", "ada")
+    db._guards.copies.limit = 10
+    db.sync()
+    db.sync()
+    listener.found.clear()
+    done = db.sync()
+    assert [each[:2] for each in listener.found] == [
+        ("find", "integrity.refreshes"),
+        ("find", "integrity.refreshes"),
+        ("find", "integrity.refreshes"),
+        ("find", "authors"),
+        ("find", "awards"),
+        ("killCursors", "awards"),
+        ("find", "integrity.refreshes"),
+    ]
+    assert done.documents == 10
+
+
+def test_copies_that_stay_stale_are_not_all_that_is_finished_by_the_way(raw: Raw) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    owners = range(2, 2 + keeping.BY_THE_WAY)
+    db[Author].insert_one(dict(ADA))
+    db[Author].insert_many([{"_id": each, "name": "Bob", "handle": f"bob{each}", "born": 1} for each in owners])
+    db[Award].insert_many([{"_id": each, "handle": f"bob{each}"} for each in owners])
+    db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
+    raw["authors"].update_many({"_id": {"$gt": 1}}, {"$set": {"born": None}})
+    for each in owners:
+        recorded(raw, "awards", "born", f"bob{each}")
+    assert list(db.sync().misfits) == ["awards.born"]
+    raw["integrity.refreshes"].update_many({}, {"$set": {"until": PAST}})
+    raw["authors"].update_one({"_id": 1}, {"$set": {"name": "Eve"}})
+    recorded(raw, "books", "author", 1)
+    raw["integrity.refreshes"].update_one({"_id": "books:author:1"}, {"$set": {"until": PAST + dt.timedelta(1)}})
+    later = integrity.Database(raw, models=MODELS, actor="*")
+    later[Book].insert_one({"_id": 2, "title": "Two", "author_id": 1})
+    assert raw["books"].distinct("author") == ["Eve"]
+    assert len(records(raw)) == keeping.BY_THE_WAY
+
+
+def test_a_change_of_the_owner_takes_up_a_record_that_was_left(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Award].insert_one({"_id": 1, "handle": "ada"})
+    raw["authors"].update_one({"_id": 1}, {"$set": {"born": None}})
+    db._guards.copies.limit = 0
+    change = db[Author].update_one
+
+    async def dead(*_: Any) -> None:
+        """Finish nothing."""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeping.Keeper, "finish", dead)
+        change({"_id": 1}, {"$set": {"born": 1816}})
+    (record,) = records(raw)
+    raw["authors"].update_one({"_id": 1}, {"$set": {"born": None}})
+    assert db.sync().misfits
+    raw["authors"].update_one({"_id": 1}, {"$set": {"born": 1817}})
+    with monkeypatch.context() as patched:
+        patched.setattr(keeping.Keeper, "finish", dead)
+        change({"_id": 1}, {"$set": {"born": 1818}})
+    raw["integrity.refreshes"].update_one({"_id": record}, {"$set": {"until": PAST}})
+    later = integrity.Database(raw, models=MODELS, actor="*")
+    later[Award].insert_one({"_id": 2, "handle": "ada"})  # finishes by the way what is for whoever comes next
+    assert (raw["awards"].distinct("born"), records(raw)) == ([1818], [])
+
+
+def test_an_owner_that_changes_while_its_copies_are_found_unfit_is_looked_at_again(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = integrity.Database(raw, models=MODELS, actor="*")
+    db[Author].insert_one(dict(ADA))
+    db[Award].insert_one({"_id": 1, "handle": "ada"})
+    raw["authors"].update_one({"_id": 1}, {"$set": {"born": None}})
+    recorded(raw, "awards", "born", "ada")
+    keep = recording.keep
+
+    async def meanwhile(*args: Any) -> bool:
+        raw["authors"].update_one({"_id": 1}, {"$set": {"born": 1816}})
+        raw["integrity.refreshes"].update_one({}, {"$set": {"change": ObjectId()}})
+        monkeypatch.setattr(recording, "keep", keep)
+        return await keep(*args)
+
+    monkeypatch.setattr(recording, "keep", meanwhile)
+    done = db.sync()
+    assert (done.misfits, raw["awards"].distinct("born"), records(raw)) == ({}, [1816], [])
 
 
 def test_without_transactions_what_is_recorded_for_nothing_is_forgotten(standalone: Mongod, database_name: str) -> None:

@@ -43,6 +43,10 @@ CHAINED = 50
 _LOGGER = logging.getLogger("integrity.writes")
 
 
+class _Unfit(Exception):
+    """The copies cannot hold what their owner holds."""
+
+
 @dataclass(frozen=True)
 class _Refresh:
     """One record on its way to be finished.
@@ -158,7 +162,14 @@ async def _finished(refresh: _Refresh, session: Any) -> bool:
     Were the owner's not after the record's, it could be older than the change that the record is of.
     """
     await refresh.keeper.protocol.prepare(refresh.store)
-    await _pass(refresh, session)
+    try:
+        await _pass(refresh, session)
+    except _Unfit as unfit:
+        # It is left, and told again by each synchronisation, for as long as it is so.
+        if not (refresh.record.unfit or await refresh.settled(recording.keep)):
+            return False
+        refresh.done.misfits[refresh.name] = str(unfit)
+        return True
     # After the pass: the record is what tells of copies that this process had no time for.
     if not await refresh.settled(recording.forget):
         return False
@@ -167,13 +178,18 @@ async def _finished(refresh: _Refresh, session: Any) -> bool:
 
 
 async def _pass(refresh: _Refresh, session: Any) -> None:
-    """Go through the copies of an owner once."""
+    """Go through the copies of an owner once.
+
+    Raises:
+        _Unfit: One that is stale cannot be refreshed.
+    """
     record, copy = refresh.record, refresh.copy
     store = refresh.store.with_options(read_concern=ReadConcern("majority"))
     owner = await _owner(store, record, copy, session)
     if owner is None:
         return  # deleted: what happened to its copies, its deletion has decided
     value = _said(copy, owner)
+    wrong = misfits(copy, value)
     # Projected: ids are few bytes. Not in a transaction: a document that comes to name the owner meanwhile is filled by
     # its own writer.
     top = copy.place.steps[0], copy.via.place.steps[0]
@@ -188,6 +204,9 @@ async def _pass(refresh: _Refresh, session: Any) -> None:
         while batch := await batches.next(max(size, 1)):
             ids = [each["_id"] for each in batch if _stale(copy, record, each, value)]
             refresh.done.documents += len(batch)
+            if ids and wrong:
+                # The first one tells: however many there are, a record that stays costs the next one little.
+                raise _Unfit(wrong[0].message)
             if ids:
                 await _batch(refresh, ids)
     finally:
@@ -210,17 +229,15 @@ async def _batch(refresh: _Refresh, ids: Sequence[Any]) -> None:
         value = _said(copy, owner)
         wrong = misfits(copy, value)
         if wrong:
-            refresh.done.misfits[refresh.name] = wrong[0].message
-            return []
+            raise _Unfit(wrong[0].message)
         made = RefreshPlan()
         command = many(copy.via, record.key, [(copy, value)])
         if command is not None:
             both, options = {"$and": [mine, command.filter]}, command.options(store)
             await store.update_many(command.collection, both, command.update, session=session, **options)
             return []
-        below = await _singly(keeper, store, copy, made, (record, value), mine, session)
+        await _singly(keeper, store, copy, made, (record, value), mine, session)
         # Copies of these copies: who changed the owner could not see so far.
-        refresh.done.misfits |= below.misfits
         return keeper.recorded(session)
 
     refresh.recorded.extend(await refresh.transact(body))
@@ -234,12 +251,8 @@ async def _singly(
     wanted: tuple[Record, Any],
     mine: Document,
     session: Any,
-) -> RefreshPlan:
-    """Refresh documents that have copies of their own, or are derived from: read, changed, written.
-
-    Returns:
-        What that does to the copies of these.
-    """
+) -> None:
+    """Refresh documents that have copies of their own, or are derived from: read, changed, written."""
     record, value = wanted
     batches = store.find(record.collection, mine, session=session)
     while batch := await batches.next():
@@ -250,7 +263,6 @@ async def _singly(
     below = await plan(store, copy.entry, changes, keeper.limit, session)
     await keeper.carry_out(store, below, session)
     await keeper.write(store, made, session)
-    return below
 
 
 async def _owner(store: Store, record: Record, copy: Copy, session: Any = None) -> Document | None:

@@ -33,6 +33,7 @@ class Record:
         key: The value that names the owner.
         change: Names the owner's last change.
         until: When its writer is taken for dead.
+        unfit: Whether its copies were seen to be such as cannot hold their owner's value.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Record:
     key: Any
     change: Any
     until: dt.datetime
+    unfit: bool = False
 
     def copy(self, registry: Registry) -> Copy | None:
         """Return the copy, or None where the models do not declare it."""
@@ -57,6 +59,7 @@ def read(document: Document) -> Record:
         document["key"],
         document["change"],
         document["until"].replace(tzinfo=None),
+        document.get("unfit", False),
     )
 
 
@@ -70,7 +73,9 @@ async def write(store: Store, rests: Sequence[tuple[Copy, Key]], timing: Timing,
     for copy, key in rests:
         name = f"{copy.entry.collection}:{copy.path}:{key.name}"
         said = {"collection": copy.entry.collection, "path": copy.path, "key": key.value}
-        update = {"$set": {**said, "until": timing.until(timing.lease), "change": timing.token()}}
+        # What could not be held before, or what it has become: who finishes it looks.
+        fresh = {"until": timing.until(timing.lease), "change": timing.token()}
+        update = {"$set": {**said, **fresh}, "$unset": {"unfit": ""}}
         await store.update_one(COLLECTION, {"_id": name}, update, upsert=True, session=session)
         names.append(name)
     return names
@@ -102,6 +107,18 @@ async def renew(store: Store, record: Record, timing: Timing, session: Any) -> N
     await store.update_one(COLLECTION, {"_id": record.id}, update, session=session)
 
 
+async def keep(store: Store, record: Record, session: Any) -> bool:
+    """Leave a record whose copies cannot hold their owner's value to `sync`, which tells of it.
+
+    Returns:
+        False where the owner has changed again since it was read.
+    """
+    update = {"$set": {"unfit": True}}
+    if (await durable(store).update_one(COLLECTION, _of(record), update, session=session)).matched_count:
+        return True
+    return await _gone(store, record, session)
+
+
 async def forget(store: Store, record: Record, session: Any) -> bool:
     """Delete a record whose copies are refreshed; return False where the owner has changed again since it was read."""
     if (await durable(store).delete_one(COLLECTION, _of(record), session=session)).deleted_count:
@@ -118,8 +135,11 @@ async def _gone(store: Store, record: Record, session: Any) -> bool:
 
 
 async def due(store: Store, timing: Timing | None = None, limit: int = 0) -> list[Record]:
-    """Return the records; those whose writer is taken for dead, where `timing` is given."""
-    wanted = {} if timing is None else {"until": {"$lte": timing.now()}}
+    """Return the records; where `timing` is given, those whose writer is taken for dead.
+
+    Without those then that nobody can finish: they would be all that a writer gets to who finishes a few by the way.
+    """
+    wanted = {} if timing is None else {"until": {"$lte": timing.now()}, "unfit": {"$ne": True}}
     batches = store.find(COLLECTION, wanted, sort=[("until", 1)], limit=limit)
     found: list[Record] = []
     while batch := await batches.next():

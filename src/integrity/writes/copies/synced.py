@@ -14,7 +14,8 @@ class Synced:
         finished: Changes of owners whose copies are all refreshed now.
         documents: How many documents were looked at for that.
         unknown: Copies with records that the given models do not declare; their records are left.
-        misfits: Copies that cannot hold what their owner holds, with the reason; they are left as they are.
+        misfits: Copies that cannot hold what their owner holds, with the reason; they are left as they are, and so are
+            their records: the next synchronisation tells of them again.
     """
 
     finished: int = 0
