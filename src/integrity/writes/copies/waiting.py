@@ -2,6 +2,8 @@
 
 One whose process was killed stays open on the server, and with it what it has written, until the server ends it. What
 is written meanwhile conflicts, is tried again soon, and goes on as soon as it can; all there is to do is to say so.
+
+Source: https://www.mongodb.com/docs/manual/reference/parameters/#mongodb-parameter-param.transactionLifetimeLimitSeconds
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def waiting(tell: Callable[[str], None], what: str) -> Callable[[BaseException, 
         told = True
         tell(
             f"{what}: waiting for another transaction, which has written the same; if its process was killed, the "
-            "server ends it a minute after it began (transactionLifetimeLimitSeconds)"
+            "server ends it within a minute and a half of its beginning (transactionLifetimeLimitSeconds, 60, and half "
+            "of that until it looks)"
         )
 
     return met
