@@ -179,6 +179,13 @@ class Database:
 
         A writer finishes what it leaves; this is for after a crash. ``integrity sync`` does it from the command line,
         and writes to models with copies do it by the way, a little at a time.
+
+        Returns:
+            What was done; `misfits` names stale copies that cannot hold what their owner holds.
+
+        Raises:
+            PyMongoError: The server does not answer, no majority in time, or a transaction is in the way for longer
+                than two minutes. What is not done stays recorded.
         """
         return run(sync(self._guards.copies, self._guards.store))
 

@@ -10,6 +10,7 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
+from integrity.writes.copies import waiting
 from tests.cli.conftest import Command
 
 Raw = Database[dict[str, Any]]
@@ -82,11 +83,36 @@ def test_sync(command: Command, shop: Path, at: str, raw: Raw) -> None:
     assert raw.orders.distinct("customer") == ["Grace"]
     raw.customers.update_one({"_id": 1}, {"$set": {"name": "Ada Lovelace"}})
     raw["integrity.refreshes"].insert_one({"_id": "b", **record})
-    assert command("sync", shop, "--uri", at).status == 1
+    for _ in range(2):
+        found = command("sync", shop, "--uri", at)
+        assert found.status == 1, "it is as stale as before"
+        assert "left: orders.customer cannot hold what its owner holds" in found.out
     raw["integrity.refreshes"].insert_one({"_id": "c", **record, "collection": "elsewhere"})
     found = command("sync", shop, "--uri", at)
     assert found.status == 2
     assert "copies in elsewhere.customer were left as they are" in found.err
+
+
+def test_sync_says_that_it_waits_for_what_was_killed(
+    command: Command, shop: Path, at: str, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    record = {"collection": "orders", "path": "customer", "key": 1, "change": ObjectId(), "until": PAST}
+    raw.customers.update_one({"_id": 1}, {"$set": {"name": "Grace"}})
+    raw["integrity.refreshes"].insert_one({"_id": "a", **record})
+    limit = "transactionLifetimeLimitSeconds"
+    server = raw.client.admin
+    before = server.command({"setParameter": 1, limit: 1})["was"]
+    try:
+        with raw.client.start_session() as killed:
+            killed.start_transaction()
+            raw.orders.update_one({"_id": 1}, {"$set": {"customer": "Grace"}}, session=killed)
+            found = command("sync", shop, "--uri", at)
+    finally:
+        server.command({"setParameter": 1, limit: before})
+    assert (found.status, raw.orders.distinct("customer")) == (0, ["Grace"])
+    assert "orders.customer: waiting for another transaction" in found.err
+    assert "waiting" not in found.out
 
 
 def test_repair_and_quarantine_and_undo(command: Command, shop: Path, at: str, raw: Raw) -> None:

@@ -133,8 +133,8 @@ async def _as_judged(_: Any, verdicts: Any, __: Any) -> Any:
     return list(verdicts)
 
 
-async def _forgotten(store: Any, record: Any) -> bool:
-    await store.delete_one("integrity.refreshes", {"_id": record.id})
+async def _forgotten(store: Any, record: Any, session: Any) -> bool:
+    await store.delete_one("integrity.refreshes", {"_id": record.id}, session=session)
     return True
 
 

@@ -223,9 +223,9 @@ def test_documents_that_are_copied_themselves_go_in_small_batches(raw: Raw, monk
     sizes = []
     batch = finishing._batch
 
-    async def counted(keeper: Any, store: Any, record: Any, copy: Any, ids: Any, done: Any) -> Any:
+    async def counted(refresh: Any, ids: Any) -> None:
         sizes.append(len(ids))
-        return await batch(keeper, store, record, copy, ids, done)
+        await batch(refresh, ids)
 
     monkeypatch.setattr(finishing, "_batch", counted)
     db = integrity.Database(raw, models=MODELS, actor="*")
@@ -248,12 +248,11 @@ def test_what_changes_while_a_record_is_finished_is_refreshed_as_well(
     db._guards.copies.limit = 0
     go_through, times = finishing._pass, iter(range(3))
 
-    async def meanwhile(*args: Any) -> list[str]:
-        found = await go_through(*args)
+    async def meanwhile(*args: Any) -> None:
+        await go_through(*args)
         if next(times) == 0:
             raw["authors"].update_one({"_id": 1}, {"$set": {"name": "Eve"}})
             raw["integrity.refreshes"].update_one({}, {"$set": {"change": ObjectId()}})
-        return found
 
     monkeypatch.setattr(finishing, "_pass", meanwhile)
     db[Author].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
@@ -261,20 +260,24 @@ def test_what_changes_while_a_record_is_finished_is_refreshed_as_well(
     assert not raw["integrity.refreshes"].count_documents({})
 
 
-def test_what_a_copy_cannot_hold_by_now_is_not_written_into_it(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_copy_cannot_hold_by_now_is_not_written_into_it(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     db = integrity.Database(raw, models=MODELS, actor="*")
     db[Author].insert_one(dict(ADA))
     db[Award].insert_one({"_id": 1, "handle": "ada"})
     db._guards.copies.limit = 0
     batch = finishing._batch
 
-    async def too_late(*args: Any) -> list[str]:
+    async def too_late(*args: Any) -> None:
         raw["authors"].update_one({"_id": 1}, {"$set": {"born": None}})
-        return await batch(*args)
+        await batch(*args)
 
     monkeypatch.setattr(finishing, "_batch", too_late)
     db[Author].update_one({"_id": 1}, {"$set": {"born": 1816}})
     assert raw["awards"].distinct("born") == [1815]
+    assert "awards.born cannot hold what its owner holds" in caplog.text
+    assert raw["integrity.refreshes"].count_documents({}) == 1
 
 
 def test_a_change_is_no_error_when_its_copies_are_left_to_whoever_comes_next(
@@ -285,7 +288,7 @@ def test_a_change_is_no_error_when_its_copies_are_left_to_whoever_comes_next(
     db[Book].insert_one({"_id": 1, "title": "One", "author_id": 1})
     db._guards.copies.limit = 0
 
-    async def fail(*_: Any) -> list[str]:
+    async def fail(*_: Any) -> None:
         raise AutoReconnect("gone")
 
     with monkeypatch.context() as patched:
@@ -309,7 +312,7 @@ def test_a_copy_of_a_copy_that_cannot_hold_its_value_is_told(raw: Raw, monkeypat
     db[Slip].insert_one({"_id": 1, "book_id": 1})
     db._guards.copies.limit = 0
 
-    async def fail(*_: Any) -> list[str]:
+    async def fail(*_: Any) -> None:
         raise AutoReconnect("gone")
 
     with monkeypatch.context() as patched:

@@ -9,12 +9,14 @@ import pytest
 from bson import Binary
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, ServerSelectionTimeoutError
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 import integrity
 from integrity import DanglingReference, Model, Ref
 from integrity.store.blocking import BlockingStore
+from integrity.store.lookup import look_up
 from integrity.store.run import run
 from integrity.writes.references.pins import COLLECTION as PINS
 
@@ -52,6 +54,28 @@ def failing(client: Client) -> Failing:
             client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
     return failing
+
+
+def test_what_a_session_has_seen_is_not_looked_up_earlier(uri: str, client: Client, database_name: str) -> None:
+    """A plain command does not say what is to be waited for: on another member, it could find less."""
+    told: list[Any] = []
+
+    class _Told(CommandListener):
+        def started(self, event: CommandStartedEvent) -> None:
+            told.append(event.command.get("readConcern", {}))
+
+        def succeeded(self, event: CommandSucceededEvent) -> None:
+            """Nothing."""
+
+        def failed(self, event: CommandFailedEvent) -> None:
+            """Nothing."""
+
+    with Client(uri, event_listeners=[_Told()]) as mine, mine.start_session() as session:
+        store = BlockingStore(mine[database_name]).with_options(read_concern=ReadConcern("majority"))
+        run(store.find_one("shelves", {}, session=session))
+        seen = session.operation_time
+        run(look_up(store, "shelves", "_id", [1], session=session))
+        assert told[-1] == {"level": "majority", "afterClusterTime": seen}
 
 
 LOST = {"closeConnection": True}

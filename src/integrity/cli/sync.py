@@ -29,6 +29,9 @@ def sync(*, models: str, uri: str | None, embedded: str | None, database: str | 
     A writer finishes what it leaves, and writes that come later finish what a crash has left; this does all of it
     now. Idempotent; may run beside the application, and from a timer. It looks at what is recorded as possibly stale:
     `integrity audit` looks at every copy.
+
+    A copy that cannot hold what its owner holds stays stale, and is told of each time. Where a process was killed
+    within a transaction, this waits until the server has ended that one, and says so on standard error.
     """
     from pymongo.errors import PyMongoError
 

@@ -64,6 +64,9 @@ class LeanStore(Store):
             "find": collection, "filter": filter, "projection": projection, "limit": 1, "singleBatch": True
         }  # fmt: skip
         inside = session is not None and session.in_transaction
+        if session is not None and not inside:
+            # A plain command does not say what the session has seen so far, which its reads may not be older than.
+            return await super().one(collection, filter, projection, session)
         if not inside and database.read_concern.level is not None:
             command["readConcern"] = database.read_concern.document
         how = {"codec_options": database.codec_options, "read_preference": database.read_preference}

@@ -85,6 +85,7 @@ async def transact(
     *,
     why: str = "",
     timed: bool = True,
+    met: Callable[[BaseException, float], None] | None = None,
     **options: Any,
 ) -> T:
     """Run `body` in a transaction of its own and commit it.
@@ -98,6 +99,7 @@ async def transact(
         session: A session without a transaction to do it in; None for a new one.
         why: What cannot be done without a transaction, for the error's text.
         timed: Whether the client's ``timeoutMS`` is for all of it; as for PyMongo, not where the body is the caller's.
+        met: Called with what an attempt met, and the seconds since the first one began, before the body is run again.
         options: PyMongo's options of ``start_transaction``.
 
     Raises:
@@ -112,16 +114,22 @@ async def transact(
             raise required(why) from error
     try:
         with store.in_time() if timed and store.limit is not None else nullcontext():
-            return await _repeat(store, body, session, why, settings(store, options))
+            return await _repeat(store, body, session, why, settings(store, options), met)
     finally:
         if own is not None:
             await store.end_session(own)
 
 
 async def _repeat(
-    store: Store, body: Callable[[Any], Awaitable[T]], session: Any, why: str, options: dict[str, Any]
+    store: Store,
+    body: Callable[[Any], Awaitable[T]],
+    session: Any,
+    why: str,
+    options: dict[str, Any],
+    met: Callable[[BaseException, float], None] | None,
 ) -> T:
-    deadline, attempt = time.monotonic() + LIMIT, 0
+    began, attempt = time.monotonic(), 0
+    deadline = began + LIMIT
     while True:
         await store.begin(session, **options)
         try:
@@ -139,6 +147,8 @@ async def _repeat(
                 ) from error
             if not again:
                 raise
+            if met is not None:
+                met(error, time.monotonic() - began)
         else:
             if not session.in_transaction:  # the body ended it
                 return outcome

@@ -8,6 +8,8 @@
     planning    what a change of owners does to their copies: a value
     keeping     doing it, in the owner's transaction, and recording what is too much for one
     finishing   the recorded rest, in batches: by the writer, by ``integrity sync``, by whoever comes next
+    synced      what a synchronisation did, and what it left
+    waiting     telling what it waits for
 
 See docs/explanation/who-owns-a-fact.md.
 """
@@ -15,8 +17,9 @@ See docs/explanation/who-owns-a-fact.md.
 from __future__ import annotations
 
 from integrity.writes.copies.filling import Originals, Pair, current, faults, fill, late, lead, originals, pairs
-from integrity.writes.copies.finishing import Synced, sync
+from integrity.writes.copies.finishing import sync
 from integrity.writes.copies.keeping import Keeper
+from integrity.writes.copies.synced import Synced
 
 __all__ = [
     "Keeper",

@@ -20,6 +20,7 @@ from integrity.violation import Violation
 from integrity.writes.change import Change
 from integrity.writes.copies import finishing, recording
 from integrity.writes.copies.planning import RefreshPlan, Single, moved, plan
+from integrity.writes.copies.synced import Synced
 from integrity.writes.references.keys import Key, by_field
 from integrity.writes.transaction import transact
 from integrity.writes.whole import Edit, nameable, put, updating
@@ -146,10 +147,13 @@ class Keeper:
         What fails is left to whoever comes next: the change itself is committed, and no error of it.
         """
         for name in names:
+            done = Synced()
             try:
-                await finishing.finish(self, store, name)
+                await finishing.finish(self, store, name, done)
             except PyMongoError as error:
                 _LOGGER.warning("copies are left to be refreshed, run `integrity sync` (%s): %s", name, error)
+            for copy, why in done.misfits.items():
+                _LOGGER.warning("copies stay stale: %s cannot hold what its owner holds: it %s", copy, why)
 
     async def transact(
         self, store: Store, body: Callable[[Any], Awaitable[T]], session: Any = None, **options: Any

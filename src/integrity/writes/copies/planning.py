@@ -103,7 +103,6 @@ class RefreshPlan:
         singles: The documents that are changed by themselves, by collection and ``_id``.
         rests: What is left to batches.
         violations: Why the owners may not change like this.
-        misfits: Copies that cannot hold what their owner is to hold, with the reason.
         size: How many documents are written.
     """
 
@@ -112,7 +111,6 @@ class RefreshPlan:
     singles: dict[tuple[str, Hashable], Single] = field(default_factory=dict)
     rests: list[tuple[Copy, Key]] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
-    misfits: dict[str, str] = field(default_factory=dict)
     size: int = 0
 
     def __bool__(self) -> bool:
@@ -191,10 +189,8 @@ async def _follow(store: Store, made: RefreshPlan, owner: Moved, limit: int, ses
     wrong = [each for copy, value in values for each in unfit(owner, copy, value)]
     if wrong:
         made.violations += wrong
-        for copy, value in values:
-            made.misfits |= {f"{collection}.{copy.path}": each.message for each in misfits(copy, value)}
-        return []
-    if count > left:
+    if wrong or count > left:
+        # What cannot be held refuses the owner's change; where that has happened already, it is told of by the record.
         made.rests += [(copy, owner.name) for copy, _ in values]
         return []
     made.size += count

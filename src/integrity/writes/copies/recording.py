@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pymongo.read_concern import ReadConcern
+
 from integrity.declare.registry import Copy, Registry
 from integrity.store.port import Document, Store
 from integrity.writes.references.durable import durable
@@ -31,6 +33,7 @@ class Record:
         key: The value that names the owner.
         change: Names the owner's last change.
         until: When its writer is taken for dead.
+        unfit: Whether its copies were seen to be such as cannot hold their owner's value.
     """
 
     id: str
@@ -39,6 +42,7 @@ class Record:
     key: Any
     change: Any
     until: dt.datetime
+    unfit: bool = False
 
     def copy(self, registry: Registry) -> Copy | None:
         """Return the copy, or None where the models do not declare it."""
@@ -55,6 +59,7 @@ def read(document: Document) -> Record:
         document["key"],
         document["change"],
         document["until"].replace(tzinfo=None),
+        document.get("unfit", False),
     )
 
 
@@ -68,29 +73,73 @@ async def write(store: Store, rests: Sequence[tuple[Copy, Key]], timing: Timing,
     for copy, key in rests:
         name = f"{copy.entry.collection}:{copy.path}:{key.name}"
         said = {"collection": copy.entry.collection, "path": copy.path, "key": key.value}
-        update = {"$set": {**said, "until": timing.until(timing.lease), "change": timing.token()}}
+        # What could not be held before, or what it has become: who finishes it looks.
+        fresh = {"until": timing.until(timing.lease), "change": timing.token()}
+        update = {"$set": {**said, **fresh}, "$unset": {"unfit": ""}}
         await store.update_one(COLLECTION, {"_id": name}, update, upsert=True, session=session)
         names.append(name)
     return names
 
 
-async def renew(store: Store, record: Record, timing: Timing) -> None:
+async def standing(store: Store, name: str, session: Any) -> Record | None:
+    """Return a record as a majority has it; None where there is none, or none any more.
+
+    The primary is asked first: what it has, a majority has when it answers, or an election has taken it back.
+
+    Args:
+        store: The database, as its primary has it.
+        name: The record's id.
+        session: A causally consistent session: what is read in it from here on is not older.
+    """
+    if await store.find_one(COLLECTION, {"_id": name}, session=session) is None:
+        return None
+    # As long as the application lets a write wait for a majority.
+    limit = store.write_concern.document.get("wtimeout")
+    options = {"max_time_ms": limit} if limit else {}
+    stays = store.with_options(read_concern=ReadConcern("majority"))
+    found = await stays.find_one(COLLECTION, {"_id": name}, session=session, **options)
+    return None if found is None else read(found)
+
+
+async def renew(store: Store, record: Record, timing: Timing, session: Any) -> None:
     """Say that somebody is at it, for another lease."""
     update = {"$set": {"until": timing.until(timing.lease)}}
-    await durable(store).update_one(COLLECTION, {"_id": record.id}, update)
+    await store.update_one(COLLECTION, {"_id": record.id}, update, session=session)
 
 
-async def forget(store: Store, record: Record) -> bool:
-    """Delete a record whose copies are refreshed; return False where the owner has changed again since it was read."""
-    named = {"_id": record.id, "change": record.change}
-    if (await durable(store).delete_one(COLLECTION, named)).deleted_count:
+async def keep(store: Store, record: Record, session: Any) -> bool:
+    """Leave a record whose copies cannot hold their owner's value to `sync`, which tells of it.
+
+    Returns:
+        False where the owner has changed again since it was read.
+    """
+    update = {"$set": {"unfit": True}}
+    if (await durable(store).update_one(COLLECTION, _of(record), update, session=session)).matched_count:
         return True
-    return await store.find_one(COLLECTION, {"_id": record.id}) is None
+    return await _gone(store, record, session)
+
+
+async def forget(store: Store, record: Record, session: Any) -> bool:
+    """Delete a record whose copies are refreshed; return False where the owner has changed again since it was read."""
+    if (await durable(store).delete_one(COLLECTION, _of(record), session=session)).deleted_count:
+        return True
+    return await _gone(store, record, session)
+
+
+def _of(record: Record) -> Document:
+    return {"_id": record.id, "change": record.change}
+
+
+async def _gone(store: Store, record: Record, session: Any) -> bool:
+    return await store.find_one(COLLECTION, {"_id": record.id}, session=session) is None
 
 
 async def due(store: Store, timing: Timing | None = None, limit: int = 0) -> list[Record]:
-    """Return the records; those whose writer is taken for dead, where `timing` is given."""
-    wanted = {} if timing is None else {"until": {"$lte": timing.now()}}
+    """Return the records; where `timing` is given, those whose writer is taken for dead.
+
+    Without those then that nobody can finish: they would be all that a writer gets to who finishes a few by the way.
+    """
+    wanted = {} if timing is None else {"until": {"$lte": timing.now()}, "unfit": {"$ne": True}}
     batches = store.find(COLLECTION, wanted, sort=[("until", 1)], limit=limit)
     found: list[Record] = []
     while batch := await batches.next():
