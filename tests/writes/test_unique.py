@@ -13,6 +13,9 @@ from pymongo.database import Database
 import integrity
 from integrity import DuplicateValue, IndexRequired, InvalidBulkWrite, Model, TransactionRequired, Unique
 from integrity.embedded import Mongod
+from integrity.store.port import Store
+from integrity.writes import unique
+from integrity.writes.references import durable
 from tests.writes.shop import CUSTOMER, MODELS, Customer, Span
 
 Raw = Database[dict[str, Any]]
@@ -200,3 +203,23 @@ def test_an_index_that_is_being_built_is_none_yet(client: MongoClient[dict[str, 
         each.join()
     assert sorted(outcomes) == ["EnforcementError", "EnforcementError", "IndexRequired"]
     assert raw["parcels"].count_documents({}) == 2
+
+
+def test_an_index_that_an_election_takes_back_before_a_majority_is_waited_for_is_made_again(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has made it a moment ago: the new primary, which waits, does not have it."""
+    integrity.Database(raw, models=MODELS).apply()
+    indexes = raw.customers.index_information()
+    waits: list[str] = []
+
+    async def settled(store: Store, collection: str) -> None:
+        if not waits:
+            raw.customers.drop_indexes()
+        waits.append(collection)
+        await durable.settled(store, collection)
+
+    monkeypatch.setattr(unique, "settled", settled)
+    integrity.Database(raw, models=MODELS)[Customer].insert_one(dict(CUSTOMER))
+    assert raw.customers.index_information() == indexes
+    assert waits == ["customers", "customers"]

@@ -74,8 +74,8 @@ class Indexes:
         if entry.collection in self.ready or self.mode == "trust":
             return
         wanted = unique_indexes(entry)
-        if wanted:
-            existing = await built(store, entry.collection)
+        existing = await built(store, entry.collection) if wanted else {}
+        while wanted:
             for each in wanted:
                 if any(each.kept_by(index) for index in existing.values()):
                     continue
@@ -84,6 +84,11 @@ class Indexes:
                     await self._create(store, entry, each, constraint, existing.get(each.name, {}), inside=inside)
             # Who made it may still wait for a majority: an election would take it back, and nobody look again.
             await settled(store, entry.collection)
+            # Once more after that, and not before alone: an election between the first look and the wait may have done
+            # so, and then it was another primary that waited.
+            seen, existing = existing, await built(store, entry.collection)
+            if all(existing.get(name) == index for name, index in seen.items()):
+                break
         self.ready.add(entry.collection)
 
     async def _create(

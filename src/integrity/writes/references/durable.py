@@ -30,7 +30,8 @@ def durable(store: Store) -> Store:
 async def settled(store: Store, collection: str) -> None:
     """Return when what was read on the primary before stays, whatever election follows.
 
-    A write that changes nothing waits all the same until a majority has everything before it.
+    A write that changes nothing waits all the same until a majority has everything before it. An election between the
+    read and this one it does not notice: who is to rule that out reads again.
 
     Args:
         store: The database.
