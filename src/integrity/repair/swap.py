@@ -28,6 +28,7 @@ from integrity.declare.extract import value_at
 from integrity.declare.reserved import CONDEMNED
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.repair.decide import Decision, persists, shown, worse, would_break
+from integrity.repair.journal import LEASE, Journal, Stopped
 from integrity.repair.taken import taken
 from integrity.rules.remedy import FROM_OWNER
 from integrity.store.codecs import CODEC, raw_document
@@ -91,10 +92,12 @@ class Swap:
     Args:
         guard: The model's guard.
         exact: PyMongo's options by which a filter compares strings exactly.
+        journal: Is asked before every change whether the run may still make it; None where none is made.
     """
 
-    def __init__(self, guard: Guard, exact: dict[str, Any]) -> None:
+    def __init__(self, guard: Guard, exact: dict[str, Any], journal: Journal | None) -> None:
         self._guard = guard
+        self._journal = journal
         self._store = guard.store
         self._bytes = guard.store.for_bytes()
         self._exact = exact
@@ -132,13 +135,17 @@ class Swap:
                 reasons[edits.index(edit)] = reason
             fit = [each for each, reason in zip(edits, reasons, strict=True) if not reason]
             if transactional and fit:
+                await self._hold(session)
                 await self._store.bulk_write(
                     guard.collection,
                     [ReplaceOne({"_id": each.decision.id}, raw_document(each.after)) for each in fit],
                     session=session,
                 )
                 return reasons
+            made: Edit | None = None
             for each in fit:
+                await self._held(made)
+                made = each
                 try:
                     done = await self.replace(each.decision.id, each.before, each.after, None)
                 except OperationFailure as error:
@@ -146,6 +153,8 @@ class Swap:
                     reasons[edits.index(each)] = refused(error)
                 else:
                     reasons[edits.index(each)] = "" if done else CHANGED
+                    made = each if done else None
+            await self._held(made, 0)
             return reasons
 
         referring = any(adds(guard.entry, each.decision.before, each.decision.after) for each in edits)
@@ -159,6 +168,19 @@ class Swap:
                 await guard.references.prepare(self._store)
             return await transact(self._store, lambda session: act([()] * len(edits), session))
         return await act([()] * len(edits), None)
+
+    async def _hold(self, session: Any = None, seconds: float = LEASE) -> None:
+        if self._journal is not None:
+            await self._journal.hold(session, seconds)
+
+    async def _held(self, made: Edit | None, seconds: float = LEASE) -> None:
+        """Ask, without a transaction, whether the run may go on; take back what was made since it was asked last."""
+        try:
+            await self._hold(None, seconds)
+        except Stopped:
+            if made is not None:
+                await self.replace(made.decision.id, made.after, made.before, None)
+            raise
 
     async def _looked_at(self, edits: Sequence[Edit], judged: Judged, session: Any) -> list[str]:
         """Look at the documents again, in the transaction that writes them: is what was decided still right?"""
@@ -245,6 +267,8 @@ class Swap:
                 return CHANGED
             if reason := await still(session):
                 return str(reason)
+            # Without a transaction, a delete may wait for another one as long as its patience lasts.
+            await self._hold(session, guard.references.timing.patience + LEASE)
             exactly = {"_id": id, **as_it_is(before)}
             plan = await collect(self._store, guard.entry, {"_id": id}, **options)
             if plan.size > 1 or plan.restricted or plan.left:
@@ -261,7 +285,10 @@ class Swap:
                 count = (await guard.references.delete(guard, wish, session)).count
             if not count:
                 await self._forget(record, **options)
-            return "" if count else CHANGED
+                return CHANGED
+            if session is None:
+                await self._stands(before, record)
+            return ""
 
         try:
             return await (transact(self._store, body) if transactional else body(None))
@@ -273,6 +300,14 @@ class Swap:
                     raise
                 await self._forget(record)
             return reason
+
+    async def _stands(self, before: bytes, record: tuple[str, bytes] | None) -> None:
+        """Ask, without a transaction, whether the run may go on; bring back what it has just taken away."""
+        try:
+            await self._hold(None, 0)
+        except Stopped:
+            await self.put_back(before, record)
+            raise
 
     async def transactional(self) -> bool:
         """Whether the server has transactions."""
@@ -354,7 +389,7 @@ def refused(error: Exception) -> str:
         Exception: The one given, where it is no refusal of this write but the end of all, or where the write may have
             been made.
     """
-    if isinstance(error, WriteConcernError) or (
+    if isinstance(error, WriteConcernError | Stopped) or (
         isinstance(error, PyMongoError) and error.has_error_label(UNKNOWN_COMMIT)
     ):
         raise error

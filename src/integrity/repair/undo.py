@@ -36,6 +36,12 @@ _RELEASED = "it was mended in quarantine since, or released from there"
 #: Called with each entry, what became of it (`BACK`, `ALREADY`, `SKIPPED`) and why.
 Tell = Callable[[Entry, str, str], None]
 
+#: Called with the seconds that are waited at most.
+Waits = Callable[[float], None]
+
+#: Seconds after which it is looked again whether a change is under way.
+_POLL = 0.2
+
 
 @dataclass
 class Undone:
@@ -72,8 +78,11 @@ async def undo(
     *,
     past_validators: bool = False,
     tell: Tell | None = None,
+    waits: Waits | None = None,
 ) -> Undone:
     """Bring the bytes back that the documents of a run had before.
+
+    A run that is still at work is stopped first: it makes no further change, and ends with an error that says so.
 
     Args:
         store: The database.
@@ -82,9 +91,11 @@ async def undo(
         run: The run's name.
         past_validators: Whether to write what the server's validators refuse.
         tell: Called with what became of each change.
+        waits: Called once where a change of the run may still be under way, before that is waited for.
 
     Raises:
-        RepairError: The journal knows no such run, or it is another database's, or was undone.
+        RepairError: The journal knows no such run, or it is another database's, or was undone, or its journal is a
+            file and it is still at work.
     """
     known = {each.name: each for each in await journal.runs()}
     if run not in known:
@@ -97,6 +108,8 @@ async def undo(
     if known[run].undone:
         # What was changed since is the application's, also where it looks like what the repair had made.
         raise RepairError(f"The run {run} was undone already; nothing was changed.")
+    if not known[run].ended:
+        await _stopped(store, journal, run, waits)
     found = Undone(run)
     back = _Back(store, registry, past_validators=past_validators)
     async for changes in _changes(journal.entries(run)):
@@ -118,6 +131,16 @@ async def undo(
             await journal.back(run, undone)
     await journal.mark(run, {"undone": not found.skipped})
     return found
+
+
+async def _stopped(store: Store, journal: Journal, run: str, waits: Waits | None) -> None:
+    """Return when a run makes no change any more, and none is under way."""
+    await journal.stop(run)
+    while left := await journal.under_way(run):
+        if waits is not None:
+            waits(left)
+            waits = None
+        await store.sleep(min(left, _POLL))
 
 
 async def _changes(pages: AsyncIterator[list[Entry]]) -> AsyncIterator[list[tuple[Entry, ...]]]:

@@ -70,7 +70,7 @@ class Within:
         self._options = options
         self._journal = journal
         self._tell = tell
-        self._swap = Swap(guard, source.exact)
+        self._swap = Swap(guard, source.exact, journal)
         self._facts = Facts(guard.store, guard.entry)
         self._decider = Decider(guard.entry, choices)
         self._supplies = Supplies(guard.store, guard.entry)
