@@ -19,8 +19,9 @@ from integrity.declare.equality import equal, same
 from integrity.declare.extract import values_at
 from integrity.declare.registry import Entry, Registry, UniqueKey
 from integrity.errors import IntegrityError, InvalidDocument, RepairError
-from integrity.repair.swap import NO_WAY_BACK, as_it_is, encoded, refused, writes_back
+from integrity.repair.swap import refused
 from integrity.repair.taken import taken
+from integrity.repair.verbatim import NO_WAY_BACK, as_it_is, encoded, writes_back
 from integrity.rules.judge import Judge
 from integrity.rules.rule import At
 from integrity.rules.unique import duplicate_value

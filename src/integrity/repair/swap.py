@@ -10,9 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import bson
-from bson.codec_options import CodecOptions
-from bson.errors import BSONError
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -25,13 +22,13 @@ from pymongo.operations import ReplaceOne
 
 from integrity.declare.equality import key
 from integrity.declare.extract import value_at
-from integrity.declare.reserved import CONDEMNED
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.repair.decide import Decision, persists, shown, worse, would_break
 from integrity.repair.journal import LEASE, Journal, Stopped
 from integrity.repair.taken import taken
+from integrity.repair.verbatim import as_it_is, but_condemned, decoded_id
 from integrity.rules.remedy import FROM_OWNER
-from integrity.store.codecs import CODEC, raw_document
+from integrity.store.codecs import raw_document
 from integrity.store.forgiving import decoded
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
@@ -43,32 +40,13 @@ from integrity.writes.references.plan import collect
 from integrity.writes.references.work import Faults
 from integrity.writes.transaction import UNKNOWN_COMMIT, transact
 
-_CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
-
 #: Judges documents as they are in a transaction; of its session, None for none.
 Judged = Callable[[list[Document], Any], Awaitable[list[list[Violation]]]]
 
 CHANGED = "it was changed, or deleted, since it was read"
 _REFERRED = "other documents refer to it; see `integrity plan-delete`"
 GONE = "the violation is no longer there"
-NO_WAY_BACK = "it holds BSON that Python cannot write back byte for byte"
 PERSISTS = "the violation would still be there"
-
-
-def encoded(document: Document) -> bytes:
-    """Return a document as the core writes it."""
-    return bson.encode(document, codec_options=_CODEC)
-
-
-def writes_back(document: Document, data: bytes) -> bool:
-    """Whether a document, as it was decoded, is written back as the bytes that it was read from.
-
-    A name that is there twice is not, nor are types that Python has no word for.
-    """
-    try:
-        return encoded(document) == data
-    except (BSONError, UnicodeEncodeError, OverflowError, ValueError):
-        return False
 
 
 @dataclass(frozen=True)
@@ -280,7 +258,7 @@ class Swap:
                 done = await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
                 count = done.deleted_count
             else:
-                wanted = {"_id": id} if transactional else {"_id": id, **_but_condemned(before)}
+                wanted = {"_id": id} if transactional else {"_id": id, **but_condemned(before)}
                 wish = Wish(guard.entry, wanted, many=False, options=self._exact)
                 count = (await guard.references.delete(guard, wish, session)).count
             if not count:
@@ -335,29 +313,6 @@ class Swap:
 def _changed(edit: Edit) -> set[str]:
     """Return the fields that change, by the first step of their path."""
     return {each.path.split(".")[0] for each in edit.decision.mended}
-
-
-def decoded_id(document: Any) -> Any:
-    """Return the ``_id`` of a document of bytes, as the core reads it."""
-    return decoded(document.raw)["_id"]
-
-
-def as_it_is(data: bytes) -> Document:
-    """Return the condition that a document has these bytes.
-
-    MongoDB calls 5 and 5.0 equal; the size tells most of such changes too.
-    """
-    # In arrays: MongoDB 4.4 takes a bare $$ROOT for a field's path, and fails to make a query of it.
-    same = {"$eq": [["$$ROOT"], [{"$literal": raw_document(data)}]]}
-    return {"$expr": {"$and": [{"$eq": [{"$bsonSize": "$$ROOT"}, len(data)]}, same]}}
-
-
-def _but_condemned(data: bytes) -> Document:
-    """Return the condition that a document has these bytes, which also holds while its delete is under way."""
-    fields = {"$filter": {"input": {"$objectToArray": "$$ROOT"}, "cond": {"$ne": ["$$this.k", CONDEMNED]}}}
-    same = {"$objectToArray": {"$literal": raw_document(data)}}
-    sizes = [{"$bsonSize": {"fields": each}} for each in (fields, same)]
-    return {"$expr": {"$and": [{"$eq": sizes}, {"$eq": [fields, same]}]}}
 
 
 def _verdict(edit: Edit, before: list[Violation], after: list[Violation]) -> str:

@@ -17,7 +17,8 @@ from integrity.declare.registry import Registry
 from integrity.errors import IntegrityError, RepairError
 from integrity.repair.journal import Entry, Journal
 from integrity.repair.quarantine import collection_of
-from integrity.repair.swap import as_it_is, refused
+from integrity.repair.swap import refused
+from integrity.repair.verbatim import as_it_is
 from integrity.rules.judge import Judge
 from integrity.store.codecs import raw_document
 from integrity.store.forgiving import decoded

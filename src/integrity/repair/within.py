@@ -21,7 +21,8 @@ from integrity.repair.quarantine import collection_of, record
 from integrity.repair.result import Changed, Outcome
 from integrity.repair.supply import Supplies
 from integrity.repair.suspects import AWAY, Suspect
-from integrity.repair.swap import GONE, NO_WAY_BACK, PERSISTS, Edit, Swap, encoded, writes_back
+from integrity.repair.swap import GONE, PERSISTS, Edit, Swap
+from integrity.repair.verbatim import NO_WAY_BACK, encoded, writes_back
 from integrity.rules.ownership import stale_copy
 from integrity.rules.remedy import DELETE, QUARANTINE
 from integrity.rules.unique import duplicate_value
