@@ -566,6 +566,35 @@ def test_a_server_without_transactions_repairs_and_undoes(alone: Any) -> None:
     assert made.bytes() == before
 
 
+class Plane(Model, collection="planes"):
+    id: int
+    code: Annotated[int, Unique()]
+
+
+class Flight(Model, collection="flights"):
+    id: int
+    plane: Annotated[int, Ref(Plane, field="code")]
+
+
+@pytest.mark.parametrize("where", ["raw", "alone"])
+def test_a_key_that_others_refer_to_by_now_does_not_go(request: pytest.FixtureRequest, where: str) -> None:
+    """Without a transaction, somebody could come to refer to it between the look and the write: it is refused."""
+    first = Shop(request.getfixturevalue(where), [Plane])
+    first.raw.planes.insert_many([{"_id": 1, "code": "5"}, {"_id": 2, "code": 6.0}])
+    done = first.repair()
+    assert (done.summary.documents, first.wrong()) == (2, [])
+    made = Shop(first.raw, [Plane, Flight])
+    made.raw.flights.insert_many([{"_id": 1, "plane": 5}, {"_id": 2, "plane": 6}])
+    undone = made.undo(done.summary.run)
+    assert undone.back == 1  # 6.0 and 6 are one key
+    (reason,) = undone.skipped
+    assert "refer to the value" in reason
+    if where == "alone":
+        assert "to change it needs a transaction, and this server has none; run it as a replica set" in reason
+    assert made.wrong() == [("SCH001", 2, "code")]
+    assert [each["code"] for each in made.raw.planes.find(sort=[("_id", 1)])] == [5, 6.0]
+
+
 MODELS = """
 from integrity import Model
 

@@ -21,7 +21,6 @@ from pymongo.errors import (
 from pymongo.operations import ReplaceOne
 
 from integrity.declare.equality import key
-from integrity.declare.extract import value_at
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.repair.decide import Decision, persists, shown, worse, would_break
 from integrity.repair.journal import LEASE, Journal, Stopped
@@ -45,6 +44,11 @@ Judged = Callable[[list[Document], Any], Awaitable[list[list[Violation]]]]
 
 CHANGED = "it was changed, or deleted, since it was read"
 _REFERRED = "other documents refer to it; see `integrity plan-delete`"
+#: Between the look at who refers to it and the write, somebody could come to.
+REKEYED = (
+    "others refer to the value, or may by then: to change it needs a transaction, and this server has none; run it as "
+    "a replica set (one member will do)"
+)
 GONE = "the violation is no longer there"
 PERSISTS = "the violation would still be there"
 
@@ -184,16 +188,12 @@ class Swap:
 
     async def _rekeyed(self, edits: Sequence[Edit], session: Any) -> list[str]:
         """Do what references say of keys that change; return why one may not change."""
-        fields = [tuple(each.split(".")) for each in self._guard.references.keyed(self._guard)]
-        moved = [
-            any(value_at(each.decision.before, one) != value_at(each.decision.after, one) for one in fields)
-            for each in edits
-        ]
+        changes = [Change(each.decision.before, each.decision.after) for each in edits]
+        moved = [self._guard.references.moves(self._guard, each) for each in changes]
         if not any(moved):
             return [""] * len(edits)
         if session is None:
-            return ["others refer to the value: to change it needs a transaction" if each else "" for each in moved]
-        changes = [Change(each.decision.before, each.decision.after) for each in edits]
+            return [REKEYED if each else "" for each in moved]
         found = await self._guard.references.rekeyed(self._guard, changes, session)
         return ["other documents refer to the value (on_update restrict)" if each else "" for each in found]
 

@@ -17,7 +17,7 @@ from integrity.declare.registry import Registry
 from integrity.errors import IntegrityError, RepairError
 from integrity.repair.journal import Entry, Journal
 from integrity.repair.quarantine import collection_of
-from integrity.repair.swap import refused
+from integrity.repair.swap import REKEYED, refused
 from integrity.repair.verbatim import as_it_is
 from integrity.rules.judge import Judge
 from integrity.store.codecs import raw_document
@@ -199,10 +199,8 @@ class _Back:
             if current != entry.before:
                 if not entry.is_after(current):
                     return SKIPPED, _CHANGED
-                if guard is not None and session is not None and current is not None and entry.before is not None:
-                    change = Change(decoded(current), decoded(entry.before))
-                    if any(await self._references.rekeyed(guard, [change], session)):
-                        return SKIPPED, "other documents refer to the value that would go"
+                if reason := await self._rekeyed(guard, current, entry.before, session):
+                    return SKIPPED, reason
                 if not await self._write(entry, current, options):
                     return SKIPPED, _CHANGED
             if record is not None and not await self._write(record, kept, options):
@@ -213,6 +211,16 @@ class _Back:
             return await (transact(self._store, body) if transactional else body(None))
         except (IntegrityError, OperationFailure) as error:
             return SKIPPED, refused(error)
+
+    async def _rekeyed(self, guard: Guard | None, current: bytes | None, before: bytes | None, session: Any) -> str:
+        """Do what references say of keys that go; return why one may not go."""
+        if guard is None or current is None or before is None:
+            return ""
+        change = Change(decoded(current), decoded(before))
+        if session is None:
+            return REKEYED if self._references.moves(guard, change) else ""
+        refused = any(await self._references.rekeyed(guard, [change], session))
+        return "other documents refer to the value that would go" if refused else ""
 
     async def _current(self, entry: Entry, options: dict[str, Any]) -> bytes | None:
         stored: Any = await self._bytes.find_one(entry.collection, {"_id": {"$eq": entry.id}}, **options)
