@@ -8,7 +8,7 @@
     supply       what owners and keys say         engine       all of them
     group        which of equal documents stays   undo         the bytes back
     suspects     what the audit found             quarantine   aside, and back again
-    verbatim     documents byte for byte
+    verbatim     documents byte for byte          record       what stands there
 """
 
 from __future__ import annotations

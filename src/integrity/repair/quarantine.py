@@ -7,11 +7,10 @@ It can be mended there, by hand, and released: it is then judged like any other 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
@@ -19,13 +18,14 @@ from integrity.declare.equality import equal, same
 from integrity.declare.extract import values_at
 from integrity.declare.registry import Entry, Registry, UniqueKey
 from integrity.errors import IntegrityError, InvalidDocument, RepairError
+from integrity.repair.record import collection_of
 from integrity.repair.swap import refused
 from integrity.repair.taken import taken
-from integrity.repair.verbatim import NO_WAY_BACK, as_it_is, encoded, writes_back
+from integrity.repair.verbatim import NO_WAY_BACK, as_it_is, writes_back
 from integrity.rules.judge import Judge
 from integrity.rules.rule import At
 from integrity.rules.unique import duplicate_value
-from integrity.store.codecs import CODEC, raw_document
+from integrity.store.codecs import raw_document
 from integrity.store.forgiving import decoded
 from integrity.store.port import Document, Store
 from integrity.violation import Violation, extended_json
@@ -36,38 +36,7 @@ from integrity.writes.refusal import refusal
 from integrity.writes.transaction import transact
 from integrity.writes.unique import Indexes
 
-_CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
 _PAGE = 100
-
-
-def collection_of(name: str) -> str:
-    """Return where a collection's documents are moved to."""
-    return f"{name}.quarantine"
-
-
-def record(run: str, document: bytes, violations: Sequence[Violation], now: dt.datetime) -> bytes:
-    """Return the record of a document in quarantine."""
-    return encoded(
-        {
-            "_id": {"run": run, "id": decoded(document).get("_id")},
-            "at": now,
-            "violations": [
-                {
-                    "code": each.code,
-                    "path": _escaped(each.path),
-                    "message": _escaped(each.message),
-                    "hint": _escaped(each.hint),
-                }
-                for each in violations
-            ],
-            "document": raw_document(document),
-        }
-    )
-
-
-def _escaped(text: str) -> str:
-    """Return text as it can be stored: a name of the document may be no valid UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)

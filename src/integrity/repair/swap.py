@@ -24,11 +24,11 @@ from integrity.declare.equality import key
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.repair.decide import Decision, persists, shown, worse, would_break
 from integrity.repair.journal import LEASE, Journal, Stopped
+from integrity.repair.record import Record
 from integrity.repair.taken import taken
 from integrity.repair.verbatim import as_it_is, but_condemned, decoded_id
 from integrity.rules.remedy import FROM_OWNER
 from integrity.store.codecs import raw_document
-from integrity.store.forgiving import decoded
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
 from integrity.writes.change import Change
@@ -224,13 +224,13 @@ class Swap:
         plan = await collect(self._store, self._guard.entry, {"_id": id})
         return _REFERRED if plan.size > 1 or plan.restricted or plan.left else ""
 
-    async def away(self, id: Any, before: bytes, record: tuple[str, bytes] | None, still: Callable[[Any], Any]) -> str:
+    async def away(self, id: Any, before: bytes, record: Record | None, still: Callable[[Any], Any]) -> str:
         """Delete a document, if nothing refers to it; return why not, or an empty text.
 
         Args:
             id: Its ``_id``.
             before: Its bytes as they were judged.
-            record: A collection, and a document to be inserted there in the same transaction; None for none.
+            record: Its record in quarantine, to be written in the same transaction; None for none.
             still: Asked in the transaction why it is to stay after all.
         """
         guard = self._guard
@@ -245,15 +245,16 @@ class Swap:
                 return CHANGED
             if reason := await still(session):
                 return str(reason)
-            # Without a transaction, a delete may wait for another one as long as its patience lasts.
-            await self._hold(session, guard.references.timing.patience + LEASE)
+            # Without a transaction, a guarded delete may wait for another one as long as its patience lasts.
+            waits = guard.references.timing.patience if guard.references.guards(guard) else 0
+            await self._hold(session, waits + LEASE)
             exactly = {"_id": id, **as_it_is(before)}
             plan = await collect(self._store, guard.entry, {"_id": id}, **options)
             if plan.size > 1 or plan.restricted or plan.left:
                 return _REFERRED
-            if record is not None:
-                # Before the document goes: on a server without transactions it is then in both places, never in none.
-                await self._bytes.insert_one(record[0], raw_document(record[1]), **options)  # type: ignore[arg-type]
+            # Before the document goes: on a server without transactions it is then in both places, never in none.
+            if record is not None and not await record.write(self._bytes, options):
+                return CHANGED
             if not guard.references.guards(guard):
                 done = await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
                 count = done.deleted_count
@@ -262,7 +263,7 @@ class Swap:
                 wish = Wish(guard.entry, wanted, many=False, options=self._exact)
                 count = (await guard.references.delete(guard, wish, session)).count
             if not count:
-                await self._forget(record, **options)
+                await self._withdraw(record, options)
                 return CHANGED
             if session is None:
                 await self._stands(before, record)
@@ -276,10 +277,14 @@ class Swap:
                 # A delete in stages that has begun is finished by another process: it is not refused then.
                 if not isinstance(error, IntegrityError) and (await self.read([id], None)).get(key(id)) != before:
                     raise
-                await self._forget(record)
+                await self._withdraw(record, {})
             return reason
 
-    async def _stands(self, before: bytes, record: tuple[str, bytes] | None) -> None:
+    async def _withdraw(self, record: Record | None, options: dict[str, Any]) -> None:
+        if record is not None:
+            await record.withdraw(self._bytes, options)
+
+    async def _stands(self, before: bytes, record: Record | None) -> None:
         """Ask, without a transaction, whether the run may go on; bring back what it has just taken away."""
         try:
             await self._hold(None, 0)
@@ -291,7 +296,7 @@ class Swap:
         """Whether the server has transactions."""
         return await self._guard.references.transactional(self._store)
 
-    async def put_back(self, before: bytes, record: tuple[str, bytes] | None) -> bool:
+    async def put_back(self, before: bytes, record: Record | None) -> bool:
         """Bring a document back that `away` has taken, on a server without transactions.
 
         Returns:
@@ -302,12 +307,9 @@ class Swap:
         except DuplicateKeyError:
             return False
         # After the document is back, and never before: it is in both places then, and never in none.
-        await self._forget(record)
-        return True
-
-    async def _forget(self, record: tuple[str, bytes] | None, **options: Any) -> None:
         if record is not None:
-            await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]}, **options)
+            await record.remove(self._bytes, {})
+        return True
 
 
 def _changed(edit: Edit) -> set[str]:

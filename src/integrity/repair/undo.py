@@ -16,7 +16,7 @@ from pymongo.errors import OperationFailure
 from integrity.declare.registry import Registry
 from integrity.errors import IntegrityError, RepairError
 from integrity.repair.journal import Entry, Journal
-from integrity.repair.quarantine import collection_of
+from integrity.repair.record import collection_of
 from integrity.repair.swap import REKEYED, refused
 from integrity.repair.verbatim import as_it_is
 from integrity.rules.judge import Judge
