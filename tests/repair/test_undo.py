@@ -522,7 +522,7 @@ def test_released_is_what_is_valid(shop: Make) -> None:
     read = run(first())
     assert _released(made) == [""]
     assert made.raw.customers.find_one() == {"_id": 4, "name": "Ada", "email": None, "visits": 5}
-    assert run(release(made.store, made.registry, read)).reason == "it was changed, or released, since it was read"
+    assert run(release(made.store, made.registry, read)).reason == "it was released already, or its repair was undone"
     assert made.raw["customers.quarantine"].count_documents({}) == 0
 
 
