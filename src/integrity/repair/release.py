@@ -15,7 +15,6 @@ from typing import Any
 
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure
 
 from integrity.declare.equality import equal, same
@@ -159,7 +158,7 @@ class _Releasing:
             {"$and": [{"_id": self._one.record}, as_it_is(record), free]},
             # No pipeline: it would write the document anew, and not all that is BSON comes through one.
             {"$set": {f"{CLAIM}.by": self._token}, "$currentDate": {f"{CLAIM}.at": True}},
-            return_document=ReturnDocument.AFTER,
+            return_document=True,  # as it is after the update
         )
 
     async def let_go(self) -> None:
