@@ -75,7 +75,7 @@ def undo(
         if name is None:
             runs = run(kept.runs())
             for each in runs:
-                state = "undone" if each.undone else "ended" if each.ended else "did not come to its end"
+                state = "undone" if each.undone else "ended" if each.ended else "did not come to its end, or is at work"
                 changes = f"{each.changes:,} changes" if each.ended else "changes not counted"
                 click.echo(f"{each.name}  {each.at:%Y-%m-%d %H:%M} UTC  {changes}, {state}")
             if not runs:
