@@ -85,9 +85,11 @@ def release(
         async for each in held(store, entry, one, every=every):
             found = True
             outcome = await run_release(store, registry, each)
-            counts["stay" if outcome.reason else "released"] += 1
+            counts["stay"] += outcome.stays
+            counts["released"] += not outcome.reason
             if outcome.reason:
-                click.echo(f"{collection} _id {shown(each.id)} stays: {outcome.reason}", err=True)
+                stays = " stays" if outcome.stays else ""
+                click.echo(f"{collection} _id {shown(each.id)}{stays}: {outcome.reason}", err=True)
         if not found and not every:
             raise Failure(f"{collection}.quarantine holds no document with the _id {shown(one)}.")
 

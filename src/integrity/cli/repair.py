@@ -93,6 +93,7 @@ def repair(
     from integrity.repair import repair as run_repair
     from integrity.repair.as_json import AsJson
     from integrity.repair.as_text import EXAMPLES, AsText
+    from integrity.repair.journal import Stopped
     from integrity.store.run import run
 
     registry = declared.registry(models)
@@ -119,6 +120,8 @@ def repair(
         try:
             with progress() as bar:
                 summary = run(run_repair(store, registry, options, choices, journal=kept, tell=tell, progress=bar))
+        except Stopped:  # what was repaired does not stay
+            raise
         except BaseException as error:  # a Ctrl-C too
             # Who may not write has changed nothing; of anything else that is not known.
             if kept is not None and (mended or (kept.changes and getattr(error, "code", None) != _UNAUTHORIZED)):

@@ -50,7 +50,7 @@ def undo(
     """Bring back the bytes that documents had before the repair RUN; without RUN, list the runs.
 
     A document that was changed since is skipped. It does not matter whether the repair came to its end, and undoing
-    may be stopped and begun again.
+    may be stopped and begun again. A repair that is still at work is stopped.
     """
     from integrity.cli import models as declared
     from integrity.cli.repair import opened_journal, told
@@ -66,17 +66,22 @@ def undo(
         if what == NOT_BACK:
             click.echo(f"skipped {entry.collection} _id {shown(entry.id)}: {reason}", err=True)
 
+    def waits(seconds: float) -> None:
+        click.echo(
+            f"The repair {name} may still be at work: it was stopped; waiting {seconds:.0f} s at most.", err=True
+        )
+
     with told(), server.opened(uri, embedded, database) as store, opened_journal(store, journal, create=False) as kept:
         if name is None:
             runs = run(kept.runs())
             for each in runs:
-                state = "undone" if each.undone else "ended" if each.ended else "did not come to its end"
+                state = "undone" if each.undone else "ended" if each.ended else "did not come to its end, or is at work"
                 changes = f"{each.changes:,} changes" if each.ended else "changes not counted"
                 click.echo(f"{each.name}  {each.at:%Y-%m-%d %H:%M} UTC  {changes}, {state}")
             if not runs:
                 raise Failure("The journal knows no run of a repair.")
             return 0
-        done = run(run_undo(store, registry, kept, name, past_validators=past_validators, tell=tell))
+        done = run(run_undo(store, registry, kept, name, past_validators=past_validators, tell=tell, waits=waits))
     if output_format == "json":
         click.echo(json.dumps(done.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -7,7 +7,9 @@
     same_value   what may be converted            within       one collection
     supply       what owners and keys say         engine       all of them
     group        which of equal documents stays   undo         the bytes back
-    suspects     what the audit found             quarantine   aside, and back again
+    suspects     what the audit found             quarantine   what stands aside
+    verbatim     documents byte for byte          record       set aside
+                                                  release      and back again
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from integrity.repair.collection_journal import CollectionJournal
 from integrity.repair.engine import repair
 from integrity.repair.file_journal import FileJournal
 from integrity.repair.journal import Journal, Run
-from integrity.repair.quarantine import Held, Released, held, release
+from integrity.repair.quarantine import Held, held
+from integrity.repair.release import Released, release
 from integrity.repair.result import Changed, Outcome, Summary
 from integrity.repair.undo import Undone, undo
 

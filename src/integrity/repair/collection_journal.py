@@ -8,7 +8,7 @@ from typing import Any
 import bson
 from bson.raw_bson import RawBSONDocument
 
-from integrity.repair.journal import LARGEST, PAGE, Entry, Journal, Run, read_entry, read_run
+from integrity.repair.journal import LARGEST, LEASE, PAGE, Entry, Journal, Run, Stopped, read_entry, read_run
 from integrity.store.port import Store
 from integrity.writes.references.durable import durable
 
@@ -24,7 +24,9 @@ class CollectionJournal(Journal):
 
     def __init__(self, store: Store) -> None:
         super().__init__()
+        self._plain = store
         self._store = durable(store)
+        self._leased = False
         # A store of bytes has the concerns of the database that it was made of: this one writes documents as they are.
         self._bytes = store.for_bytes()
 
@@ -40,6 +42,36 @@ class CollectionJournal(Journal):
     async def _refuse(self, numbers: Sequence[int]) -> None:
         await self._note(self.run, numbers, "refused")
 
+    async def hold(self, session: Any = None, seconds: float = LEASE) -> None:
+        """Ask whether the run may make its next change, or was undone."""
+        may = {**_head(self.run), "stopped": {"$ne": True}}
+        if session is not None:
+            # It must change something: a write that changes nothing conflicts with none.
+            found = await self._plain.update_one(COLLECTION, may, {"$inc": {"held": 1}}, session=session)
+        else:
+            self._leased = True
+            until = {"$add": ["$$NOW", int(seconds * 1000)]}
+            found = await self._store.update_one(COLLECTION, may, [{"$set": {"until": until}}])
+        if not found.matched_count:
+            raise Stopped(self.run)
+
+    async def rest(self, *, answered: bool = True) -> None:
+        """Note that the run makes no change any more."""
+        await super().rest()
+        if self._leased and answered:
+            await self._store.update_one(COLLECTION, _head(self.run), {"$unset": {"until": ""}})
+
+    async def stop(self, run: str) -> None:
+        """Forbid a run any further change."""
+        # A transaction of the run's that is under way is waited for by the server: it has written to the same record.
+        await self.mark(run, {"stopped": True})
+
+    async def under_way(self, run: str) -> float:
+        """Return the seconds for which a change may still be under way."""
+        left = {"left": {"$subtract": ["$until", "$$NOW"]}}
+        found = await self._store.find_one(COLLECTION, _head(run), left)
+        return max(0.0, (found or {}).get("left") or 0) / 1000
+
     async def back(self, run: str, numbers: Sequence[int]) -> None:
         """Note that these changes were undone."""
         await self._note(run, numbers, "back")
@@ -50,7 +82,7 @@ class CollectionJournal(Journal):
 
     async def mark(self, run: str, what: Mapping[str, Any]) -> None:
         """Note something about a run."""
-        await self._store.update_one(COLLECTION, {"_id": {"run": run, "n": 0}}, {"$set": dict(what)})
+        await self._store.update_one(COLLECTION, _head(run), {"$set": dict(what)})
 
     async def runs(self) -> list[Run]:
         """Return the runs, the newest first."""
@@ -73,3 +105,7 @@ class CollectionJournal(Journal):
                 yield [read_entry(each) for each in batch]
         finally:
             await batches.close()
+
+
+def _head(run: str) -> dict[str, Any]:
+    return {"_id": {"run": run, "n": 0}}

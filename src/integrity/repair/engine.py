@@ -7,11 +7,15 @@ owners before the copies of them. Then whole documents go, those that refer befo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from pymongo.errors import PyMongoError
 
 from integrity.audit.engine import OnProgress, audit
 from integrity.audit.options import Options
 from integrity.audit.source import describe
 from integrity.declare.registry import Entry, Registry
+from integrity.errors import IntegrityError
 from integrity.repair.choice import Choices
 from integrity.repair.journal import Journal
 from integrity.repair.result import Outcome, Summary
@@ -51,7 +55,7 @@ async def repair(
         progress: Called now and then with how far the audit is.
 
     Raises:
-        RepairError: The journal cannot be written.
+        RepairError: The journal cannot be written, or the run was undone while it was at work.
         AuditError: What was asked for is not declared, or the server does not answer.
     """
     options, choices = options or Options(), choices or Choices()
@@ -74,25 +78,37 @@ async def repair(
             unsafe = [str(each) for each in choices]
             summary.run = await journal.begin({"database": store.name, "unsafe": unsafe})
         collections = await _collections(store, registry, options, choices, journal, told)
-        # No document is changed twice in a run: undoing tells by its bytes whether a change was made.
-        for each in reversed(collections):
-            for batch in suspects.of(each.name, each.size, GROUP):
-                for gone in await each.whole(batch, GROUP):
-                    suspects.forget(each.name, gone)
-        for at, each in enumerate(collections):
-            for batch in suspects.of(each.name, each.size):
-                going, owners = await each.values(batch)
-                for one in going:
-                    suspects.goes(each.name, one)
-                await _follow(suspects, owners, collections[at + 1 :])
-        for each in reversed(collections):
-            for batch in suspects.of(each.name, each.size, AWAY):
-                await each.whole(batch, AWAY)
+        await _mended(collections, suspects)
         if journal is not None:
+            await journal.rest()
             await journal.mark(summary.run, {"ended": True, "changes": journal.changes})
+    except BaseException as error:
+        if journal is not None and journal.at_work:
+            with suppress(PyMongoError):
+                # What is no error of ours may have come instead of an answer.
+                await journal.rest(answered=isinstance(error, IntegrityError))
+        raise
     finally:
         suspects.close()
     return summary
+
+
+async def _mended(collections: Sequence[Within], suspects: Suspects) -> None:
+    """Mend what was found, as far as it is to be."""
+    # No document is changed twice in a run: undoing tells by its bytes whether a change was made.
+    for each in reversed(collections):
+        for batch in suspects.of(each.name, each.size, GROUP):
+            for gone in await each.whole(batch, GROUP):
+                suspects.forget(each.name, gone)
+    for at, each in enumerate(collections):
+        for batch in suspects.of(each.name, each.size):
+            going, owners = await each.values(batch)
+            for one in going:
+                suspects.goes(each.name, one)
+            await _follow(suspects, owners, collections[at + 1 :])
+    for each in reversed(collections):
+        for batch in suspects.of(each.name, each.size, AWAY):
+            await each.whole(batch, AWAY)
 
 
 async def _follow(suspects: Suspects, owners: Sequence[Moved], collections: Sequence[Within]) -> None:

@@ -12,7 +12,7 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from integrity.errors import RepairError
-from integrity.repair.journal import OPTIONS, PAGE, Entry, Journal, Run, read_entry, read_run
+from integrity.repair.journal import LEASE, OPTIONS, PAGE, Entry, Journal, Run, read_entry, read_run
 from integrity.store.codecs import raw_document
 from integrity.store.forgiving import decoded
 from integrity.store.port import Document
@@ -88,6 +88,22 @@ class FileJournal(Journal):
 
     async def _refuse(self, numbers: Sequence[int]) -> None:
         await self.mark(self.run, {"refused": list(numbers)})
+
+    async def hold(self, session: Any = None, seconds: float = LEASE) -> None:
+        """Let every change be made: nobody undoes the run while its file is locked."""
+
+    async def stop(self, run: str) -> None:
+        """Make sure that a run is not at work: of another process it cannot be, whose lock this one has got.
+
+        Raises:
+            RepairError: It is at work in this process, by this journal.
+        """
+        if self.at_work and run == self.run:
+            raise RepairError(f"The run {run} is still at work: wait for its end, and undo it then.")
+
+    async def under_way(self, run: str) -> float:  # noqa: ARG002 - as of any
+        """Return 0: `stop` has seen to it."""
+        return 0
 
     async def back(self, run: str, numbers: Sequence[int]) -> None:
         """Note that these changes were undone."""

@@ -15,6 +15,24 @@ An entry, in the collection `integrity.journal` or in a file of BSON (as mongodu
     rules       the codes of what was mended
     refused     true where the change was refused; in a file, the numbers of such entries in a record with n -1
     back        true where the document got its bytes back; in a file, as for `refused`
+
+A run that is undone while it is at work has to stop: a change after the undoing has passed it would stand, in a run
+that is called undone. So the undoing first forbids the run any further change, and only then looks at the documents;
+and the run asks before every change whether it may (`Journal.hold`). With transactions it asks within the one that
+makes the change, by a write to the run's own record (n 0), which the undoing writes to as well: of the two, one comes
+first. No clock is asked, and it is the same for a run whose process was killed, or has slept for a day.
+
+On a standalone server the question and the change are two commands, and the undoing may come between them. So the run
+says with the question how long the change may be under way, by the server's clock, and takes it back when it is done;
+the undoing waits for that. A process that was killed keeps it waiting until the time is over. One that was held up for
+longer, and makes its change all the same, asks once more afterwards, and takes back what it has made: either the
+undoing sees the change, or the change's maker sees the undoing.
+
+A file is locked by the process that writes to it, and free when that is dead. The record of a run has besides::
+
+    held        how many transactions have asked
+    until       until when a change may be under way, on a standalone server
+    stopped     true where nothing more may be changed
 """
 
 from __future__ import annotations
@@ -31,6 +49,7 @@ import bson
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
+from integrity.errors import RepairError
 from integrity.store.codecs import CODEC, raw_document
 from integrity.store.forgiving import decoded
 from integrity.store.port import Document
@@ -40,6 +59,22 @@ LARGEST = 16 * 1024 * 1024 - 4096
 OPTIONS: CodecOptions[Document] = CodecOptions(**CODEC)
 #: Entries that are read at a time.
 PAGE = 100
+#: Seconds that one write may be under way on a server without transactions.
+LEASE = 10.0
+
+
+class Stopped(RepairError):
+    """The run was undone while it was at work, and changes nothing more.
+
+    Args:
+        run: Its name.
+    """
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"The run {run} was undone, or its journal dropped, while it was at work: the repair has stopped, and "
+            "changes nothing more; repair again for what is wrong still."
+        )
 
 
 @dataclass(frozen=True)
@@ -119,17 +154,20 @@ class Journal(ABC):
         run: The name of the run; made anew by `begin`.
         written: How many entries it has.
         changes: How many of them were not refused.
+        at_work: Whether the run is under way, in this process.
     """
 
     run: str = ""
     written: int = field(default=0, init=False)
     changes: int = field(default=0, init=False)
+    at_work: bool = field(default=False, init=False)
 
     async def begin(self, about: Mapping[str, Any]) -> str:
         """Begin a run, and return its name."""
         now = dt.datetime.now(dt.UTC)
         self.run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         await self._write([raw_document(bson.encode(self._head(now, dict(about)), codec_options=OPTIONS))])
+        self.at_work = True
         return self.run
 
     def _head(self, now: dt.datetime, about: Document) -> Document:
@@ -147,6 +185,38 @@ class Journal(ABC):
         if numbers:
             self.changes -= len(numbers)
             await self._refuse(numbers)
+
+    @abstractmethod
+    async def hold(self, session: Any = None, seconds: float = LEASE) -> None:
+        """Ask whether the run may make its next change, or was undone.
+
+        Args:
+            session: The session of the transaction that makes the change; None for none.
+            seconds: How long the change may be under way where there is none; 0 where none is to come yet.
+
+        Raises:
+            Stopped: It may not.
+        """
+
+    async def rest(self, *, answered: bool = True) -> None:  # noqa: ARG002 - for the one that writes it down
+        """Note that the run makes no change any more.
+
+        Args:
+            answered: Whether every command was answered: one that was not may still make its change.
+        """
+        self.at_work = False
+
+    @abstractmethod
+    async def stop(self, run: str) -> None:
+        """Forbid a run any further change; when it returns, none begins any more.
+
+        Raises:
+            RepairError: It is at work, and cannot be stopped.
+        """
+
+    @abstractmethod
+    async def under_way(self, run: str) -> float:
+        """Return the seconds for which a change that a run began before it was stopped may still be under way."""
 
     @abstractmethod
     async def back(self, run: str, numbers: Sequence[int]) -> None:

@@ -10,9 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import bson
-from bson.codec_options import CodecOptions
-from bson.errors import BSONError
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -24,14 +21,14 @@ from pymongo.errors import (
 from pymongo.operations import ReplaceOne
 
 from integrity.declare.equality import key
-from integrity.declare.extract import value_at
-from integrity.declare.reserved import CONDEMNED
 from integrity.errors import DOCUMENT_VALIDATION_FAILURE, DUPLICATE_KEY, IntegrityError
 from integrity.repair.decide import Decision, persists, shown, worse, would_break
+from integrity.repair.journal import LEASE, Journal, Stopped
+from integrity.repair.record import Record
 from integrity.repair.taken import taken
+from integrity.repair.verbatim import as_it_is, but_condemned, decoded_id
 from integrity.rules.remedy import FROM_OWNER
-from integrity.store.codecs import CODEC, raw_document
-from integrity.store.forgiving import decoded
+from integrity.store.codecs import raw_document
 from integrity.store.port import Document, Store
 from integrity.violation import Violation
 from integrity.writes.change import Change
@@ -42,32 +39,18 @@ from integrity.writes.references.plan import collect
 from integrity.writes.references.work import Faults
 from integrity.writes.transaction import UNKNOWN_COMMIT, transact
 
-_CODEC: CodecOptions[Document] = CodecOptions(**CODEC)
-
 #: Judges documents as they are in a transaction; of its session, None for none.
 Judged = Callable[[list[Document], Any], Awaitable[list[list[Violation]]]]
 
 CHANGED = "it was changed, or deleted, since it was read"
 _REFERRED = "other documents refer to it; see `integrity plan-delete`"
+#: Between the look at who refers to it and the write, somebody could come to.
+REKEYED = (
+    "others refer to the value, or may by then: to change it needs a transaction, and this server has none; run it as "
+    "a replica set (one member will do)"
+)
 GONE = "the violation is no longer there"
-NO_WAY_BACK = "it holds BSON that Python cannot write back byte for byte"
 PERSISTS = "the violation would still be there"
-
-
-def encoded(document: Document) -> bytes:
-    """Return a document as the core writes it."""
-    return bson.encode(document, codec_options=_CODEC)
-
-
-def writes_back(document: Document, data: bytes) -> bool:
-    """Whether a document, as it was decoded, is written back as the bytes that it was read from.
-
-    A name that is there twice is not, nor are types that Python has no word for.
-    """
-    try:
-        return encoded(document) == data
-    except (BSONError, UnicodeEncodeError, OverflowError, ValueError):
-        return False
 
 
 @dataclass(frozen=True)
@@ -91,10 +74,12 @@ class Swap:
     Args:
         guard: The model's guard.
         exact: PyMongo's options by which a filter compares strings exactly.
+        journal: Is asked before every change whether the run may still make it; None where none is made.
     """
 
-    def __init__(self, guard: Guard, exact: dict[str, Any]) -> None:
+    def __init__(self, guard: Guard, exact: dict[str, Any], journal: Journal | None) -> None:
         self._guard = guard
+        self._journal = journal
         self._store = guard.store
         self._bytes = guard.store.for_bytes()
         self._exact = exact
@@ -132,13 +117,17 @@ class Swap:
                 reasons[edits.index(edit)] = reason
             fit = [each for each, reason in zip(edits, reasons, strict=True) if not reason]
             if transactional and fit:
+                await self._hold(session)
                 await self._store.bulk_write(
                     guard.collection,
                     [ReplaceOne({"_id": each.decision.id}, raw_document(each.after)) for each in fit],
                     session=session,
                 )
                 return reasons
+            made: Edit | None = None
             for each in fit:
+                await self._held(made)
+                made = each
                 try:
                     done = await self.replace(each.decision.id, each.before, each.after, None)
                 except OperationFailure as error:
@@ -146,6 +135,8 @@ class Swap:
                     reasons[edits.index(each)] = refused(error)
                 else:
                     reasons[edits.index(each)] = "" if done else CHANGED
+                    made = each if done else None
+            await self._held(made, 0)
             return reasons
 
         referring = any(adds(guard.entry, each.decision.before, each.decision.after) for each in edits)
@@ -159,6 +150,19 @@ class Swap:
                 await guard.references.prepare(self._store)
             return await transact(self._store, lambda session: act([()] * len(edits), session))
         return await act([()] * len(edits), None)
+
+    async def _hold(self, session: Any = None, seconds: float = LEASE) -> None:
+        if self._journal is not None:
+            await self._journal.hold(session, seconds)
+
+    async def _held(self, made: Edit | None, seconds: float = LEASE) -> None:
+        """Ask, without a transaction, whether the run may go on; take back what was made since it was asked last."""
+        try:
+            await self._hold(None, seconds)
+        except Stopped:
+            if made is not None:
+                await self.replace(made.decision.id, made.after, made.before, None)
+            raise
 
     async def _looked_at(self, edits: Sequence[Edit], judged: Judged, session: Any) -> list[str]:
         """Look at the documents again, in the transaction that writes them: is what was decided still right?"""
@@ -184,16 +188,12 @@ class Swap:
 
     async def _rekeyed(self, edits: Sequence[Edit], session: Any) -> list[str]:
         """Do what references say of keys that change; return why one may not change."""
-        fields = [tuple(each.split(".")) for each in self._guard.references.keyed(self._guard)]
-        moved = [
-            any(value_at(each.decision.before, one) != value_at(each.decision.after, one) for one in fields)
-            for each in edits
-        ]
+        changes = [Change(each.decision.before, each.decision.after) for each in edits]
+        moved = [self._guard.references.moves(self._guard, each) for each in changes]
         if not any(moved):
             return [""] * len(edits)
         if session is None:
-            return ["others refer to the value: to change it needs a transaction" if each else "" for each in moved]
-        changes = [Change(each.decision.before, each.decision.after) for each in edits]
+            return [REKEYED if each else "" for each in moved]
         found = await self._guard.references.rekeyed(self._guard, changes, session)
         return ["other documents refer to the value (on_update restrict)" if each else "" for each in found]
 
@@ -224,13 +224,13 @@ class Swap:
         plan = await collect(self._store, self._guard.entry, {"_id": id})
         return _REFERRED if plan.size > 1 or plan.restricted or plan.left else ""
 
-    async def away(self, id: Any, before: bytes, record: tuple[str, bytes] | None, still: Callable[[Any], Any]) -> str:
+    async def away(self, id: Any, before: bytes, record: Record | None, still: Callable[[Any], Any]) -> str:
         """Delete a document, if nothing refers to it; return why not, or an empty text.
 
         Args:
             id: Its ``_id``.
             before: Its bytes as they were judged.
-            record: A collection, and a document to be inserted there in the same transaction; None for none.
+            record: Its record in quarantine, to be written in the same transaction; None for none.
             still: Asked in the transaction why it is to stay after all.
         """
         guard = self._guard
@@ -245,23 +245,29 @@ class Swap:
                 return CHANGED
             if reason := await still(session):
                 return str(reason)
+            # Without a transaction, a guarded delete may wait for another one as long as its patience lasts.
+            waits = guard.references.timing.patience if guard.references.guards(guard) else 0
+            await self._hold(session, waits + LEASE)
             exactly = {"_id": id, **as_it_is(before)}
             plan = await collect(self._store, guard.entry, {"_id": id}, **options)
             if plan.size > 1 or plan.restricted or plan.left:
                 return _REFERRED
-            if record is not None:
-                # Before the document goes: on a server without transactions it is then in both places, never in none.
-                await self._bytes.insert_one(record[0], raw_document(record[1]), **options)  # type: ignore[arg-type]
+            # Before the document goes: on a server without transactions it is then in both places, never in none.
+            if record is not None and not await record.write(self._bytes, options):
+                return CHANGED
             if not guard.references.guards(guard):
                 done = await self._store.delete_one(guard.collection, exactly, **self._exact, **options)
                 count = done.deleted_count
             else:
-                wanted = {"_id": id} if transactional else {"_id": id, **_but_condemned(before)}
+                wanted = {"_id": id} if transactional else {"_id": id, **but_condemned(before)}
                 wish = Wish(guard.entry, wanted, many=False, options=self._exact)
                 count = (await guard.references.delete(guard, wish, session)).count
             if not count:
-                await self._forget(record, **options)
-            return "" if count else CHANGED
+                await self._withdraw(record, options)
+                return CHANGED
+            if session is None:
+                await self._stands(before, record)
+            return ""
 
         try:
             return await (transact(self._store, body) if transactional else body(None))
@@ -271,14 +277,26 @@ class Swap:
                 # A delete in stages that has begun is finished by another process: it is not refused then.
                 if not isinstance(error, IntegrityError) and (await self.read([id], None)).get(key(id)) != before:
                     raise
-                await self._forget(record)
+                await self._withdraw(record, {})
             return reason
+
+    async def _withdraw(self, record: Record | None, options: dict[str, Any]) -> None:
+        if record is not None:
+            await record.withdraw(self._bytes, options)
+
+    async def _stands(self, before: bytes, record: Record | None) -> None:
+        """Ask, without a transaction, whether the run may go on; bring back what it has just taken away."""
+        try:
+            await self._hold(None, 0)
+        except Stopped:
+            await self.put_back(before, record)
+            raise
 
     async def transactional(self) -> bool:
         """Whether the server has transactions."""
         return await self._guard.references.transactional(self._store)
 
-    async def put_back(self, before: bytes, record: tuple[str, bytes] | None) -> bool:
+    async def put_back(self, before: bytes, record: Record | None) -> bool:
         """Bring a document back that `away` has taken, on a server without transactions.
 
         Returns:
@@ -289,40 +307,14 @@ class Swap:
         except DuplicateKeyError:
             return False
         # After the document is back, and never before: it is in both places then, and never in none.
-        await self._forget(record)
-        return True
-
-    async def _forget(self, record: tuple[str, bytes] | None, **options: Any) -> None:
         if record is not None:
-            await self._bytes.delete_one(record[0], {"_id": decoded(record[1])["_id"]}, **options)
+            await record.remove(self._bytes, {})
+        return True
 
 
 def _changed(edit: Edit) -> set[str]:
     """Return the fields that change, by the first step of their path."""
     return {each.path.split(".")[0] for each in edit.decision.mended}
-
-
-def decoded_id(document: Any) -> Any:
-    """Return the ``_id`` of a document of bytes, as the core reads it."""
-    return decoded(document.raw)["_id"]
-
-
-def as_it_is(data: bytes) -> Document:
-    """Return the condition that a document has these bytes.
-
-    MongoDB calls 5 and 5.0 equal; the size tells most of such changes too.
-    """
-    # In arrays: MongoDB 4.4 takes a bare $$ROOT for a field's path, and fails to make a query of it.
-    same = {"$eq": [["$$ROOT"], [{"$literal": raw_document(data)}]]}
-    return {"$expr": {"$and": [{"$eq": [{"$bsonSize": "$$ROOT"}, len(data)]}, same]}}
-
-
-def _but_condemned(data: bytes) -> Document:
-    """Return the condition that a document has these bytes, which also holds while its delete is under way."""
-    fields = {"$filter": {"input": {"$objectToArray": "$$ROOT"}, "cond": {"$ne": ["$$this.k", CONDEMNED]}}}
-    same = {"$objectToArray": {"$literal": raw_document(data)}}
-    sizes = [{"$bsonSize": {"fields": each}} for each in (fields, same)]
-    return {"$expr": {"$and": [{"$eq": sizes}, {"$eq": [fields, same]}]}}
 
 
 def _verdict(edit: Edit, before: list[Violation], after: list[Violation]) -> str:
@@ -354,7 +346,7 @@ def refused(error: Exception) -> str:
         Exception: The one given, where it is no refusal of this write but the end of all, or where the write may have
             been made.
     """
-    if isinstance(error, WriteConcernError) or (
+    if isinstance(error, WriteConcernError | Stopped) or (
         isinstance(error, PyMongoError) and error.has_error_label(UNKNOWN_COMMIT)
     ):
         raise error

@@ -16,8 +16,9 @@ from pymongo.errors import OperationFailure
 from integrity.declare.registry import Registry
 from integrity.errors import IntegrityError, RepairError
 from integrity.repair.journal import Entry, Journal
-from integrity.repair.quarantine import collection_of
-from integrity.repair.swap import as_it_is, refused
+from integrity.repair.record import collection_of
+from integrity.repair.swap import REKEYED, refused
+from integrity.repair.verbatim import as_it_is
 from integrity.rules.judge import Judge
 from integrity.store.codecs import raw_document
 from integrity.store.forgiving import decoded
@@ -35,6 +36,12 @@ _RELEASED = "it was mended in quarantine since, or released from there"
 
 #: Called with each entry, what became of it (`BACK`, `ALREADY`, `SKIPPED`) and why.
 Tell = Callable[[Entry, str, str], None]
+
+#: Called with the seconds that are waited at most.
+Waits = Callable[[float], None]
+
+#: Seconds after which it is looked again whether a change is under way.
+_POLL = 0.2
 
 
 @dataclass
@@ -72,8 +79,11 @@ async def undo(
     *,
     past_validators: bool = False,
     tell: Tell | None = None,
+    waits: Waits | None = None,
 ) -> Undone:
     """Bring the bytes back that the documents of a run had before.
+
+    A run that is still at work is stopped first: it makes no further change, and ends with an error that says so.
 
     Args:
         store: The database.
@@ -82,9 +92,11 @@ async def undo(
         run: The run's name.
         past_validators: Whether to write what the server's validators refuse.
         tell: Called with what became of each change.
+        waits: Called once where a change of the run may still be under way, before that is waited for.
 
     Raises:
-        RepairError: The journal knows no such run, or it is another database's, or was undone.
+        RepairError: The journal knows no such run, or it is another database's, or was undone, or its journal is a
+            file and it is still at work.
     """
     known = {each.name: each for each in await journal.runs()}
     if run not in known:
@@ -97,6 +109,8 @@ async def undo(
     if known[run].undone:
         # What was changed since is the application's, also where it looks like what the repair had made.
         raise RepairError(f"The run {run} was undone already; nothing was changed.")
+    if not known[run].ended:
+        await _stopped(store, journal, run, waits)
     found = Undone(run)
     back = _Back(store, registry, past_validators=past_validators)
     async for changes in _changes(journal.entries(run)):
@@ -118,6 +132,16 @@ async def undo(
             await journal.back(run, undone)
     await journal.mark(run, {"undone": not found.skipped})
     return found
+
+
+async def _stopped(store: Store, journal: Journal, run: str, waits: Waits | None) -> None:
+    """Return when a run makes no change any more, and none is under way."""
+    await journal.stop(run)
+    while left := await journal.under_way(run):
+        if waits is not None:
+            waits(left)
+            waits = None
+        await store.sleep(min(left, _POLL))
 
 
 async def _changes(pages: AsyncIterator[list[Entry]]) -> AsyncIterator[list[tuple[Entry, ...]]]:
@@ -175,10 +199,8 @@ class _Back:
             if current != entry.before:
                 if not entry.is_after(current):
                     return SKIPPED, _CHANGED
-                if guard is not None and session is not None and current is not None and entry.before is not None:
-                    change = Change(decoded(current), decoded(entry.before))
-                    if any(await self._references.rekeyed(guard, [change], session)):
-                        return SKIPPED, "other documents refer to the value that would go"
+                if reason := await self._rekeyed(guard, current, entry.before, session):
+                    return SKIPPED, reason
                 if not await self._write(entry, current, options):
                     return SKIPPED, _CHANGED
             if record is not None and not await self._write(record, kept, options):
@@ -189,6 +211,16 @@ class _Back:
             return await (transact(self._store, body) if transactional else body(None))
         except (IntegrityError, OperationFailure) as error:
             return SKIPPED, refused(error)
+
+    async def _rekeyed(self, guard: Guard | None, current: bytes | None, before: bytes | None, session: Any) -> str:
+        """Do what references say of keys that go; return why one may not go."""
+        if guard is None or current is None or before is None:
+            return ""
+        change = Change(decoded(current), decoded(before))
+        if session is None:
+            return REKEYED if self._references.moves(guard, change) else ""
+        refused = any(await self._references.rekeyed(guard, [change], session))
+        return "other documents refer to the value that would go" if refused else ""
 
     async def _current(self, entry: Entry, options: dict[str, Any]) -> bytes | None:
         stored: Any = await self._bytes.find_one(entry.collection, {"_id": {"$eq": entry.id}}, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -17,11 +16,12 @@ from integrity.repair.choice import Choice, Choices
 from integrity.repair.decide import Decider, Decision, persists, shown, worse
 from integrity.repair.group import ALONE, PREFERRED, Group
 from integrity.repair.journal import Entry, Journal
-from integrity.repair.quarantine import collection_of, record
+from integrity.repair.record import Record, Records
 from integrity.repair.result import Changed, Outcome
 from integrity.repair.supply import Supplies
 from integrity.repair.suspects import AWAY, Suspect
-from integrity.repair.swap import GONE, NO_WAY_BACK, PERSISTS, Edit, Swap, encoded, writes_back
+from integrity.repair.swap import GONE, PERSISTS, Edit, Swap
+from integrity.repair.verbatim import NO_WAY_BACK, encoded, writes_back
 from integrity.rules.ownership import stale_copy
 from integrity.rules.remedy import DELETE, QUARANTINE
 from integrity.rules.unique import duplicate_value
@@ -70,11 +70,12 @@ class Within:
         self._options = options
         self._journal = journal
         self._tell = tell
-        self._swap = Swap(guard, source.exact)
+        self._swap = Swap(guard, source.exact, journal)
         self._facts = Facts(guard.store, guard.entry)
         self._decider = Decider(guard.entry, choices)
         self._supplies = Supplies(guard.store, guard.entry)
         self._referring = {each.via.path for each in guard.entry.copies}
+        self._records = Records(guard.store, guard.collection)
         self._group = Group(guard.store, guard.entry, source)
 
     async def values(self, batch: Sequence[Suspect]) -> tuple[list[Any], list[Moved]]:
@@ -177,12 +178,11 @@ class Within:
         if self._journal is None:
             return await self._swap.referred(decision.id)
         entries = [Entry(self.name, decision.id, before, None, (why.code,))]
-        kept: tuple[str, bytes] | None = None
+        kept: Record | None = None
         if choice.remedy is QUARANTINE:
-            name = collection_of(self.name)
-            now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-            kept = (name, record(self._journal.run, before, decision.violations, now))
-            entries.insert(0, Entry(name, decoded(kept[1])["_id"], None, kept[1], (why.code,)))
+            kept = await self._records.of(self._journal.run, before, decision.violations)
+            # As if nothing had been left there: what is undone is then in one place.
+            entries.insert(0, Entry(kept.collection, kept.id, None, kept.data, (why.code,)))
         if not all(each.fits for each in entries):
             return _TOO_LARGE
         # Written down first, as above.

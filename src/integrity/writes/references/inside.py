@@ -7,7 +7,7 @@ somebody writes optimistically, the transaction begins again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,17 @@ def keyed(entry: Entry) -> list[Reference]:
     return [each for each in entry.referrers if each.field != "_id" and protected(each)]
 
 
+def moving(references: Sequence[Reference], change: Change) -> Iterator[tuple[Reference, Any, Any]]:
+    """Yield the references whose key a change gives another value, with both; nothing refers to null."""
+    if change.before is None:
+        return
+    for each in references:
+        steps = tuple(each.field.split("."))
+        old, new = value_at(change.before, steps), value_at(change.after, steps)
+        if old is not ABSENT and old is not None and not equal(old, new):
+            yield each, old, new
+
+
 async def rekey(
     protocol: Protocol,
     guard: Guard,
@@ -90,13 +101,10 @@ async def rekey(
     if not references:
         return found
     moved = [
-        _Move(index, reference, change.after.get("_id"), old, value_at(change.after, tuple(reference.field.split("."))))
+        _Move(index, reference, change.after.get("_id"), old, new)
         for index, change in enumerate(changes)
-        if change.before is not None
-        for reference in references
-        if (old := value_at(change.before, tuple(reference.field.split(".")))) is not ABSENT and old is not None
-        and not equal(old, value_at(change.after, tuple(reference.field.split("."))))
-    ]  # fmt: skip
+        for reference, old, new in moving(references, change)
+    ]
     renames: list[tuple[list[Child], Any]] = []
     while moved:  # the registry refuses a circle of these cascades
         await _sealed(protocol, guard.store, moved, session)

@@ -294,6 +294,10 @@ class Protocol:
         """Return the stored names of the fields that a model is referred to by and that can change."""
         return list(dict.fromkeys(each.field for each in inside.keyed(guard.entry)))
 
+    def moves(self, guard: Guard, change: Change) -> bool:
+        """Whether a change gives a key that others may refer to another value: without a transaction it is refused."""
+        return any(inside.moving(inside.keyed(guard.entry), change))
+
     def guards(self, guard: Guard) -> bool:
         """Whether a delete of the model's documents has references to look for."""
         return bool(guard.entry.referrers) and protecting(guard.entry)
