@@ -1,6 +1,7 @@
 """How many of the catalogue's bad writes each mapper stores.
 
-Run from the root of the project: ``python -m benchmarks.bench_bad_writes``. Every entry of tests/writes/catalogue is
+Run from the root of the project: ``python -m benchmarks.bench_bad_writes``.
+The table is kept in docs/reference/benchmarks-bad-writes.md. Every entry of tests/writes/catalogue is
 made in the mapper's own idiom, on models that declare all that the mapper has a word for: a document is constructed
 and inserted or saved, an update goes through the mapper's query. A write counts as stored when any byte of any
 collection differs afterwards, whether or not an error came with it.
