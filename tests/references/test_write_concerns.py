@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import WriteConcernError, WTimeoutError
+from pymongo.monitoring import CommandListener, CommandStartedEvent
 from pymongo.write_concern import WriteConcern
 
 import integrity
@@ -94,3 +95,23 @@ def test_a_majority_is_waited_for_as_the_application_says(
 ) -> None:
     store = BlockingStore(client.get_database("any", write_concern=WriteConcern(**said)))
     assert majority(store).document == {"w": "majority", **kept}
+
+
+def test_what_a_transaction_is_told_as_none_is_as_ever(uri: str, database_name: str) -> None:
+    """PyMongo's None says: what the client says; and that may be w=1."""
+    seen: list[Any] = []
+
+    class Commits(CommandListener):
+        def started(self, event: CommandStartedEvent) -> None:
+            if event.command_name == "commitTransaction":
+                seen.append(event.command.get("writeConcern"))
+
+        def succeeded(self, event: object) -> None: ...
+
+        def failed(self, event: object) -> None: ...
+
+    with Client(uri, w=1, event_listeners=[Commits()]) as client:
+        db = integrity.Database(client[database_name], models=[City, Shop])
+        with db.transaction(write_concern=None):
+            db[City].insert_one({"id": 1, "code": "a"})
+    assert seen == [{"w": "majority"}]

@@ -66,11 +66,11 @@ def majority(store: Store) -> WriteConcern:
 
 
 def settings(store: Store, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a transaction: the caller's, and the usual ones for the rest."""
+    """Return the options of a transaction: the caller's, and the usual ones for the rest, and for what is None."""
     usual = _SETTINGS.get(store)
     if usual is None:
         usual = _SETTINGS[store] = {**_OPTIONS, "write_concern": majority(store)}
-    return {**usual, **options}
+    return {**usual, **{name: each for name, each in options.items() if each is not None}}
 
 
 def joins(session: Any) -> bool:
