@@ -26,6 +26,9 @@ _INVISIBLE = (
 #: What every string matches that is valid UTF-8: in another one, PCRE finds nothing at all.
 UTF8 = "^"
 
+#: The same of a field's name: those, a server matches byte by byte, where it is not told otherwise.
+UTF8_NAME = "(*UTF)^"
+
 #: Marks draw nothing of their own; what is unassigned to the server may be a mark to Python.
 _MARKS = r"\p{M}\p{Cn}"
 
