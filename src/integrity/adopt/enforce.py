@@ -230,7 +230,8 @@ class _Enforcing:
         # Recorded first: a process that ends between the two leaves a difference, which `integrity apply` mends.
         recorded = await self._record(constraints, stage)
         try:
-            await self._follow(constraints)
+            # A step to enforced comes after a look, and nothing else does for a validator.
+            await self._follow(constraints, looked=True)
         except WriteConcernError:
             raise  # it is done, and perhaps not for long
         except OperationFailure:
@@ -255,8 +256,8 @@ class _Enforcing:
             first = before if known is None else known.before[each]
             self.before[each] = state.Recorded(recorded.by, {each: first})
 
-    async def _follow(self, constraints: Sequence[Constraint]) -> None:
-        """Make the server do what is recorded of constraints."""
+    async def _follow(self, constraints: Sequence[Constraint], *, looked: bool = False) -> None:
+        """Make the server do what is recorded of constraints; `looked` as `take` has it."""
         if not constraints:
             return
         actual = await server.read(self.store, self.registry)
@@ -271,9 +272,10 @@ class _Enforcing:
             if step.constraint in constraints or (step.constraint is None and step.collection in collections):
                 entry = self.registry.by_collection(step.collection)
                 assert entry is not None
-                reason = await take(self.store, entry, step, actual.declared.get(step.collection))
-                if reason is not None and step.constraint is not None:
-                    await self._take_back(step.constraint, reason)
+                reason = await take(self.store, entry, step, actual.declared.get(step.collection), looked=looked)
+                about = step.constraint or Constraint(step.collection, "schema")
+                if reason is not None and about in self.advances:
+                    await self._take_back(about, reason)
 
     async def _take_back(self, constraint: Constraint, reason: str) -> None:
         advance = self.advances[constraint]

@@ -14,7 +14,7 @@ from integrity.store.port import Document, Store
 from integrity.writes.references.durable import durable
 from integrity.writes.staging import read
 
-__all__ = ["Recorded", "passing", "read", "record", "take_back"]
+__all__ = ["Recorded", "lower", "passing", "read", "record", "take_back"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,13 @@ async def passing(store: Store, constraints: Iterable[Constraint], stage: Stage)
     Whether somebody asked for a stage stays as it was: guarded writes that refuse do so until they are told otherwise.
     """
     return await _recorded(store, constraints, lambda by: _change(stage, {"$ifNull": ["$staged", False]}, by))
+
+
+async def lower(store: Store, constraint: Constraint, stage: Stage) -> None:
+    """Record that a constraint which is recorded as enforced is not: the data does not bear it, and nobody asked."""
+    found = {"stage": str(stage), "staged": False, "since": dt.datetime.now(dt.UTC), "by": ObjectId()}
+    still = {"_id": constraint.name, "stage": str(Stage.ENFORCED)}
+    await durable(store).update_one(COLLECTION, still, {"$set": found})
 
 
 async def take_back(store: Store, recorded: Recorded) -> None:
