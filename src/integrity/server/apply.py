@@ -102,7 +102,7 @@ async def apply(store: Store, registry: Registry, *, dry_run: bool = False, prun
         found, notes = await _found_out(store, registry, stages, actual, prune=prune)
         if not dry_run:
             for constraint, stage in found.items():
-                await state.record(store, [constraint], stage, staged=False)
+                await state.note(store, constraint, stage)
             stages = await state.read(store)  # another process may have been first
         else:
             stages = Stages({**{each.name: stage for each, stage in found.items()}, **stages.recorded}, stages.staged)
