@@ -121,3 +121,29 @@ def test_what_a_later_enforcement_moves_is_left_to_it_and_said(
         advances = enforced(database, Stage.ENFORCED)
     assert {str(each.after) for each in advances.values()} == {"warn"}
     assert all(each.held and "another `integrity enforce`" in each.reason for each in advances.values())
+
+
+def test_what_is_applied_while_a_stage_is_taken_back_is_as_it_is_recorded_at_the_end(
+    client: MongoClient[dict[str, Any]], uri: str, database_name: str
+) -> None:
+    """What `apply` had planned by the older record is not what stays."""
+    wrong, at, between = [], 0, True
+    while between:
+        at += 1
+        client.drop_database(database_name)
+        database = client[database_name]
+        database.ships.insert_one({"_id": 1, "name": "Vasa", "sign": "a"})
+        enforced(database, Stage.ENFORCED)
+        database.command({"collMod": "ships", "validator": {}})
+        database.ships.drop_index("integrity_unique_sign")
+        hook = Between(at, lambda: enforced(client[database_name], Stage.WARN))
+        with MongoClient[dict[str, Any]](uri, event_listeners=[hook]) as other:
+            run(apply(BlockingStore(other[database_name]), REGISTRY))
+        store = BlockingStore(database)
+        ended = {str(each.stage) for each in run(status(store, REGISTRY, audited=False))}
+        different = [str(each) for each in run(diff(store, REGISTRY))]
+        between = hook.done
+        if different or ended != ({"warn"} if between else {"enforced"}):
+            wrong.append((at, ended, different))
+    assert at > 4
+    assert wrong == []

@@ -110,7 +110,8 @@ async def apply(store: Store, registry: Registry, *, dry_run: bool = False, prun
         made = replace(made, notes=(*made.notes, *notes))
         if dry_run:
             return Applied(await _foreseen(store, registry, made))
-        return await _act(store, registry, made, actual)
+        applied = await _act(store, registry, made, actual)
+        return await _as_recorded(store, registry, applied, stages, prune=prune, known=known)
     except PyMongoError as error:
         raise failed(error, store) from error
 
@@ -186,6 +187,20 @@ async def _act(store: Store, registry: Registry, made: Plan, actual: Actual) -> 
     # Nor may be taken back what another process has done just before, and was not done here.
     await settled(store, COLLECTION)
     return Applied(replace(made, notes=(*made.notes, *notes)), (*done, *own), tuple(blocked))
+
+
+async def _as_recorded(
+    store: Store, registry: Registry, applied: Applied, stages: Stages, *, prune: bool, known: frozenset[str]
+) -> Applied:
+    """Do again, by the new record, what was done by one that an enforcement has changed meanwhile."""
+    while (now := await state.read(store)).recorded != stages.recorded:
+        stages, actual = now, await server.read(store, registry)
+        more = await _act(store, registry, plan(registry, stages, actual, prune=prune, known=known), actual)
+        steps = (*applied.plan.steps, *more.plan.steps)
+        notes = tuple(dict.fromkeys((*applied.plan.notes, *more.plan.notes)))
+        made = replace(more.plan, steps=steps, notes=notes)
+        applied = Applied(made, (*applied.done, *more.done), more.blocked)
+    return applied
 
 
 def failed(error: PyMongoError, store: Store) -> EnforcementError:
