@@ -193,7 +193,8 @@ class Database:
         """Make the server enforce what is declared: create collections, validators and indexes, mend different ones.
 
         Idempotent, and safe for many processes at once: call it when the application starts. A validator over
-        documents that it would refuse only warns, until ``integrity enforce`` finds them repaired.
+        documents that it would refuse only warns, until ``integrity enforce`` finds them repaired; one that was
+        enforced before, as of a collection that was restored, refuses new faults only.
 
         Args:
             dry_run: Only say what would be done.

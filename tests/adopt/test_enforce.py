@@ -8,7 +8,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
-from pymongo.monitoring import CommandListener, CommandStartedEvent
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 import integrity
 from integrity.adopt import Advance, enforce, status
@@ -19,9 +19,11 @@ from integrity.declare.registry import Registry
 from integrity.declare.stage import Constraint, Stage
 from integrity.errors import AuditError, EnforcementError
 from integrity.server.apply import apply, diff
+from integrity.server.plan import Step
+from integrity.server.step import take
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
-from tests.server.shop import REGISTRY, Customer
+from tests.server.shop import REGISTRY, Country, Customer
 
 Raw = Database[dict[str, Any]]
 SCHEMA = Constraint("customers", "schema")
@@ -157,6 +159,84 @@ def test_a_stage_that_is_recorded_and_not_there_is_made(database: Raw) -> None:
         database.customers.insert_one({"_id": 10, "first": "N/A"})
 
 
+def restored(database: Raw) -> None:
+    """What was enforced is dropped, and comes back as it was before: with a fault, and with no validator."""
+    repaired(database)
+    enforced(database)
+    database.customers.drop()
+    database.customers.insert_many([{"_id": 3, "first": "N/A"}, {"_id": 4, "first": "Ada"}])
+
+
+def refuses_new_faults_only(database: Raw) -> None:
+    assert stages(database)["customers.schema"] == "moderate"
+    assert run(diff(BlockingStore(database), REGISTRY)) == ()
+    database.customers.update_one({"_id": 3}, {"$set": {"last": "B"}})
+    with pytest.raises(WriteError):
+        database.customers.insert_one({"_id": 20, "first": "N/A"})
+    with pytest.raises(WriteError):
+        database.customers.update_one({"_id": 4}, {"$set": {"first": "N/A"}})
+    with pytest.raises(integrity.IntegrityError):
+        integrity.Database(database, models=[Country, Customer])[Customer].insert_one({"_id": 20, "first": "N/A"})
+
+
+def test_what_is_restored_with_faults_is_not_enforced_over_by_apply(database: Raw) -> None:
+    """What worked goes on working: its documents can be updated, and new faults are refused as they were."""
+    restored(database)
+    store = BlockingStore(database)
+    planned = run(apply(store, REGISTRY, dry_run=True)).plan
+    assert [each.act for each in planned.steps if each.stage is Stage.MODERATE] == ["set validator"]
+    assert any("refuses new faults only" in each for each in planned.notes)
+    assert stages(database)["customers.schema"] == "enforced"
+    made = run(apply(store, REGISTRY))
+    assert any("refuses new faults only" in each for each in made.plan.notes)
+    assert not made.blocked
+    refuses_new_faults_only(database)
+    again = run(apply(store, REGISTRY)).plan
+    assert again.steps == ()
+    assert any("refuses new faults only" in each for each in again.notes)
+    assert enforced(database)["customers.schema"].violations == 1
+    database.customers.delete_one({"_id": 3})
+    assert not any(each.held for each in enforced(database).values())
+
+
+def test_what_is_restored_with_faults_is_not_enforced_over_by_enforce(database: Raw) -> None:
+    restored(database)
+    advance = enforced(database)["customers.schema"]
+    assert (advance.before, advance.after, advance.violations) == (Stage.ENFORCED, Stage.MODERATE, 1)
+    refuses_new_faults_only(database)
+
+
+@pytest.mark.parametrize("collection", ["restored", "made by a writer"])
+def test_new_faults_are_refused_before_apply_looks_for_old_ones(database: Raw, uri: str, collection: str) -> None:
+    """The other way round, one could come in between."""
+    repaired(database)
+    enforced(database)
+    database.customers.drop()
+    seen: list[str] = []
+
+    class Listener(CommandListener):
+        def started(self, event: CommandStartedEvent) -> None:
+            if event.command.get(event.command_name) == "customers" and event.command_name in {"collMod", "find"}:
+                seen.append(event.command.get("validationLevel", event.command_name))
+
+        def succeeded(self, event: CommandSucceededEvent) -> None: ...
+
+        def failed(self, event: CommandFailedEvent) -> None: ...
+
+    if collection == "restored":
+        database.create_collection("customers")
+    with MongoClient[dict[str, Any]](uri, event_listeners=[Listener()]) as client:
+        store = BlockingStore(client[database.name])
+        entry = REGISTRY.by_collection("customers")
+        assert entry is not None
+        if collection == "restored":
+            run(apply(store, REGISTRY))
+        else:
+            database.create_collection("customers")
+            run(take(store, entry, Step("create collection", "customers", "collection", "takes no time")))
+    assert [each for each in seen if each != "collMod"] == ["moderate", "find", "strict"]
+
+
 def test_one_constraint_can_be_moved_alone_and_taken_back(database: Raw) -> None:
     database.customers.delete_one({"_id": 2})
     advances = enforced(database, "customers.unique(email)")
@@ -265,7 +345,8 @@ def test_what_the_server_does_not_let_somebody_do_is_not_recorded(
     repaired(database)
     if stage is not None:
         enforced(database, to=stage)
-    before = list(database["integrity.stages"].find({}, {"since": 0}))
+    recorded = {"since": 0, "claim": 0}
+    before = list(database["integrity.stages"].find({}, recorded))
     # What the library keeps beside is there, or is let through: nothing would be recorded where that fails.
     refuse = {"failCommands": ["collMod"], "errorCode": 13}
     client.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": refuse})
@@ -274,7 +355,7 @@ def test_what_the_server_does_not_let_somebody_do_is_not_recorded(
             enforced(database, "customers", to=Stage.WARN)
     finally:
         client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
-    assert list(database["integrity.stages"].find({}, {"since": 0})) == before
+    assert list(database["integrity.stages"].find({}, recorded)) == before
 
 
 def test_what_the_server_has_done_stays_recorded_also_where_an_election_may_take_it_back(
@@ -334,12 +415,12 @@ def test_who_fails_leaves_what_another_has_recorded_meanwhile(database: Raw, mon
     follow = _Enforcing._follow
     failing = ["once"]
 
-    async def followed(self: _Enforcing, constraints: Any) -> None:
+    async def followed(self: _Enforcing, constraints: Any, **how: Any) -> None:
         if failing and self.to is Stage.MODERATE and self.advances[EMAIL].after is Stage.MODERATE:
             failing.pop()
             enforced(database, "customers", to=Stage.MODERATE)
             raise OperationFailure("not authorized", 13)
-        await follow(self, constraints)
+        await follow(self, constraints, **how)
 
     monkeypatch.setattr(_Enforcing, "_follow", followed)
     with pytest.raises(EnforcementError):

@@ -140,8 +140,46 @@ def test_what_nobody_can_decode_is_named(doors: Database[dict[str, Any]], length
 
 def test_a_name_that_is_no_utf8_is_an_undeclared_field(check: Audit, doors: Database[dict[str, Any]]) -> None:
     """It is told with its bytes escaped: nobody could print it."""
-    doors.locks.insert_one(broken(b"##", b"\xff\xfe", _id="odd", key=KEYS[0], name="k0", size=1, **{"##": 1}))
-    assert ("SCH004", "odd", r"\udcff\udcfe") in check(MODELS).places
+    doors.locks.insert_one(broken(b"##", b"\xff\xfe", _id="odd", key=KEYS[0], name="k0", size=1.5, **{"##": 1}))
+    assert check(MODELS).places == [("SCH001", "odd", "size"), ("SCH004", "odd", r"\udcff\udcfe")]
+
+
+class Lid(Model, extra="allow"):
+    size: int | None = None
+
+
+class Chest(Model, collection="chests", extra="allow"):
+    id: int
+    size: int = 1
+    lid: Lid | None = None
+    lids: list[Lid] | None = None
+
+
+class Trunk(Model, collection="chests", extra="allow"):
+    """Python is asked for one place, and the server for the rest."""
+
+    id: int
+    size: int | str = 1
+    lid: Lid | None = None
+    lids: list[Lid] | None = None
+
+
+@pytest.mark.parametrize("model", [Chest, Trunk])
+def test_a_name_that_is_no_utf8_is_found_where_any_name_is_let_in(check: Audit, database: Raw, model: Any) -> None:
+    """No command holds it. What stands inside an undeclared field is not looked into."""
+    odd: list[dict[str, Any]] = [{"##": 1}, {"lid": {"##": 1}}, {"lids": [{"size": 1}, {"more": 1, "a##": 1}]}]
+    odd += [{"size": 1.5, "##": "x", "more": {"##": 1}}, {"more": {"##": 1}}, {"more": ["##"], "m\u00e9\u4e2d": 1}]
+    for n, values in enumerate(odd):
+        database.chests.insert_one(broken(b"##", b"\xff\xfe", _id=n, **values))
+    found = check([model])
+    name = r"\udcff\udcfe"
+    assert found.places == [
+        ("SCH001", 3, "size"), ("SCH004", 0, name), ("SCH004", 1, f"lid.{name}"), ("SCH004", 2, f"lids.1.a{name}"),
+        ("SCH004", 3, name),
+    ]  # fmt: skip
+    assert {each.message for each in found.violations if each.code == "SCH004"} == {
+        "has a name that is no valid UTF-8."
+    }
 
 
 class Loose(Model, collection="loose"):

@@ -142,6 +142,35 @@ def test_a_connection_that_is_lost_half_way(
     assert '"complete": false' in found.out or "NOT COMPLETE" in found.out
 
 
+KILLS = """
+import contextlib, multiprocessing, os, signal
+
+if multiprocessing.parent_process() is not None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill({pid}, signal.SIGKILL)
+"""
+
+
+def test_a_server_that_is_gone_before_a_worker_has_opened_it(command: Command, models: Path, tmp_path: Path) -> None:
+    """A worker imports the models first, and these end the server there: it is told as every other loss."""
+    with Mongod(standalone=True) as server:
+        with MongoClient[dict[str, Any]](server.uri) as client:
+            client.shop.customers.insert_one({"_id": 1, "name": ""})
+            client.shop.create_collection("orders")
+        models.write_text(models.read_text() + KILLS.format(pid=server.members[0].pid))
+        at = server.uri.replace("/?", "/shop?") + "&serverSelectionTimeoutMS=300"
+        files = {each: tmp_path / f"report.{each}" for each in ("json", "html")}
+        outputs = [f"--output={name}={file}" for name, file in files.items()]
+        found = command("audit", models, "--uri", at, "--jobs", 2, "--state", tmp_path / "state", *outputs)
+    assert "NOT COMPLETE" in found.out
+    said = refused(found)
+    assert "the audit is incomplete. Reading 'customers' ended after 0 of 1 documents: a worker on " in said
+    assert "No MongoDB server answered at 127.0.0.1:" in said
+    assert said.endswith("Run it again with the same --state to go on.")
+    assert '"complete": false' in files["json"].read_text()
+    assert "not complete" in files["html"].read_text().lower()
+
+
 def test_what_pymongos_own_threads_log_of_a_lost_connection_is_not_on_the_terminal() -> None:
     code = (
         "import logging; from integrity.cli import main; main(['rule', 'REF001']); "

@@ -11,6 +11,7 @@ back: they log, and no more, only where somebody asked for ``warn`` or ``declare
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
@@ -33,6 +34,9 @@ from integrity.store.port import Store
 from integrity.violation import Violation
 from integrity.writes.references.durable import settled
 from integrity.writes.staging import KEPT
+
+#: Why a constraint is left to somebody else.
+_OVERTAKEN = "another `integrity enforce` was begun meanwhile and moves it; run this again when that has ended"
 
 
 @dataclass(frozen=True)
@@ -133,8 +137,18 @@ class _Enforcing:
         self.advances: dict[Constraint, Advance] = {}
         self.recorded = Stages({})
         self.before: dict[Constraint, state.Recorded] = {}
+        self.claim = ""
 
     async def run(self, constraints: Sequence[Constraint]) -> tuple[Advance, ...]:
+        self.claim, held = await state.claim(self.store, constraints)
+        try:
+            return await self._run(constraints, held)
+        finally:
+            with suppress(PyMongoError):  # what is left says nothing of a stage
+                await state.release(self.store, self.claim)
+
+    async def _run(self, constraints: Sequence[Constraint], held: Sequence[Constraint]) -> tuple[Advance, ...]:
+        # Read when nobody else moves them any more.
         now = await stages_now(self.store, self.registry)
         for each in constraints:
             self.advances[each] = Advance(each, now[each], now[each])
@@ -143,6 +157,9 @@ class _Enforcing:
         for each in constraints:
             self.advances[each] = replace(self.advances[each], reason=self._barred(each, actual, recorded))
         everything, constraints = constraints, [each for each in constraints if not self.advances[each].reason]
+        for each in constraints:
+            if each not in held:
+                self.advances[each] = replace(self.advances[each], reason=_OVERTAKEN)
         if self.to is not Stage.DECLARED:
             await side.create(self.store, self.registry)
         lowered = [each for each in constraints if now[each].rank > self.to.rank]
@@ -161,7 +178,16 @@ class _Enforcing:
         await self._note(constraints)
         # What was there already may be what another process has just done, and an election would take back.
         await settled(self.store, COLLECTION)
+        await self._overtaken(constraints)
         return tuple(self.advances[each] for each in everything)
+
+    async def _overtaken(self, constraints: Sequence[Constraint]) -> None:
+        """Say of what another enforcement moves, or has moved, where it stands now."""
+        kept = await state.claimed(self.store, self.claim)
+        lost = [each for each in constraints if each.name not in kept]
+        now = await stages_now(self.store, self.registry) if lost else {}
+        for each in lost:
+            self.advances[each] = Advance(each, self.advances[each].before, now[each], reason=_OVERTAKEN)
 
     def _barred(self, constraint: Constraint, actual: Actual, recorded: Stages) -> str:
         """Return why a constraint is left alone, or nothing."""
@@ -183,7 +209,7 @@ class _Enforcing:
         """Record what was at its stage already and never recorded: guarded writes go by the record."""
         known = (await state.read(self.store)).staged
         there = [each for each in constraints if self.advances[each].after is self.to and each.name not in known]
-        await state.record(self.store, there, self.to, staged=True)
+        await self._record(there, self.to)
 
     async def _enforce(self, constraints: Sequence[Constraint]) -> None:
         clean = await self._clean(constraints)
@@ -225,12 +251,14 @@ class _Enforcing:
 
     async def _move(self, constraints: Sequence[Constraint], stage: Stage) -> None:
         """Record the stage of constraints, and make the server follow."""
+        constraints = [each for each in constraints if self.advances[each].reason != _OVERTAKEN]
         if not constraints:
             return
         # Recorded first: a process that ends between the two leaves a difference, which `integrity apply` mends.
         recorded = await self._record(constraints, stage)
         try:
-            await self._follow(constraints)
+            # A step to enforced comes after a look, and nothing else does for a validator.
+            await self._follow(constraints, looked=True)
         except WriteConcernError:
             raise  # it is done, and perhaps not for long
         except OperationFailure:
@@ -240,11 +268,14 @@ class _Enforcing:
 
     async def _record(self, constraints: Sequence[Constraint], stage: Stage) -> state.Recorded:
         if stage is self.to:
-            recorded = await state.record(self.store, constraints, stage, staged=True)
+            recorded = await state.record(self.store, constraints, stage, self.claim)
         else:
-            recorded = await state.passing(self.store, constraints, stage)
+            recorded = await state.passing(self.store, constraints, stage, self.claim)
         for each in constraints:
-            self.advances[each] = replace(self.advances[each], after=stage)
+            if each in recorded.before:
+                self.advances[each] = replace(self.advances[each], after=stage)
+            else:
+                self.advances[each] = replace(self.advances[each], reason=_OVERTAKEN)
         self._keep(recorded)
         return recorded
 
@@ -253,34 +284,41 @@ class _Enforcing:
         for each, before in recorded.before.items():
             known = self.before.get(each)
             first = before if known is None else known.before[each]
-            self.before[each] = state.Recorded(recorded.by, {each: first})
+            self.before[each] = state.Recorded(recorded.by, recorded.claim, {each: first})
 
-    async def _follow(self, constraints: Sequence[Constraint]) -> None:
-        """Make the server do what is recorded of constraints."""
+    async def _follow(self, constraints: Sequence[Constraint], *, looked: bool = False) -> None:
+        """Make the server do what is recorded of constraints; `looked` as `take` has it.
+
+        What is done by a record that another enforcement has changed meanwhile is done again by the new one: whoever
+        changes the server last has read the record after that, and both are the same.
+        """
         if not constraints:
             return
+        stages = await state.read(self.store)
+        await self._make(constraints, stages, looked=looked)
+        while (now := await state.read(self.store)).recorded != stages.recorded:
+            stages = now
+            await self._make(constraints, stages, looked=False)
+
+    async def _make(self, constraints: Sequence[Constraint], stages: Stages, *, looked: bool) -> None:
         actual = await server.read(self.store, self.registry)
-        made = plan(
-            self.registry,
-            await state.read(self.store),
-            actual,
-            known=frozenset(each.collection for each in constraints),
-        )
+        made = plan(self.registry, stages, actual, known=frozenset(each.collection for each in constraints))
         collections = {each.collection for each in constraints}
         for step in made.steps:
             if step.constraint in constraints or (step.constraint is None and step.collection in collections):
                 entry = self.registry.by_collection(step.collection)
                 assert entry is not None
-                reason = await take(self.store, entry, step, actual.declared.get(step.collection))
-                if reason is not None and step.constraint is not None:
-                    await self._take_back(step.constraint, reason)
+                reason = await take(self.store, entry, step, actual.declared.get(step.collection), looked=looked)
+                about = step.constraint or Constraint(step.collection, "schema")
+                if reason is not None and about in self.advances:
+                    await self._take_back(about, reason)
 
     async def _take_back(self, constraint: Constraint, reason: str) -> None:
         advance = self.advances[constraint]
         refused = advance.after
         previous = Stage.MODERATE if refused is Stage.ENFORCED else advance.before
         if refused is Stage.ENFORCED:
-            self._keep(await state.passing(self.store, [constraint], previous))
+            self._keep(await state.passing(self.store, [constraint], previous, self.claim))
         elif constraint in self.before:
             await state.take_back(self.store, self.before[constraint])
         self.advances[constraint] = replace(advance, after=previous, reason=advance.reason or reason)

@@ -26,6 +26,9 @@ _INVISIBLE = (
 #: What every string matches that is valid UTF-8: in another one, PCRE finds nothing at all.
 UTF8 = "^"
 
+#: The same of a field's name: those, a server matches byte by byte, where it is not told otherwise.
+UTF8_NAME = "(*UTF)^"
+
 #: Marks draw nothing of their own; what is unassigned to the server may be a mark to Python.
 _MARKS = r"\p{M}\p{Cn}"
 
@@ -93,18 +96,8 @@ def agreed(pattern: str) -> str | None:
         re.compile(pattern)
     except re.error:
         return None
-    inner = pattern[1:-1]
-    # `^a|b$` anchors each alternative by itself in both; only the end differs: PCRE's $ stops before a line feed.
-    return None if "|" in inner and not _grouped(inner) else f"^{inner}\\z"
-
-
-def _grouped(inner: str) -> bool:
-    depth = 0
-    for character in re.sub(r"\\.", "x", inner):
-        depth += (character == "(") - (character == ")")
-        if character == "|" and not depth:
-            return False
-    return True
+    # Only the end differs: PCRE's $ stops before a line feed. `^a|b$` anchors each alternative by itself in both.
+    return f"^{pattern[1:-1]}\\z"
 
 
 def _visible_ascii(but: str) -> Iterator[tuple[int, int]]:

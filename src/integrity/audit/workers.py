@@ -28,7 +28,7 @@ from integrity.audit.plan import Known
 from integrity.audit.scan import Scan
 from integrity.audit.task import Piece, Task, performed
 from integrity.declare.registry import Registry
-from integrity.errors import AuditError
+from integrity.errors import AuditError, IntegrityError
 from integrity.store import opening
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
@@ -46,7 +46,7 @@ _OPENING = threading.Lock()
 
 
 class LostWorkers(Exception):
-    """What runs the tasks is gone: one sentence without its beginning."""
+    """What runs the tasks is gone, or the server for one that runs them: one sentence without its beginning."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Workers:
         """Yield what the tasks find, each at once, as they end; each is taken when it can be run.
 
         Raises:
-            LostWorkers: There is nobody who runs them.
+            LostWorkers: There is nobody who runs them, or one of them cannot open the database.
         """
         lost: tuple[type[Exception], ...] = (*_LOST, *self.lost)
         under_way: dict[concurrent.futures.Future[tuple[list[Violation], int, float]], Task] = {}
@@ -137,7 +137,11 @@ def _opened(place: Workplace) -> tuple[BlockingStore, Registry, str, ExitStack]:
     # Open until the process ends: the next task of the same audit finds it. Without the stack it would be closed.
     stack = ExitStack()
     atexit.register(stack.close)  # before Python takes its modules apart: a client that ends after that complains
-    store = stack.enter_context(opening.opened(place.uri, place.database))
+    try:
+        store = stack.enter_context(opening.opened(place.uri, place.database))
+    except IntegrityError as error:
+        # The audit's own process has read there: what was found till now is told, as of every server that is lost.
+        raise LostWorkers(f"a{_here()[1:]} cannot open the database: {error}") from error
     if "readpreference=" not in place.uri.lower():
         store = store.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
     return store, registry, declarations(registry), stack
@@ -175,6 +179,7 @@ def work(place: Workplace, known: Known, task: Task, options: Options) -> tuple[
 
     Raises:
         AuditError: The models cannot be imported here, or are other ones.
+        LostWorkers: The server does not answer here.
     """
     with _OPENING:  # a worker may run several threads
         store, registry, declared, _ = _opened(place)

@@ -6,6 +6,7 @@ through; only what fails is walked, to say what is wrong in words.
 
 from __future__ import annotations
 
+import copy as copying
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from integrity.rules.quick import checker, unlooked
 from integrity.rules.rule import At
 from integrity.rules.schema import unknown_field, wrong_type
 from integrity.rules.translation import faulty_fields, from_pydantic
-from integrity.rules.walk import Found, Walk, dotted, policy_fault
+from integrity.rules.walk import Found, Walk, dotted, encodable, policy_fault
 from integrity.violation import Violation
 
 __all__ = ["Judge", "Verdict", "dotted", "policy_fault"]
@@ -184,6 +185,10 @@ class Judge:
         if codec.holds_reference(document):
             document = codec.objects(document)
         found = list(_STORED.object(document, self.entry.document, (), (), self.entry.policy))
+        # Pydantic reads no such name, and would say nothing else of the document.
+        unknown = (path for rule, _, path, _ in found if rule is unknown_field.RULE)
+        if unreadable := [path for path in unknown if not encodable(str(path[-1]))]:
+            document = _without(document, unreadable)
         try:
             self.entry.stored_validator.validate_python(document)
         except ValidationError as error:
@@ -243,6 +248,17 @@ def _generates(entry: Entry) -> bool:
     inner = declared.default.get("schema", {})
     plain = inner.get("type") == "any" or shape.coerces(inner)
     return plain and declared.default.get("default_factory") is ObjectId
+
+
+def _without(document: dict[str, Any], paths: Iterable[tuple[str | int, ...]]) -> dict[str, Any]:
+    """Return a document without some fields."""
+    made = copying.deepcopy(document)
+    for *steps, name in paths:
+        holder: Any = made
+        for step in steps:
+            holder = holder[step]
+        del holder[name]
+    return made
 
 
 def _step(step: str | int) -> str:

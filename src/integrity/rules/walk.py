@@ -60,6 +60,8 @@ class Walk:
                 continue
             if declared.closed:
                 yield unknown_field.RULE, unknown_field.fault(name, declared), (*path, name), (*field, name)
+            elif self.stored and not declared.mapping and not encodable(name):
+                yield unknown_field.RULE, unknown_field.UNREADABLE, (*path, name), (*field, name)
             elif values is not None:
                 yield from self.value(each_value, values, (*path, name), (*field, "*"), policy)
 

@@ -19,8 +19,7 @@ from integrity.server import side, state
 from integrity.server.actual import Actual
 from integrity.server.drift import Drift, drift, ours
 from integrity.server.plan import Plan, Step, plan
-from integrity.server.step import take
-from integrity.server.validator import validator
+from integrity.server.step import HELD, at_fault, take
 from integrity.store.failure import sentence
 from integrity.store.port import Store
 from integrity.writes.references.durable import settled
@@ -83,7 +82,8 @@ async def apply(store: Store, registry: Registry, *, dry_run: bool = False, prun
     """Create collections, validators and indexes as declared, and mend those that are different. Idempotent.
 
     A constraint without a recorded stage is enforced: but a validator over documents that it would refuse only
-    warns, until ``integrity enforce`` finds them repaired.
+    warns, until ``integrity enforce`` finds them repaired. One that was enforced before and is to be set again, as of a
+    collection that was restored, refuses new faults first; if old ones are there, it stays at that (``moderate``).
 
     Args:
         store: The database.
@@ -102,15 +102,16 @@ async def apply(store: Store, registry: Registry, *, dry_run: bool = False, prun
         found, notes = await _found_out(store, registry, stages, actual, prune=prune)
         if not dry_run:
             for constraint, stage in found.items():
-                await state.record(store, [constraint], stage, staged=False)
+                await state.note(store, constraint, stage)
             stages = await state.read(store)  # another process may have been first
         else:
             stages = Stages({**{each.name: stage for each, stage in found.items()}, **stages.recorded}, stages.staged)
         made = plan(registry, stages, actual, prune=prune, known=known)
         made = replace(made, notes=(*made.notes, *notes))
         if dry_run:
-            return Applied(made)
-        return await _act(store, registry, made, actual)
+            return Applied(await _foreseen(store, registry, made))
+        applied = await _act(store, registry, made, actual)
+        return await _as_recorded(store, registry, applied, stages, prune=prune, known=known)
     except PyMongoError as error:
         raise failed(error, store) from error
 
@@ -126,12 +127,17 @@ async def _found_out(
         collection = actual.declared.get(entry.collection)
         if stages.of(constraint) is Stage.WARN and constraint.name not in stages.staged:
             notes.append(f"{entry.collection}: its validator warns only; `integrity enforce` goes on when it is clean.")
+        if stages.of(constraint) is Stage.MODERATE and constraint.name not in stages.staged:
+            notes.append(
+                f"{entry.collection}: its validator refuses new faults only; `integrity enforce` goes on when it is "
+                "clean."
+            )
         if stages.of(constraint) is not None or (collection is not None and collection.kind != "collection"):
             continue
         if collection is not None and collection.validator and not ours(entry, collection) and not prune:
             continue  # somebody else's, and left alone
         found[constraint] = Stage.ENFORCED
-        if collection is not None and await store.find_one(entry.collection, {"$nor": [validator(entry)]}) is not None:
+        if collection is not None and await at_fault(store, entry):
             found[constraint] = Stage.WARN
             notes.append(
                 f"{entry.collection}: holds documents that its validator would refuse, so it warns only; "
@@ -140,8 +146,26 @@ async def _found_out(
     return found, notes
 
 
+async def _foreseen(store: Store, registry: Registry, made: Plan) -> Plan:
+    """Return a plan with what its steps would find."""
+    steps, notes = [], []
+    for step in made.steps:
+        entry = registry.by_collection(step.collection)
+        if entry is not None and _enforces(step) and await at_fault(store, entry):
+            steps.append(replace(step, stage=Stage.MODERATE))
+            notes.append(f"{step.collection}: {HELD}")
+        else:
+            steps.append(step)
+    return replace(made, steps=tuple(steps), notes=(*made.notes, *notes))
+
+
+def _enforces(step: Step) -> bool:
+    return step.act == "set validator" and step.stage is Stage.ENFORCED
+
+
 async def _act(store: Store, registry: Registry, made: Plan, actual: Actual) -> Applied:
     done: list[Step] = []
+    notes: list[str] = []
     blocked: list[tuple[Step, str]] = []
     own = [step for step in made.steps if step.collection.startswith(server.OWN)]
     for step in made.steps:
@@ -152,12 +176,31 @@ async def _act(store: Store, registry: Registry, made: Plan, actual: Actual) -> 
         reason = await take(store, entry, step, actual.declared.get(step.collection))
         if reason is None:
             done.append(step)
+        elif reason == HELD:
+            # Found out, and asked for by nobody: guarded writes refuse all the same.
+            await state.lower(store, Constraint(step.collection, "schema"), Stage.MODERATE)
+            done.append(replace(step, stage=Stage.MODERATE))
+            notes.append(f"{step.collection}: {reason}")
         else:
             blocked.append((step, reason))
     await side.create(store, registry)
     # Nor may be taken back what another process has done just before, and was not done here.
     await settled(store, COLLECTION)
-    return Applied(made, (*done, *own), tuple(blocked))
+    return Applied(replace(made, notes=(*made.notes, *notes)), (*done, *own), tuple(blocked))
+
+
+async def _as_recorded(
+    store: Store, registry: Registry, applied: Applied, stages: Stages, *, prune: bool, known: frozenset[str]
+) -> Applied:
+    """Do again, by the new record, what was done by one that an enforcement has changed meanwhile."""
+    while (now := await state.read(store)).recorded != stages.recorded:
+        stages, actual = now, await server.read(store, registry)
+        more = await _act(store, registry, plan(registry, stages, actual, prune=prune, known=known), actual)
+        steps = (*applied.plan.steps, *more.plan.steps)
+        notes = tuple(dict.fromkeys((*applied.plan.notes, *more.plan.notes)))
+        made = replace(more.plan, steps=steps, notes=notes)
+        applied = Applied(made, (*applied.done, *more.done), more.blocked)
+    return applied
 
 
 def failed(error: PyMongoError, store: Store) -> EnforcementError:

@@ -24,6 +24,7 @@ Act = Literal[
 _BUILDS = "reads {documents:,} documents; writes go on, but for a moment at its beginning and its end"
 _LOCKS = "locks the collection for a moment; no document is read"
 _REBUILDS = "is dropped and built again over {documents:,} documents; between the two nothing does its work"
+_VALIDATES = "refuses new faults at once, then reads {documents:,} documents for old ones"
 _CONVERTS = "refuses new duplicates at once, then looks through the index for old ones; no document is read"
 
 
@@ -157,7 +158,8 @@ def _steps(
         if each.how == "extra":
             yield Step("drop validator", each.collection, "validator", _LOCKS, stage, constraint=each.constraint)
         elif each.how == "missing" or prune or ours(entry, collection) or each.collection in known:
-            yield Step("set validator", each.collection, "validator", _LOCKS, stage, constraint=each.constraint)
+            cost = _VALIDATES.format(documents=collection.documents) if stage is Stage.ENFORCED else _LOCKS
+            yield Step("set validator", each.collection, "validator", cost, stage, constraint=each.constraint)
     elif each.index is not None:
         yield from _index_steps(each, each.index, stages, collection)
     elif each.how == "extra" and rule == "DRF001" and prune:

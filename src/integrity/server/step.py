@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any
 
 from pymongo.errors import OperationFailure
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 
 from integrity.declare.registry import Entry
 from integrity.declare.stage import Stage
@@ -39,21 +41,30 @@ _COMMAND_FAILED, _BY_ANOTHER = 125, "modified by another"
 
 _TRIES = 12
 
+#: Why a validator is not enforced.
+HELD = (
+    "holds documents that its validator would refuse, so it refuses new faults only (stage moderate); `integrity "
+    "audit` lists them, `integrity enforce` goes on when they are repaired."
+)
 
-async def take(store: Store, entry: Entry, step: Step, collection: Collection | None = None) -> str | None:
-    """Take one step; return why the server refused it and what to do, or None.
+
+async def take(
+    store: Store, entry: Entry, step: Step, collection: Collection | None = None, *, looked: bool = False
+) -> str | None:
+    """Take one step; return why it was not taken as far as it leads and what to do, or None.
 
     Args:
         store: The database.
         entry: The model of its collection.
         step: The step.
         collection: The collection as it was when the step was planned.
+        looked: Whether the documents were looked at since the server has refused new faults in them.
     """
     if step.act == "create collection":
-        await _create(store, entry, step.stage)
-    elif step.act == "set validator":
-        await _patiently(store, _validation(entry, step.stage))
-    elif step.act == "drop validator":
+        return await _create(store, entry, step.stage)
+    if step.act == "set validator":
+        return await _validate(store, entry, step.stage, looked=looked)
+    if step.act == "drop validator":
         off = {"collMod": step.collection, "validator": {}, "validationLevel": "strict", "validationAction": "error"}
         await _patiently(store, off)
     elif step.act == "drop index":
@@ -64,7 +75,30 @@ async def take(store: Store, entry: Entry, step: Step, collection: Collection | 
     return None
 
 
-async def _create(store: Store, entry: Entry, stage: Stage) -> None:
+async def at_fault(store: Store, entry: Entry) -> bool:
+    """Whether there is a document that the server's validator of a model would refuse.
+
+    Args:
+        store: The database.
+        entry: The model of the collection.
+    """
+    return await store.find_one(entry.collection, {"$nor": [validator(entry)]}) is not None
+
+
+async def _validate(store: Store, entry: Entry, stage: Stage, *, looked: bool) -> str | None:
+    """Set a validator, and nothing that the documents which are there do not bear."""
+    if stage is Stage.ENFORCED and not looked:
+        # As VALIDATE CONSTRAINT does: no new fault from here on, and then a look for the old ones.
+        await _patiently(store, _validation(entry, Stage.MODERATE))
+        # What a majority has: an election may take back a repair, and then its fault would be enforced over.
+        sure = store.with_options(read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority"))
+        if await at_fault(sure, entry):
+            return HELD
+    await _patiently(store, _validation(entry, stage))
+    return None
+
+
+async def _create(store: Store, entry: Entry, stage: Stage) -> str | None:
     options = {name: value for name, value in _validation(entry, stage).items() if name != "collMod"}
     try:
         await _patiently(store, {"create": entry.collection, **options})
@@ -72,7 +106,8 @@ async def _create(store: Store, entry: Entry, stage: Stage) -> None:
         if error.code != _NAMESPACE_EXISTS:
             raise
         # Another process was first, or a writer: what it created may have no validator.
-        await _patiently(store, _validation(entry, stage))
+        return await _validate(store, entry, stage, looked=False)
+    return None
 
 
 def _validation(entry: Entry, stage: Stage) -> dict[str, Any]:

@@ -44,6 +44,8 @@ async def read(store: Store) -> Stages:
     batches = store.find(COLLECTION, {})
     while batch := await batches.next():
         for each in batch:
+            if "claim" in each and "stage" not in each:
+                continue  # an enforcement has begun, and recorded nothing yet
             try:
                 recorded[each["_id"]] = Stage(each["stage"])
             except (KeyError, ValueError):

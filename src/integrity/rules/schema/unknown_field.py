@@ -26,7 +26,9 @@ not: it is the library's own.
 
 ## In an audit
 
-Judged on every declared object; what stands inside an undeclared field is not looked into.
+Judged on every declared object; what stands inside an undeclared field is not looked into. Where undeclared fields are
+let in, one is at fault all the same whose name is no valid UTF-8: it can be declared by no model and written by no
+command, and the driver of another language has stored it.
 
 ## Repair
 
@@ -43,8 +45,8 @@ from integrity.rules.rule import Fault, Rule
 
 RULE = Rule("SCH004", "unknown-field", __name__, repair="unsafe", remedies=(remedy.REMOVE, *remedy.AWAY))
 
-
 RESERVED = Fault("is the library's own, while a delete is under way.", "Give the field another name.")
+UNREADABLE = Fault("has a name that is no valid UTF-8.", "No command can hold the name; write the document anew.")
 
 
 def fault(name: str, parent: Object) -> Fault:
