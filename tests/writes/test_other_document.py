@@ -184,6 +184,14 @@ def test_pymongos_time_limit_goes_with_an_update_that_is_judged(twins: Any) -> N
     assert twins.find_one_and_delete({"_id": "abc"}, maxTimeMS=10_000)["stock"] == 0
 
 
+def test_pymongos_write_concern_is_the_transactions_where_there_is_one(db: Any, twins: Any) -> None:
+    concern = {"w": 1}
+    assert twins.find_one_and_update({"_id": "abc"}, {"$inc": {"stock": -1}}, writeConcern=concern)["stock"] == 3
+    with db.transaction():
+        assert twins.find_one_and_update({"_id": "abc"}, {"$set": {"stock": 7}}, writeConcern=concern)["stock"] == 2
+        assert twins.find_one_and_update({"_id": "abc"}, {"$inc": {"stock": -1}}, writeConcern=concern)["stock"] == 7
+
+
 REVISIONS: list[Any] = [
     {"_id": 1, "version": 0},
     {"_id": 1, "version": Int64(0)},

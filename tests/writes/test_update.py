@@ -1,9 +1,10 @@
 """Updates: proved ones go as they are, others are judged by what they leave; a refused one leaves every byte."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from bson import Decimal128
+from pydantic import Field
 from pymongo import InsertOne, MongoClient, ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener, CommandStartedEvent
@@ -17,6 +18,9 @@ from integrity import (
     IntegrityError,
     InvalidBulkWrite,
     InvalidDocument,
+    Model,
+    Owner,
+    Revision,
     TransactionRequired,
 )
 from integrity.embedded import Mongod
@@ -26,6 +30,18 @@ from tests.writes.handles import COLOURS, Handle, opened
 from tests.writes.shop import CUSTOMER, MODELS, ORDER, PRODUCT, Customer, Node, Order, Product, Span
 
 Raw = Database[dict[str, Any]]
+
+
+class Terms(Model):
+    days: Annotated[int, Field(ge=0)] = 0
+
+
+class Lease(Model, collection="leases", owner="desk"):
+    id: int
+    visits: Annotated[int, Field(ge=0)] = 0
+    note: str | None = None
+    terms: Annotated[Terms | None, Owner("pricing")] = None
+    revision: Annotated[int, Revision()] = 0
 
 
 @pytest.fixture
@@ -69,6 +85,71 @@ def test_a_proved_update_costs_one_round_trip(uri: str, database_name: str) -> N
         db[Customer].update_one({"_id": 1}, {"$set": {"name": "Ada"}})
         db[Customer].find_one_and_update({"_id": 1}, {"$unset": {"nickname": ""}})
         assert commands.names == ["update", "findAndModify"]
+        commands.names.clear()
+        db[Customer].update_one({"_id": 1}, {"$set": {"name": "A"}, "$setOnInsert": {"country": "DE"}})
+        assert commands.names == ["update"]
+
+
+def test_what_the_actor_owns_in_a_document_of_another_costs_one_round_trip(uri: str, database_name: str) -> None:
+    """Also beside the revision, which the library counts: nothing has to be looked at."""
+    commands = Commands()
+    with MongoClient[dict[str, Any]](uri, event_listeners=[commands]) as client:
+        db = integrity.Database(client[database_name], models=[Lease], actor="pricing")
+        client[database_name]["leases"].insert_one({"_id": 1, "terms": {"days": 1}})
+        commands.names.clear()
+        db[Lease].update_one({"_id": 1}, {"$set": {"terms.days": 5}})
+        assert commands.names == ["update"]
+        assert db[Lease].find_one({"_id": 1}) == {"_id": 1, "terms": {"days": 5}, "revision": 1}
+
+
+def test_a_revision_is_counted_beside_everything_else(raw: Raw) -> None:
+    leases = integrity.Database(raw, models=[Lease], actor="*")[Lease]
+    raw["leases"].insert_one({"_id": 1, "visits": 1})  # from before there was a revision
+    leases.update_one({"_id": 1}, {"$inc": {"visits": 2}})
+    leases.update_one({"_id": 1}, {"$inc": {"visits": -1}})  # judged by what it leaves
+    assert leases.update_many({}, [{"$set": {"visits": {"$add": ["$visits", 1]}}}]).modified_count == 1
+    assert raw["leases"].find_one() == {"_id": 1, "visits": 3, "revision": 3}
+    raw["leases"].update_one({}, {"$unset": {"revision": ""}})
+    leases.update_one({"_id": 1}, [{"$set": {"visits": {"$add": ["$visits", 1]}}}])
+    assert raw["leases"].find_one() == {"_id": 1, "visits": 4, "revision": 1}
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"$set": {"revision": 1}},
+        {"$inc": {"revision": 1}},
+        {"$rename": {"visits": "revision"}},
+        [{"$set": {"revision": 0}}],
+        [{"$unset": "revision"}],
+        [{"$unset": ["note", "revision"]}],
+    ],
+    ids=str,
+)
+def test_a_revision_is_not_written_by_hand(raw: Raw, update: Any) -> None:
+    before = {"_id": 1, "visits": 0, "revision": 0}
+    raw["leases"].insert_one(dict(before))
+    with pytest.raises(InvalidDocument) as refused:
+        integrity.Database(raw, models=[Lease], actor="*")[Lease].update_one({"_id": 1}, update)
+    assert "OWN005" in [each.code for each in refused.value.violations]
+    assert raw["leases"].find_one() == before
+
+
+def test_what_is_anothers_is_refused_where_nothing_else_is_looked_at(raw: Raw) -> None:
+    db = integrity.Database(raw, models=[Lease], actor="desk")
+    pricing = db.acting_as("pricing")[Lease]
+    before = {"_id": 1, "visits": 1, "ghost": 1, "revision": 0}
+    raw["leases"].insert_one(dict(before))
+    for update in ({"$set": {"note": "x"}}, {"$unset": {"ghost": ""}}):
+        with pytest.raises(ForeignWrite):
+            pricing.update_one({"_id": 1}, update)
+        assert raw["leases"].find_one() == before
+    with pytest.raises(InvalidDocument) as refused:
+        pricing.update_one({"_id": 1}, {"$set": {"note": "x", "terms": {"days": -1}}})
+    assert {each.code for each in refused.value.violations} == {"OWN003", "SCH003"}
+    with pytest.raises(ForeignWrite):  # of the filter
+        db[Lease].update_one({"_id": 9, "terms.days": 3}, {"$set": {"note": "x"}}, upsert=True)
+    assert raw["leases"].count_documents({}) == 1
 
 
 async def test_a_cross_field_rule_is_judged_by_the_outcome(full: Handle, raw: Raw) -> None:
@@ -266,6 +347,11 @@ async def test_without_transactions_only_what_is_proved_is_done(colour: str, sta
                 await db[Span].update_one({"_id": 1}, {"$set": {"low": "x"}})
             await db[Customer].insert_one(dict(CUSTOMER))
             await db[Customer].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+            with pytest.raises(InvalidDocument):  # of a document that would be inserted, all is known
+                await db[Customer].update_one({"_id": 6}, {"$set": {"name": "F"}}, upsert=True)
+            await db[Product].insert_one(dict(PRODUCT))
+            with pytest.raises(ForeignWrite):
+                await db.acting_as("pricing")[Product].update_one({"_id": 1}, {"$set": {"note": "x"}})
             await db[Span].replace_one({"_id": 1}, {"low": 2, "high": 5})
             requests = [InsertOne({"_id": 2, "low": 1, "high": 5}), UpdateOne({"_id": 1}, {"$inc": {"low": 1}})]
             with pytest.raises(InvalidBulkWrite, match=r"request 1(.|\n)*replica set") as refused:
