@@ -12,7 +12,7 @@ from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
 from pydantic import Field, StringConstraints, model_validator
-from pymongo import DeleteOne, MongoClient, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, MongoClient, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.collation import Collation
 from pymongo.database import Database
 
@@ -182,6 +182,16 @@ def test_an_applications_own_codec_is_its_own(raw: Database[Document]) -> None:
 def test_pymongos_time_limit_goes_with_an_update_that_is_judged(twins: Any) -> None:
     assert twins.find_one_and_update({"_id": "abc"}, {"$inc": {"stock": -3}}, maxTimeMS=10_000)["stock"] == 3
     assert twins.find_one_and_delete({"_id": "abc"}, maxTimeMS=10_000)["stock"] == 0
+
+
+def test_options_and_the_session_go_with_an_update_that_is_proved(db: Any, twins: Any) -> None:
+    assert twins.update_one({"_id": "Abc"}, {"$set": {"stock": 5}}, collation=IGNORING_CASE).matched_count == 1
+    options: dict[str, Any] = {"projection": {"stock": 1}, "return_document": ReturnDocument.AFTER}
+    assert twins.find_one_and_update({"_id": "ABC"}, {"$set": {"stock": 8}}, **options) == {"_id": "ABC", "stock": 8}
+    with db.transaction() as tx:
+        twins.update_one({"_id": "ABC"}, {"$min": {"stock": 1}})
+        tx.rollback()
+    assert twins.find_one({"_id": "ABC"})["stock"] == 8
 
 
 def test_pymongos_write_concern_is_the_transactions_where_there_is_one(db: Any, twins: Any) -> None:

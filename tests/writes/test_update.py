@@ -7,6 +7,7 @@ from bson import Decimal128
 from pydantic import Field
 from pymongo import InsertOne, MongoClient, ReturnDocument, UpdateOne
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 import integrity
@@ -20,7 +21,9 @@ from integrity import (
     InvalidDocument,
     Model,
     Owner,
+    Ref,
     Revision,
+    StaleDocument,
     TransactionRequired,
 )
 from integrity.embedded import Mongod
@@ -42,6 +45,11 @@ class Lease(Model, collection="leases", owner="desk"):
     note: str | None = None
     terms: Annotated[Terms | None, Owner("pricing")] = None
     revision: Annotated[int, Revision()] = 0
+
+
+class Album(Model, collection="albums"):
+    id: int
+    nodes: list[Annotated[int, Ref(Node)]]
 
 
 @pytest.fixture
@@ -109,9 +117,27 @@ def test_a_revision_is_counted_beside_everything_else(raw: Raw) -> None:
     leases.update_one({"_id": 1}, {"$inc": {"visits": -1}})  # judged by what it leaves
     assert leases.update_many({}, [{"$set": {"visits": {"$add": ["$visits", 1]}}}]).modified_count == 1
     assert raw["leases"].find_one() == {"_id": 1, "visits": 3, "revision": 3}
-    raw["leases"].update_one({}, {"$unset": {"revision": ""}})
-    leases.update_one({"_id": 1}, [{"$set": {"visits": {"$add": ["$visits", 1]}}}])
-    assert raw["leases"].find_one() == {"_id": 1, "visits": 4, "revision": 1}
+    for visits, stage in ((4, {"$unset": "revision"}), (5, {"$set": {"revision": None}})):
+        raw["leases"].update_one({}, [stage])
+        leases.update_one({"_id": 1}, [{"$set": {"visits": {"$add": ["$visits", 1]}}}])
+        assert raw["leases"].find_one({}, {"visits": 1, "revision": 1}) == {"_id": 1, "visits": visits, "revision": 1}
+
+
+def test_paths_of_an_update_that_are_in_conflict_meet_the_servers_error(raw: Raw) -> None:
+    leases = integrity.Database(raw, models=[Lease], actor="*")[Lease]
+    leases.insert_one({"_id": 1})
+    with pytest.raises(OperationFailure, match="conflict"):
+        leases.update_one({"_id": 1}, {"$set": {"terms": None, "terms.days": 1}})
+
+
+def test_a_stale_revision_is_told_as_the_transaction_sees_it(raw: Raw) -> None:
+    db = integrity.Database(raw, models=[Lease], actor="*")
+    raw.create_collection("leases")
+    with db.transaction():
+        db[Lease].insert_one({"_id": 1})
+        with pytest.raises(StaleDocument) as refused:
+            db[Lease].update_one({"_id": 1, "revision": 7}, {"$set": {"note": "x"}})
+    assert [each.id for each in refused.value.violations] == [1]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +207,22 @@ async def test_an_update_of_many_goes_in_batches_and_counts_all(
     result = await full[Span].update_many({"low": {"$lt": 15}}, {"$inc": {"low": 100, "high": 100}})
     assert (result.matched_count, result.modified_count) == (15, 15)
     assert sorted(raw["spans"].distinct("low")) == [*range(15, 20), *range(100, 115)]
+    result = await full[Span].update_many({}, {"$max": {"low": 16}})
+    assert (result.matched_count, result.modified_count) == (20, 1)
+
+
+async def test_variables_and_upserts_of_many_are_those_of_pymongo(full: Handle, raw: Raw) -> None:
+    named: dict[str, Any] = {"$expr": {"$eq": ["$_id", "$$v"]}}
+    for update in (full[Span].update_one, full[Span].update_many):
+        assert (await update(named, {"$inc": {"high": 1}}, let={"v": 2})).modified_count == 1
+    assert raw["spans"].find_one({"_id": 2}) == {"_id": 2, "low": 2, "high": 14}
+    stage = [{"$set": {"low": "$$v", "high": 99}}]
+    assert (await full[Span].update_many({"_id": 77}, stage, upsert=True, let={"v": 3})).upserted_id == 77
+    async with full.transaction():
+        assert (await full[Span].update_many({"_id": 78}, stage, upsert=True, let={"v": 4})).upserted_id == 78
+    assert raw["spans"].find_one({"_id": 78}) == {"_id": 78, "low": 4, "high": 99}
+    with pytest.raises(OperationFailure):  # of what is sent although nothing matches
+        await full[Span].update_one({"_id": 404}, [{"$set": {"low": {"$nonsense": 1}}}])
 
 
 async def test_the_positional_operator_meets_the_callers_filter(full: Handle, raw: Raw) -> None:
@@ -203,7 +245,18 @@ async def test_a_reference_that_is_set_must_exist_and_others_are_left_alone(full
             await full[Order].update_one({"_id": 1}, update)
         assert stored(raw) == before
     raw["orders"].update_one({"_id": 1}, {"$set": {"customer_id": 99}})  # a fault that was there before
-    await full[Order].update_one({"_id": 1}, {"$inc": {"lines.0.qty": 1}})
+    for amount in (1, -1):  # proved, and judged by what it leaves
+        await full[Order].update_one({"_id": 1}, {"$inc": {"lines.0.qty": amount}})
+
+
+def test_a_reference_that_is_set_in_an_array_must_exist(raw: Raw) -> None:
+    db = integrity.Database(raw, models=[Node, Album], actor="*")
+    db[Node].insert_one({"_id": 1})
+    db[Album].insert_one({"_id": 1, "nodes": [1]})
+    with pytest.raises(DanglingReference) as refused:
+        db[Album].update_one({"_id": 1}, {"$set": {"nodes.0": 99}})
+    assert [each.path for each in refused.value.violations] == ["nodes.0"]
+    assert raw["albums"].find_one() == {"_id": 1, "nodes": [1]}
 
 
 async def test_a_copy_follows_its_reference_and_is_not_written_by_hand(full: Handle, raw: Raw) -> None:
@@ -224,6 +277,8 @@ async def test_an_immutable_field_keeps_its_value(full: Handle, raw: Raw) -> Non
         assert stored(raw) == before
     result = await full[Customer].update_one({"_id": 1}, {"$set": {"country": "NL"}})
     assert result.matched_count == 1
+    raw["customers"].update_one({"_id": 1}, {"$unset": {"country": ""}})
+    await full[Customer].update_one({"_id": 1}, {"$set": {"country": "BE"}})  # it is written once
 
 
 async def test_a_duplicate_names_the_value_that_was_written(full: Handle, raw: Raw) -> None:
@@ -313,6 +368,8 @@ async def test_an_upsert_inserts_what_is_valid_and_nothing_else(full: Handle, ra
         assert stored(raw) == before
     with pytest.raises(DanglingReference):  # of the filter, too
         await full[Node].update_one({"_id": 6, "parent": 99}, {"$set": {}}, upsert=True)
+    with pytest.raises(DanglingReference):  # that the server computes
+        await full[Node].update_one({"_id": 6}, [{"$set": {"parent": {"$add": [90, 9]}}}], upsert=True)
     assert stored(raw) == before
     matched = await full[Customer].update_one({"_id": 5}, {"$set": {"name": "Eva"}}, upsert=True)
     assert (matched.matched_count, matched.upserted_id) == (1, None)
