@@ -18,6 +18,7 @@ from pymongo.database import Database
 
 import integrity
 from integrity import InvalidDocument, Model, Ref, Revision, StaleDocument, UnguardedWrite, Unique
+from integrity.writes import verified
 
 Document = dict[str, Any]
 IGNORING_CASE = Collation("en", strength=2)
@@ -87,6 +88,12 @@ def test_an_update_with_a_collation_changes_the_document_that_it_judges(twins: A
     with pytest.raises(InvalidDocument):
         twins.update_many({"_id": "abc"}, {"$inc": {"stock": -4}}, collation=IGNORING_CASE)
     assert twins.update_many({"_id": "Abc"}, {"$inc": {"stock": -3}}, collation=IGNORING_CASE).modified_count == 2
+
+
+def test_each_batch_of_an_update_with_a_collation_changes_its_own(twins: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verified, "BATCH", 1)
+    assert twins.update_many({}, {"$inc": {"stock": -1}}, collation=IGNORING_CASE).modified_count == 2
+    assert {each["_id"]: each["stock"] for each in twins.find()} == {"abc": 2, "ABC": 8}
 
 
 def test_a_delete_with_a_collation_deletes_one_document(twins: Any) -> None:

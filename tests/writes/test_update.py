@@ -123,11 +123,49 @@ def test_a_revision_is_counted_beside_everything_else(raw: Raw) -> None:
         assert raw["leases"].find_one({}, {"visits": 1, "revision": 1}) == {"_id": 1, "visits": visits, "revision": 1}
 
 
+def test_the_first_revision_is_not_skipped_by_a_stage(raw: Raw) -> None:
+    raw["leases"].insert_one({"_id": 1})
+    skipped = [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"revision": 5}]}}]
+    with pytest.raises(InvalidDocument, match="OWN005"):
+        integrity.Database(raw, models=[Lease], actor="*")[Lease].update_one({"_id": 1}, skipped)
+    assert raw["leases"].find_one() == {"_id": 1}
+
+
 def test_paths_of_an_update_that_are_in_conflict_meet_the_servers_error(raw: Raw) -> None:
     leases = integrity.Database(raw, models=[Lease], actor="*")[Lease]
     leases.insert_one({"_id": 1})
     with pytest.raises(OperationFailure, match="conflict"):
         leases.update_one({"_id": 1}, {"$set": {"terms": None, "terms.days": 1}})
+
+
+def test_an_older_revision_is_stale_by_every_method(raw: Raw) -> None:
+    leases = integrity.Database(raw, models=[Lease], actor="*")[Lease]
+    leases.insert_one({"_id": 1})
+    older, update = {"_id": 1, "revision": 7}, {"$set": {"note": "x"}}
+    for write in (
+        lambda: leases.update_one(older, update),
+        lambda: leases.update_many(older, update),
+        lambda: leases.find_one_and_update(older, update),
+        lambda: leases.bulk_write([UpdateOne(older, update)]),
+    ):
+        with pytest.raises(IntegrityError) as refused:
+            write()
+        assert [each.code for each in refused.value.violations] == ["OWN005"]
+
+
+@pytest.mark.parametrize("condition", [{"visits": -1}, {"$or": [{"visits": -1}]}], ids=str)
+def test_an_upsert_of_a_bulk_inserts_nothing_that_is_invalid(raw: Raw, condition: dict[str, Any]) -> None:
+    leases = integrity.Database(raw, models=[Lease], actor="*")[Lease]
+    with pytest.raises(InvalidBulkWrite, match="SCH003"):
+        leases.bulk_write([UpdateOne({"_id": 9, **condition}, {"$set": {"note": "x"}}, upsert=True)])
+    assert raw["leases"].find_one() is None
+
+
+def test_an_upsert_of_a_bulk_takes_no_dangling_reference_from_its_filter(raw: Raw) -> None:
+    nodes = integrity.Database(raw, models=[Node])[Node]
+    with pytest.raises(InvalidBulkWrite, match="REF001"):
+        nodes.bulk_write([UpdateOne({"_id": 6, "parent": 99}, {"$set": {}}, upsert=True)])
+    assert raw["nodes"].find_one() is None
 
 
 def test_a_stale_revision_is_told_as_the_transaction_sees_it(raw: Raw) -> None:
@@ -264,9 +302,19 @@ async def test_a_copy_follows_its_reference_and_is_not_written_by_hand(full: Han
     found = raw["orders"].find_one()
     assert found is not None
     assert found["lines"] == [{"product_id": 2, "title": "Chair", "qty": 2}]
-    with pytest.raises(InvalidDocument) as refused:
-        await full[Order].update_one({"_id": 1}, {"$set": {"lines.0.title": "Stool"}})
-    assert [each.code for each in refused.value.violations] == ["OWN001"]
+    for by_hand in ({"lines.0.title": "Stool"}, {"lines.0.product_id": 1, "lines.0.title": "Stool"}):
+        with pytest.raises(InvalidDocument) as refused:
+            await full[Order].update_one({"_id": 1}, {"$set": by_hand})
+        assert [each.code for each in refused.value.violations] == ["OWN001"]
+
+
+async def test_a_copy_is_filled_from_what_the_transaction_sees(full: Handle, raw: Raw) -> None:
+    async with full.transaction():
+        await full[Product].insert_one({"_id": 3, "sku": "C-3", "title": "Bench"})
+        await full[Order].update_one({"_id": 1}, {"$set": {"lines.0.product_id": 3}})
+    found = raw["orders"].find_one()
+    assert found is not None
+    assert found["lines"] == [{"product_id": 3, "title": "Bench", "qty": 2}]
 
 
 async def test_an_immutable_field_keeps_its_value(full: Handle, raw: Raw) -> None:
