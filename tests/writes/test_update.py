@@ -306,6 +306,9 @@ async def test_a_copy_follows_its_reference_and_is_not_written_by_hand(full: Han
         with pytest.raises(InvalidDocument) as refused:
             await full[Order].update_one({"_id": 1}, {"$set": by_hand})
         assert [each.code for each in refused.value.violations] == ["OWN001"]
+    more = {"$concatArrays": ["$lines", [{"product_id": 1, "qty": 1}]]}
+    await full[Order].update_one({"_id": 1}, [{"$set": {"lines": more}}])
+    assert raw["orders"].distinct("lines.title") == ["Chair", "Lamp"]
 
 
 async def test_a_copy_is_filled_from_what_the_transaction_sees(full: Handle, raw: Raw) -> None:

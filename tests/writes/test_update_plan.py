@@ -412,6 +412,7 @@ def test_values_are_sent_as_an_insert_would_store_them() -> None:
         "$inc": {"price": Decimal128("2")},
     }
     assert given["$set"]["stock"] == "5", "what the caller gave is not changed"
+    assert plan({"$set": {"shape.0": Decimal(2)}}).update == {"$set": {"shape.0": Decimal128("2")}}
 
 
 def test_a_condition_of_pull_is_no_value() -> None:
