@@ -13,6 +13,7 @@ import integrity
 from integrity import ForeignWrite, IndexRequired, InvalidBulkWrite, InvalidDocument, Model
 from integrity.adopt import enforce
 from integrity.declare.stage import Stage
+from integrity.embedded import Mongod
 from integrity.store.blocking import BlockingStore
 from integrity.store.run import run
 from tests.server.shop import REGISTRY, Country, Customer, Order
@@ -62,6 +63,24 @@ def test_many_documents_of_a_model_without_references_are_tolerated_too(
         db[Country].insert_many([{"id": "NO", "name": "Norge"}, {"id": "DK", "name": "N/A"}])
     assert {each["_id"] for each in raw.countries.find()} == {"SE", "NO", "DK"}
     assert "FRB001 countries.name" in caplog.text
+
+
+def test_what_an_update_leaves_or_an_upsert_inserts_is_tolerated_too(raw: Raw) -> None:
+    """Where it is judged afterwards, in a transaction that goes on."""
+    db = staged(raw, Stage.WARN)
+    db[Country].update_one({"_id": "DK", "name": "N/A"}, {"$set": {}}, upsert=True)
+    with db.transaction():
+        db[Country].update_one({"_id": "SE"}, [{"$set": {"name": {"$concat": ["N", "/A"]}}}])
+    assert {each["_id"]: each["name"] for each in raw.countries.find()} == {"SE": "N/A", "DK": "N/A"}
+
+
+def test_what_is_tolerated_is_updated_without_transactions_too(standalone: Mongod, database_name: str) -> None:
+    with MongoClient[dict[str, Any]](standalone.uri) as client:
+        alone = client[database_name]
+        alone.customers.insert_one({"_id": 1})
+        staged(alone, Stage.WARN)[Customer].update_one({"_id": 1}, {"$set": {"last": "-"}})
+        assert alone.customers.find_one() == {"_id": 1, "last": "-"}
+        client.drop_database(database_name)
 
 
 def test_what_is_not_staged_is_refused_and_then_nothing_is_stored(raw: Raw) -> None:

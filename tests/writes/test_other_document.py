@@ -12,12 +12,13 @@ from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
 from pydantic import Field, StringConstraints, model_validator
-from pymongo import DeleteOne, MongoClient, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, MongoClient, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.collation import Collation
 from pymongo.database import Database
 
 import integrity
 from integrity import InvalidDocument, Model, Ref, Revision, StaleDocument, UnguardedWrite, Unique
+from integrity.writes import verified
 
 Document = dict[str, Any]
 IGNORING_CASE = Collation("en", strength=2)
@@ -87,6 +88,12 @@ def test_an_update_with_a_collation_changes_the_document_that_it_judges(twins: A
     with pytest.raises(InvalidDocument):
         twins.update_many({"_id": "abc"}, {"$inc": {"stock": -4}}, collation=IGNORING_CASE)
     assert twins.update_many({"_id": "Abc"}, {"$inc": {"stock": -3}}, collation=IGNORING_CASE).modified_count == 2
+
+
+def test_each_batch_of_an_update_with_a_collation_changes_its_own(twins: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verified, "BATCH", 1)
+    assert twins.update_many({}, {"$inc": {"stock": -1}}, collation=IGNORING_CASE).modified_count == 2
+    assert {each["_id"]: each["stock"] for each in twins.find()} == {"abc": 2, "ABC": 8}
 
 
 def test_a_delete_with_a_collation_deletes_one_document(twins: Any) -> None:
@@ -182,6 +189,24 @@ def test_an_applications_own_codec_is_its_own(raw: Database[Document]) -> None:
 def test_pymongos_time_limit_goes_with_an_update_that_is_judged(twins: Any) -> None:
     assert twins.find_one_and_update({"_id": "abc"}, {"$inc": {"stock": -3}}, maxTimeMS=10_000)["stock"] == 3
     assert twins.find_one_and_delete({"_id": "abc"}, maxTimeMS=10_000)["stock"] == 0
+
+
+def test_options_and_the_session_go_with_an_update_that_is_proved(db: Any, twins: Any) -> None:
+    assert twins.update_one({"_id": "Abc"}, {"$set": {"stock": 5}}, collation=IGNORING_CASE).matched_count == 1
+    options: dict[str, Any] = {"projection": {"stock": 1}, "return_document": ReturnDocument.AFTER}
+    assert twins.find_one_and_update({"_id": "ABC"}, {"$set": {"stock": 8}}, **options) == {"_id": "ABC", "stock": 8}
+    with db.transaction() as tx:
+        twins.update_one({"_id": "ABC"}, {"$min": {"stock": 1}})
+        tx.rollback()
+    assert twins.find_one({"_id": "ABC"})["stock"] == 8
+
+
+def test_pymongos_write_concern_is_the_transactions_where_there_is_one(db: Any, twins: Any) -> None:
+    concern = {"w": 1}
+    assert twins.find_one_and_update({"_id": "abc"}, {"$inc": {"stock": -1}}, writeConcern=concern)["stock"] == 3
+    with db.transaction():
+        assert twins.find_one_and_update({"_id": "abc"}, {"$set": {"stock": 7}}, writeConcern=concern)["stock"] == 2
+        assert twins.find_one_and_update({"_id": "abc"}, {"$inc": {"stock": -1}}, writeConcern=concern)["stock"] == 7
 
 
 REVISIONS: list[Any] = [

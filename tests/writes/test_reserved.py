@@ -69,3 +69,14 @@ def test_nor_where_the_names_that_are_let_in_have_a_type(
         with pytest.raises(IntegrityError, match=f"SCH004 {NAME}"):
             write()
     assert client[database_name].sheets.count_documents({}) == 0
+
+
+def test_a_document_whose_delete_is_under_way_is_updated_like_any_other(
+    client: MongoClient[dict[str, Any]], database_name: str
+) -> None:
+    raw = client[database_name]["notes"]
+    raw.insert_one({"_id": 1, NAME: {"by": 1}})
+    integrity.Database(client[database_name], models=[Note])[Note].update_one(
+        {"_id": 1}, [{"$set": {"x": {"$add": 1}}}]
+    )
+    assert raw.find_one() == {"_id": 1, NAME: {"by": 1}, "x": 1}

@@ -36,6 +36,9 @@ class Parcel(Model, collection="parcels"):
         lambda customers: customers.replace_one({"_id": 1}, dict(CUSTOMER), upsert=True),
         lambda customers: customers.update_one({"_id": 1}, {"$set": {**CUSTOMER}}, upsert=True),
         lambda customers: customers.update_one({"_id": 1}, {"$set": {"email": "ada@example.org"}}),
+        lambda customers: customers.update_one(
+            {"_id": 1, "email": "ada@example.org"}, {"$set": {"name": "Ada"}}, upsert=True
+        ),
     ],
 )
 def test_a_missing_index_is_created_at_the_first_write(raw: Raw, write: Callable[[Any], Any]) -> None:

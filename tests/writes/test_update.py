@@ -1,11 +1,13 @@
 """Updates: proved ones go as they are, others are judged by what they leave; a refused one leaves every byte."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from bson import Decimal128
+from pydantic import Field
 from pymongo import InsertOne, MongoClient, ReturnDocument, UpdateOne
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 import integrity
@@ -17,6 +19,11 @@ from integrity import (
     IntegrityError,
     InvalidBulkWrite,
     InvalidDocument,
+    Model,
+    Owner,
+    Ref,
+    Revision,
+    StaleDocument,
     TransactionRequired,
 )
 from integrity.embedded import Mongod
@@ -26,6 +33,23 @@ from tests.writes.handles import COLOURS, Handle, opened
 from tests.writes.shop import CUSTOMER, MODELS, ORDER, PRODUCT, Customer, Node, Order, Product, Span
 
 Raw = Database[dict[str, Any]]
+
+
+class Terms(Model):
+    days: Annotated[int, Field(ge=0)] = 0
+
+
+class Lease(Model, collection="leases", owner="desk"):
+    id: int
+    visits: Annotated[int, Field(ge=0)] = 0
+    note: str | None = None
+    terms: Annotated[Terms | None, Owner("pricing")] = None
+    revision: Annotated[int, Revision()] = 0
+
+
+class Album(Model, collection="albums"):
+    id: int
+    nodes: list[Annotated[int, Ref(Node)]]
 
 
 @pytest.fixture
@@ -69,6 +93,127 @@ def test_a_proved_update_costs_one_round_trip(uri: str, database_name: str) -> N
         db[Customer].update_one({"_id": 1}, {"$set": {"name": "Ada"}})
         db[Customer].find_one_and_update({"_id": 1}, {"$unset": {"nickname": ""}})
         assert commands.names == ["update", "findAndModify"]
+        commands.names.clear()
+        db[Customer].update_one({"_id": 1}, {"$set": {"name": "A"}, "$setOnInsert": {"country": "DE"}})
+        assert commands.names == ["update"]
+
+
+def test_what_the_actor_owns_in_a_document_of_another_costs_one_round_trip(uri: str, database_name: str) -> None:
+    """Also beside the revision, which the library counts: nothing has to be looked at."""
+    commands = Commands()
+    with MongoClient[dict[str, Any]](uri, event_listeners=[commands]) as client:
+        db = integrity.Database(client[database_name], models=[Lease], actor="pricing")
+        client[database_name]["leases"].insert_one({"_id": 1, "terms": {"days": 1}})
+        commands.names.clear()
+        db[Lease].update_one({"_id": 1}, {"$set": {"terms.days": 5}})
+        assert commands.names == ["update"]
+        assert db[Lease].find_one({"_id": 1}) == {"_id": 1, "terms": {"days": 5}, "revision": 1}
+
+
+def test_a_revision_is_counted_beside_everything_else(raw: Raw) -> None:
+    leases = integrity.Database(raw, models=[Lease], actor="*")[Lease]
+    raw["leases"].insert_one({"_id": 1, "visits": 1})  # from before there was a revision
+    leases.update_one({"_id": 1}, {"$inc": {"visits": 2}})
+    leases.update_one({"_id": 1}, {"$inc": {"visits": -1}})  # judged by what it leaves
+    assert leases.update_many({}, [{"$set": {"visits": {"$add": ["$visits", 1]}}}]).modified_count == 1
+    assert raw["leases"].find_one() == {"_id": 1, "visits": 3, "revision": 3}
+    for visits, stage in ((4, {"$unset": "revision"}), (5, {"$set": {"revision": None}})):
+        raw["leases"].update_one({}, [stage])
+        leases.update_one({"_id": 1}, [{"$set": {"visits": {"$add": ["$visits", 1]}}}])
+        assert raw["leases"].find_one({}, {"visits": 1, "revision": 1}) == {"_id": 1, "visits": visits, "revision": 1}
+
+
+def test_the_first_revision_is_not_skipped_by_a_stage(raw: Raw) -> None:
+    raw["leases"].insert_one({"_id": 1})
+    skipped = [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"revision": 5}]}}]
+    with pytest.raises(InvalidDocument, match="OWN005"):
+        integrity.Database(raw, models=[Lease], actor="*")[Lease].update_one({"_id": 1}, skipped)
+    assert raw["leases"].find_one() == {"_id": 1}
+
+
+def test_paths_of_an_update_that_are_in_conflict_meet_the_servers_error(raw: Raw) -> None:
+    leases = integrity.Database(raw, models=[Lease], actor="*")[Lease]
+    leases.insert_one({"_id": 1})
+    with pytest.raises(OperationFailure, match="conflict"):
+        leases.update_one({"_id": 1}, {"$set": {"terms": None, "terms.days": 1}})
+
+
+def test_an_older_revision_is_stale_by_every_method(raw: Raw) -> None:
+    leases = integrity.Database(raw, models=[Lease], actor="*")[Lease]
+    leases.insert_one({"_id": 1})
+    older, update = {"_id": 1, "revision": 7}, {"$set": {"note": "x"}}
+    for write in (
+        lambda: leases.update_one(older, update),
+        lambda: leases.update_many(older, update),
+        lambda: leases.find_one_and_update(older, update),
+        lambda: leases.bulk_write([UpdateOne(older, update)]),
+    ):
+        with pytest.raises(IntegrityError) as refused:
+            write()
+        assert [each.code for each in refused.value.violations] == ["OWN005"]
+
+
+@pytest.mark.parametrize("condition", [{"visits": -1}, {"$or": [{"visits": -1}]}], ids=str)
+def test_an_upsert_of_a_bulk_inserts_nothing_that_is_invalid(raw: Raw, condition: dict[str, Any]) -> None:
+    leases = integrity.Database(raw, models=[Lease], actor="*")[Lease]
+    with pytest.raises(InvalidBulkWrite, match="SCH003"):
+        leases.bulk_write([UpdateOne({"_id": 9, **condition}, {"$set": {"note": "x"}}, upsert=True)])
+    assert raw["leases"].find_one() is None
+
+
+def test_an_upsert_of_a_bulk_takes_no_dangling_reference_from_its_filter(raw: Raw) -> None:
+    nodes = integrity.Database(raw, models=[Node])[Node]
+    with pytest.raises(InvalidBulkWrite, match="REF001"):
+        nodes.bulk_write([UpdateOne({"_id": 6, "parent": 99}, {"$set": {}}, upsert=True)])
+    assert raw["nodes"].find_one() is None
+
+
+def test_a_stale_revision_is_told_as_the_transaction_sees_it(raw: Raw) -> None:
+    db = integrity.Database(raw, models=[Lease], actor="*")
+    raw.create_collection("leases")
+    with db.transaction():
+        db[Lease].insert_one({"_id": 1})
+        with pytest.raises(StaleDocument) as refused:
+            db[Lease].update_one({"_id": 1, "revision": 7}, {"$set": {"note": "x"}})
+    assert [each.id for each in refused.value.violations] == [1]
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"$set": {"revision": 1}},
+        {"$inc": {"revision": 1}},
+        {"$rename": {"visits": "revision"}},
+        [{"$set": {"revision": 0}}],
+        [{"$unset": "revision"}],
+        [{"$unset": ["note", "revision"]}],
+    ],
+    ids=str,
+)
+def test_a_revision_is_not_written_by_hand(raw: Raw, update: Any) -> None:
+    before = {"_id": 1, "visits": 0, "revision": 0}
+    raw["leases"].insert_one(dict(before))
+    with pytest.raises(InvalidDocument) as refused:
+        integrity.Database(raw, models=[Lease], actor="*")[Lease].update_one({"_id": 1}, update)
+    assert "OWN005" in [each.code for each in refused.value.violations]
+    assert raw["leases"].find_one() == before
+
+
+def test_what_is_anothers_is_refused_where_nothing_else_is_looked_at(raw: Raw) -> None:
+    db = integrity.Database(raw, models=[Lease], actor="desk")
+    pricing = db.acting_as("pricing")[Lease]
+    before = {"_id": 1, "visits": 1, "ghost": 1, "revision": 0}
+    raw["leases"].insert_one(dict(before))
+    for update in ({"$set": {"note": "x"}}, {"$unset": {"ghost": ""}}):
+        with pytest.raises(ForeignWrite):
+            pricing.update_one({"_id": 1}, update)
+        assert raw["leases"].find_one() == before
+    with pytest.raises(InvalidDocument) as refused:
+        pricing.update_one({"_id": 1}, {"$set": {"note": "x", "terms": {"days": -1}}})
+    assert {each.code for each in refused.value.violations} == {"OWN003", "SCH003"}
+    with pytest.raises(ForeignWrite):  # of the filter
+        db[Lease].update_one({"_id": 9, "terms.days": 3}, {"$set": {"note": "x"}}, upsert=True)
+    assert raw["leases"].count_documents({}) == 1
 
 
 async def test_a_cross_field_rule_is_judged_by_the_outcome(full: Handle, raw: Raw) -> None:
@@ -100,6 +245,22 @@ async def test_an_update_of_many_goes_in_batches_and_counts_all(
     result = await full[Span].update_many({"low": {"$lt": 15}}, {"$inc": {"low": 100, "high": 100}})
     assert (result.matched_count, result.modified_count) == (15, 15)
     assert sorted(raw["spans"].distinct("low")) == [*range(15, 20), *range(100, 115)]
+    result = await full[Span].update_many({}, {"$max": {"low": 16}})
+    assert (result.matched_count, result.modified_count) == (20, 1)
+
+
+async def test_variables_and_upserts_of_many_are_those_of_pymongo(full: Handle, raw: Raw) -> None:
+    named: dict[str, Any] = {"$expr": {"$eq": ["$_id", "$$v"]}}
+    for update in (full[Span].update_one, full[Span].update_many):
+        assert (await update(named, {"$inc": {"high": 1}}, let={"v": 2})).modified_count == 1
+    assert raw["spans"].find_one({"_id": 2}) == {"_id": 2, "low": 2, "high": 14}
+    stage = [{"$set": {"low": "$$v", "high": 99}}]
+    assert (await full[Span].update_many({"_id": 77}, stage, upsert=True, let={"v": 3})).upserted_id == 77
+    async with full.transaction():
+        assert (await full[Span].update_many({"_id": 78}, stage, upsert=True, let={"v": 4})).upserted_id == 78
+    assert raw["spans"].find_one({"_id": 78}) == {"_id": 78, "low": 4, "high": 99}
+    with pytest.raises(OperationFailure):  # of what is sent although nothing matches
+        await full[Span].update_one({"_id": 404}, [{"$set": {"low": {"$nonsense": 1}}}])
 
 
 async def test_the_positional_operator_meets_the_callers_filter(full: Handle, raw: Raw) -> None:
@@ -122,7 +283,18 @@ async def test_a_reference_that_is_set_must_exist_and_others_are_left_alone(full
             await full[Order].update_one({"_id": 1}, update)
         assert stored(raw) == before
     raw["orders"].update_one({"_id": 1}, {"$set": {"customer_id": 99}})  # a fault that was there before
-    await full[Order].update_one({"_id": 1}, {"$inc": {"lines.0.qty": 1}})
+    for amount in (1, -1):  # proved, and judged by what it leaves
+        await full[Order].update_one({"_id": 1}, {"$inc": {"lines.0.qty": amount}})
+
+
+def test_a_reference_that_is_set_in_an_array_must_exist(raw: Raw) -> None:
+    db = integrity.Database(raw, models=[Node, Album], actor="*")
+    db[Node].insert_one({"_id": 1})
+    db[Album].insert_one({"_id": 1, "nodes": [1]})
+    with pytest.raises(DanglingReference) as refused:
+        db[Album].update_one({"_id": 1}, {"$set": {"nodes.0": 99}})
+    assert [each.path for each in refused.value.violations] == ["nodes.0"]
+    assert raw["albums"].find_one() == {"_id": 1, "nodes": [1]}
 
 
 async def test_a_copy_follows_its_reference_and_is_not_written_by_hand(full: Handle, raw: Raw) -> None:
@@ -130,9 +302,22 @@ async def test_a_copy_follows_its_reference_and_is_not_written_by_hand(full: Han
     found = raw["orders"].find_one()
     assert found is not None
     assert found["lines"] == [{"product_id": 2, "title": "Chair", "qty": 2}]
-    with pytest.raises(InvalidDocument) as refused:
-        await full[Order].update_one({"_id": 1}, {"$set": {"lines.0.title": "Stool"}})
-    assert [each.code for each in refused.value.violations] == ["OWN001"]
+    for by_hand in ({"lines.0.title": "Stool"}, {"lines.0.product_id": 1, "lines.0.title": "Stool"}):
+        with pytest.raises(InvalidDocument) as refused:
+            await full[Order].update_one({"_id": 1}, {"$set": by_hand})
+        assert [each.code for each in refused.value.violations] == ["OWN001"]
+    more = {"$concatArrays": ["$lines", [{"product_id": 1, "qty": 1}]]}
+    await full[Order].update_one({"_id": 1}, [{"$set": {"lines": more}}])
+    assert raw["orders"].distinct("lines.title") == ["Chair", "Lamp"]
+
+
+async def test_a_copy_is_filled_from_what_the_transaction_sees(full: Handle, raw: Raw) -> None:
+    async with full.transaction():
+        await full[Product].insert_one({"_id": 3, "sku": "C-3", "title": "Bench"})
+        await full[Order].update_one({"_id": 1}, {"$set": {"lines.0.product_id": 3}})
+    found = raw["orders"].find_one()
+    assert found is not None
+    assert found["lines"] == [{"product_id": 3, "title": "Bench", "qty": 2}]
 
 
 async def test_an_immutable_field_keeps_its_value(full: Handle, raw: Raw) -> None:
@@ -143,6 +328,8 @@ async def test_an_immutable_field_keeps_its_value(full: Handle, raw: Raw) -> Non
         assert stored(raw) == before
     result = await full[Customer].update_one({"_id": 1}, {"$set": {"country": "NL"}})
     assert result.matched_count == 1
+    raw["customers"].update_one({"_id": 1}, {"$unset": {"country": ""}})
+    await full[Customer].update_one({"_id": 1}, {"$set": {"country": "BE"}})  # it is written once
 
 
 async def test_a_duplicate_names_the_value_that_was_written(full: Handle, raw: Raw) -> None:
@@ -232,6 +419,8 @@ async def test_an_upsert_inserts_what_is_valid_and_nothing_else(full: Handle, ra
         assert stored(raw) == before
     with pytest.raises(DanglingReference):  # of the filter, too
         await full[Node].update_one({"_id": 6, "parent": 99}, {"$set": {}}, upsert=True)
+    with pytest.raises(DanglingReference):  # that the server computes
+        await full[Node].update_one({"_id": 6}, [{"$set": {"parent": {"$add": [90, 9]}}}], upsert=True)
     assert stored(raw) == before
     matched = await full[Customer].update_one({"_id": 5}, {"$set": {"name": "Eva"}}, upsert=True)
     assert (matched.matched_count, matched.upserted_id) == (1, None)
@@ -266,6 +455,11 @@ async def test_without_transactions_only_what_is_proved_is_done(colour: str, sta
                 await db[Span].update_one({"_id": 1}, {"$set": {"low": "x"}})
             await db[Customer].insert_one(dict(CUSTOMER))
             await db[Customer].update_one({"_id": 1}, {"$set": {"name": "Ada L."}})
+            with pytest.raises(InvalidDocument):  # of a document that would be inserted, all is known
+                await db[Customer].update_one({"_id": 6}, {"$set": {"name": "F"}}, upsert=True)
+            await db[Product].insert_one(dict(PRODUCT))
+            with pytest.raises(ForeignWrite):
+                await db.acting_as("pricing")[Product].update_one({"_id": 1}, {"$set": {"note": "x"}})
             await db[Span].replace_one({"_id": 1}, {"low": 2, "high": 5})
             requests = [InsertOne({"_id": 2, "low": 1, "high": 5}), UpdateOne({"_id": 1}, {"$inc": {"low": 1}})]
             with pytest.raises(InvalidBulkWrite, match=r"request 1(.|\n)*replica set") as refused:

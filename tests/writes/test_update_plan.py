@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from bson import Decimal128, ObjectId
+from bson import SON, Decimal128, ObjectId
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PastDatetime, model_validator
 
 from integrity.declare.constraint import Allow, CopyOf, Forbid, Immutable, Owner, Ref, Unique
 from integrity.declare.model import Model
@@ -91,6 +91,7 @@ class Order(Model, collection="orders"):
 class Ruled(Model, collection="ruled"):
     low: int
     high: int
+    note: str | None = None
 
     @model_validator(mode="after")
     def ordered(self) -> "Ruled":
@@ -102,6 +103,40 @@ class Ruled(Model, collection="ruled"):
 class Open(Model, collection="open", extra="allow"):
     id: int
     name: str
+    tags: list[str] = Field(default_factory=lambda: ["a"])
+
+
+class Term(Model):
+    start: dt.datetime
+    end: dt.datetime
+
+
+class Row(Model):
+    name: str
+    cells: list[str]
+
+
+class Board(Model, collection="boards", constraints=[Unique("x", "y")]):
+    id: int
+    rows: list[Row]
+    row: list[str]
+    row_count: int = 0
+    rowing: list[str]
+    bag: Annotated[list[Any], Allow([])]
+    mixed: Address | Any = None
+    spot: Address | int = 0
+    extras: list[Item] | None = None
+    some: Annotated[dict[str, int], Field(min_length=1)] | None = None
+    term: Term | None = None
+    seen: Annotated[dt.datetime, AfterValidator(lambda each: each)] | None = None
+    born: PastDatetime | None = None
+    home: Annotated[Address, Immutable()]
+    x: int = 0
+    y: int = 0
+
+
+class Slack(Model, collection="slack"):
+    note: str | None = None
 
 
 class Paired(Model, collection="paired"):
@@ -109,8 +144,9 @@ class Paired(Model, collection="paired"):
     couple: Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
-REGISTRY = Registry([Product, Order, Ruled, Open, Paired])
+REGISTRY = Registry([Product, Order, Ruled, Open, Paired, Board, Slack])
 ORDER = REGISTRY.entry(Order)
+BOARD = REGISTRY.entry(Board)
 
 
 def plan(update: Any, **options: Any) -> UpdatePlan:
@@ -154,6 +190,10 @@ PROVED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"$pull": {"notes": "a"}}, {}),
     ({"$pullAll": {"notes": ["a"]}}, {}),
     ({"$pop": {"notes": 1}}, {}),
+    ({"$unset": {"billing.street": "", "anything.x": ""}}, {}),
+    ({"$set": {"items.$.qty": 2}}, {"filter": {"items.sku": "a", "scores.a": 1}}),
+    ({"$set": {"items.$.qty": 2}}, {"filter": {"items.sku": "a", "items.0.note": "x"}}),
+    ({"$set": {"scores._condemned": 1}}, {}),
 ]
 
 NOT_PROVED: list[tuple[Any, dict[str, Any], str]] = [
@@ -192,6 +232,7 @@ NOT_PROVED: list[tuple[Any, dict[str, Any], str]] = [
     ({"$unset": {"pairs.a": ""}}, {}, "left empty"),
     ({"$min": {"_id": 1}}, {"filter": {"_id": 1}}, "of the _id"),
     ({"$currentDate": {"due": True}}, {}, "plain date"),
+    ({"$currentDate": {"at": {"$type": ["date"]}}}, {}, "no name of a type"),
     ({"$push": {"tags": {"$each": ["a"], "$slice": True}}}, {}, "no integer"),
     ({"$push": {"checked": "a"}}, {}, "plain list"),
     ({"$pull": {"checked": "a"}}, {}, "plain list"),
@@ -217,6 +258,15 @@ NOT_PROVED: list[tuple[Any, dict[str, Any], str]] = [
     ([{"$set": {"stock": "$visits"}}], {}, "pipeline"),
     ([{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"stock": 1}]}}], {}, "pipeline"),
     ([{"$unset": "name"}], {}, "pipeline"),
+    ([{"$set": {"stock": 1}}, {"$set": {"stock": "$visits"}}], {}, "pipeline"),
+    ([{"$set": {"items.0.qty": 2}}], {}, "pipeline"),  # the field "0" of every element
+    ([{"$set": {"address": Address(city="$name")}}], {}, "pipeline"),
+    ({"$set": {"items.$.qty": 2}}, {"filter": {"items.sku": "a", "anything": 1}}, "$ is the index"),
+    ({"$unset": {"items.$.note": ""}}, {"filter": {"tags": "a"}}, "$ is the index"),
+    ({"$unset": {"items.1.qty": ""}}, {}, "required where"),
+    ({"$unset": {"items.$[x].qty": ""}}, {}, "required where"),
+    ({"$set": {"checked.0": "a"}}, {}, "see it as a whole"),
+    ({"$rename": {"billing.city": "secret"}}, {}, "not known to be valid as secret"),
 ]
 
 REFUSED: list[tuple[Any, dict[str, Any], list[tuple[str, str]]]] = [
@@ -238,6 +288,11 @@ REFUSED: list[tuple[Any, dict[str, Any], list[tuple[str, str]]]] = [
     ({"$inc": {"_id": 1}}, {}, [("OWN004", "_id")]),
     ({"$unset": {"_id": ""}}, {}, [("OWN004", "_id")]),
     ({"$rename": {"visits": "_id"}}, {}, [("OWN004", "_id")]),
+    ({"$rename": {"_id": "visits"}}, {}, [("OWN004", "_id")]),
+    ({"$rename": {"at": 5}}, {"upsert": True}, [("SCH001", "at")]),
+    ({"$bit": {"visits": {"or": "x"}}}, {"upsert": True}, [("SCH001", "visits")]),
+    ({"$currentDate": {"visits": True}}, {}, [("SCH001", "visits")]),
+    ({"$set": {"items.01": {"sku": "a", "qty": 1}}}, {}, [("SCH004", "items.01")]),
     ({"$setOnInsert": {"stock": -1}}, {}, [("SCH003", "stock")]),
     ({"$min": {"stock": -1}}, {}, [("SCH003", "stock")]),
     ({"$max": {"ghost": -1}}, {}, [("SCH004", "ghost")]),
@@ -324,6 +379,8 @@ class House(Model, collection="houses"):
         ({"$inc": {"_id.number": 1}}, {}),
         ({"$inc": {"stock": -1}}, {"stock": {"$ref": 1, "$gte": 5}}),  # an object that is equal, no comparison
         ({"$inc": {"stock": -1}}, {"stock": {"x": 6, "$gte": 1}}),
+        ({"$set": {"stock": 1}}, SON(stock=1)),
+        ({}, {}),
     ],
     ids=str,
 )
@@ -355,6 +412,7 @@ def test_values_are_sent_as_an_insert_would_store_them() -> None:
         "$inc": {"price": Decimal128("2")},
     }
     assert given["$set"]["stock"] == "5", "what the caller gave is not changed"
+    assert plan({"$set": {"shape.0": Decimal(2)}}).update == {"$set": {"shape.0": Decimal128("2")}}
 
 
 def test_a_condition_of_pull_is_no_value() -> None:
@@ -365,12 +423,16 @@ def test_violations_name_the_declared_field_the_id_and_a_way_out() -> None:
     (found,) = plan({"$set": {"items.$[x].qty": -1}}, filter={"_id": 7}).violations
     assert (found.id, found.path, found.field, found.collection) == (7, "items.$[x].qty", "items[].qty", "orders")
     assert found.hint
+    inside, unknown = plan({"$set": {"items": [{"sku": "", "qty": 1}], "ghost": 1}}, filter={"_id": 7}).violations
+    assert (inside.id, inside.path, inside.field) == (7, "items.0.sku", "items[].sku")
+    assert unknown.id == 7
 
 
 def test_a_model_with_a_rule_across_fields_is_never_proved() -> None:
     entry = REGISTRY.entry(Ruled)
-    found = plan_update(entry, {"$set": {"low": 3}})
-    assert "see the document as a whole" in " ".join(found.reasons)
+    for update in ({"$set": {"low": 3}}, {"$unset": {"note": ""}}):
+        found = plan_update(entry, update)
+        assert "see the document as a whole" in " ".join(found.reasons)
     assert [each.code for each in plan_update(entry, {"$set": {"low": "x"}}).violations] == ["SCH001"]
 
 
@@ -381,7 +443,10 @@ def test_an_array_of_fixed_length_takes_no_element_more() -> None:
 
 
 def test_a_model_that_takes_unknown_fields_takes_them_in_updates() -> None:
-    assert plan_update(REGISTRY.entry(Open), {"$set": {"ghost": 1, "deep.ghost": ""}}).proved
+    entry = REGISTRY.entry(Open)
+    assert plan_update(entry, {"$set": {"ghost": 1, "deep.ghost": ""}}).proved
+    assert plan_update(entry, {"$set": {"tags.$": "b"}}, filter={"tags": "a"}).proved
+    assert not plan_update(entry, {"$set": {"tags.$": "b"}}, filter={"tags": "a", "ghost": 1}).proved, "of an array?"
 
 
 def test_what_is_touched_is_listed_with_its_new_values() -> None:
@@ -407,6 +472,10 @@ def test_what_is_touched_is_listed_with_its_new_values() -> None:
     assert found.values(("visits",)) is None
     assert found.values(("name",)) == ()
     assert found.touches(("items", "[]", "qty"))[0].change == "added"
+    assert plan({"$pull": {"items": {"sku": "a"}}}).values(("items", "[]", "sku")) == ()
+    assert plan({"$set": {"billing.city": "x"}}).values(("billing",)) is None
+    renamed = plan({"$rename": {"at": "day"}}).touched
+    assert [(each.change, each.steps) for each in renamed] == [("unset", ("at",)), ("computed", ("day",))]
 
 
 @pytest.mark.parametrize(
@@ -428,13 +497,69 @@ def test_an_update_that_may_stop_half_way_through_many_documents_says_so(update:
     assert f"may stop half-way in many: {why}" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("update", "condition", "why"),
+    [
+        ({"$set": {"rows.$.name": "x"}}, {"rows.cells": "a"}, "$ is the index"),  # of which array?
+        ({"$set": {"row.$": "x"}}, {"rowing": "a"}, "$ is the index"),
+        ({"$set": {"row.$": "x"}}, {"row": "a", "mixed.city": "a"}, "$ is the index"),
+        ({"$set": {"spot.city": "Bonn"}}, {}, "judged as a whole"),
+        ({"$currentDate": {"term.start": True}}, {}, "created without end"),
+        ({"$currentDate": {"seen": True}}, {}, "plain date"),
+        ({"$currentDate": {"born": True}}, {}, "plain date"),  # the server's clock may be ahead
+    ],
+    ids=str,
+)
+def test_what_a_declaration_leaves_open_is_not_proved(update: Any, condition: dict[str, Any], why: str) -> None:
+    found = plan_update(BOARD, update, filter=condition)
+    assert found.violations == ()
+    assert why in " ".join(found.reasons)
+
+
 def test_a_unique_value_may_stop_an_update_of_many() -> None:
     assert plan_update(REGISTRY.entry(Product), {"$set": {"sku": "x"}}).stops
     assert not plan_update(REGISTRY.entry(Product), {"$set": {"name": "x"}}).stops
+    assert not plan_update(REGISTRY.entry(Product), {"$setOnInsert": {"sku": "x"}}).stops
 
 
 def test_an_element_that_the_filter_names_is_there_in_every_document() -> None:
     assert plan({"$set": {"items.$.note": "x"}}, filter={"items.sku": "a"}).stops == ()
+
+
+@pytest.mark.parametrize(
+    ("update", "condition", "why"),
+    [
+        ({"rows.$.name": "x"}, {"rows.name": None}, "$ may be of no element of rows"),
+        ({"row.$": "x"}, {"row": {"$in": ["a", None]}, "row_count": 1}, "$ may be of no element of row"),
+        # An array is equal to it as a whole, or has an element that is.
+        ({"bag.$": "x"}, {"bag": []}, "$ may be of no element of bag"),
+        ({"extras.$[].note": "x"}, {}, "extras may not be there"),
+    ],
+    ids=str,
+)
+def test_an_element_that_may_not_be_there_stops_an_update_of_many(
+    update: Any, condition: dict[str, Any], why: str
+) -> None:
+    found = plan_update(BOARD, {"$set": update}, filter=condition)
+    assert found.proved
+    assert why in found.stops
+
+
+def test_what_is_valid_wherever_it_is_created_is_proved() -> None:
+    assert plan_update(BOARD, {"$set": {"some.a": 1}}).proved
+    assert plan_update(REGISTRY.entry(Slack), {"$unset": {"note": ""}}).proved
+
+
+def test_markers_above_and_of_several_fields_are_seen() -> None:
+    for path, marker in (("home.city", Immutable), ("x", Unique)):
+        update = {"$set": {path: "1"}}
+        assert marker in plan_update(BOARD, update).markers
+        assert direct(BOARD, update, {}) is None
+
+
+def test_no_operator_changes_a_part_of_an_id() -> None:
+    found = plan_update(Registry([House]).entry(House), {"$inc": {"_id.number": 1}})
+    assert [(each.code, each.path) for each in found.violations] == [("OWN004", "_id.number")]
 
 
 def test_a_pipeline_that_replaces_the_document_touches_everything() -> None:

@@ -161,8 +161,7 @@ async def _updated(guard: Guard, wish: Wish, plan: UpdatePlan, session: Any) -> 
         found = await _sent(guard, replace(wish, upsert=False), plan, session)
         if found is not None and not (isinstance(found, UpdateResult) and not found.matched_count):
             return found
-        certain = plan.upsert_document is not None and not plan.upsert_reasons
-        if certain and await tolerate(guard, plan.upsert_violations):
+        if await tolerate(guard, plan.upsert_violations):
             return refusal(plan.upsert_violations, model=guard.entry.name)
     reasons = "; ".join(dict.fromkeys([*why, *plan.upsert_reasons])) or "what it would insert is not proved"
     aim = Aim(wish.filter, wish.options or {}, wish.upsert, f"{guard.collection}: this update ({reasons})")

@@ -111,9 +111,15 @@ class Draft:
         return inside and not self.conditions.nested
 
     def _sets_position(self, array: str) -> bool:
-        """Whether every document that matches has an element for ``$``: a filter on null matches without one."""
+        """Whether every document that matches has an element for ``$``.
+
+        A filter on null matches without one, and one on an array may match the whole.
+        """
         equal = self.conditions.equal
-        return any(value is not None and f"{path}.".startswith(f"{array}.") for path, value in equal.items())
+        return any(
+            value is not None and not isinstance(value, list | tuple) and f"{path}.".startswith(f"{array}.")
+            for path, value in equal.items()
+        )
 
     def settle(self) -> None:
         """Note which objects the update may create without a field that they must have."""

@@ -233,7 +233,7 @@ def _into_array(way: _Way, part: str, at: str, *, last: bool) -> Fault | None:
     holder = way.slot
     if not holder.node.arrays:
         return Fault(f"is no element: {at or 'the document'} is declared without an array.", "Name a declared field.")
-    if len(holder.node.arrays) != 1 or holder.node.objects or holder.kind != "list":
+    if holder.kind != "list":
         way.reasons.append(f"{at} is declared with a structure that is judged as a whole")
         way.step(holder.opaque("[]"), certain=False, there=False)
         return None
@@ -272,7 +272,7 @@ def _into_object(way: _Way, part: str, at: str) -> tuple[Object | None, Fault | 
         return None, unknown_field.RESERVED
     if not declaring:
         return None, _not_declared(part, at, holder)
-    if len(objects) != 1 or holder.node.arrays or holder.schema is None or holder.bare.schema is None:
+    if holder.bare.schema is None:
         way.reasons.append(f"{at} is declared with a structure that is judged as a whole")
         way.step(holder.among(part), certain=False, there=False)
         return None, None
@@ -280,7 +280,7 @@ def _into_object(way: _Way, part: str, at: str) -> tuple[Object | None, Fault | 
     if holder.whole:
         way.reasons.append(_whole(holder, at))
     if not way.there:
-        lacking = frozenset(name for name, each in declared.fields.items() if each.required and name != part)
+        lacking = frozenset(name for name, each in declared.fields.items() if each.required)
         if (holder.limit("min_length") or 0) > 1:
             lacking = frozenset({"more keys"})
         way.creates.append((at, lacking))

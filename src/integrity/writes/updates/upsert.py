@@ -58,8 +58,7 @@ def inserted(draft: Draft, update: Any) -> tuple[dict[str, Any] | None, tuple[Vi
         document = bson.decode(bson.encode(document, codec_options=_OPTIONS), _OPTIONS)
     except (_Unclear, ValueError, OverflowError, BSONError) as error:
         return None, (), (str(error) or "the document that would be inserted is not known",)
-    judged = document if "_id" in document else {"_id": ObjectId(), **document}
-    found = draft.targets.judge.stored(judged)
+    found = draft.targets.judge.stored({"_id": ObjectId(), **document})
     known = {each.path for each in found}
     return document, (*(each for each in key if each.path not in known), *found), ()
 
@@ -176,11 +175,13 @@ def _push(document: dict[str, Any], path: str, operand: Any) -> None:
     if not (isinstance(operand, Mapping) and "$each" in operand):
         _put(document, path, [operand])
         return
-    found = list(operand["$each"])
+    found = _several(path, operand)
     if "$sort" in operand and len(found) > 1:
         raise _Unclear(f"{path} would be sorted")
     cut = operand.get("$slice")
     if cut is not None:
+        if not isinstance(cut, int):
+            raise _Unclear(f"$slice at {path} is no integer")
         found = found[:cut] if cut >= 0 else found[cut:]
     _put(document, path, found)
 
@@ -188,10 +189,16 @@ def _push(document: dict[str, Any], path: str, operand: Any) -> None:
 def _add_to_set(document: dict[str, Any], path: str, operand: Any) -> None:
     _new_array(document, path)
     found: list[Any] = []
-    for each in operand["$each"] if several(operand) else [operand]:
+    for each in _several(path, operand) if several(operand) else [operand]:
         if not any(equal(each, other) for other in found):
             found.append(each)
     _put(document, path, found)
+
+
+def _several(path: str, operand: Mapping[str, Any]) -> list[Any]:
+    if not isinstance(operand["$each"], list | tuple):
+        raise _Unclear(f"$each at {path} is no array")
+    return list(operand["$each"])
 
 
 def _new_array(document: dict[str, Any], path: str) -> None:
@@ -209,6 +216,8 @@ def _bit(document: dict[str, Any], path: str, operand: Any) -> None:
     found = 0 if value is _ABSENT else value
     if not isinstance(found, int) or isinstance(found, bool):
         raise _Unclear(f"{path} is no integer")
+    if not (isinstance(operand, Mapping) and operand.keys() <= {"and", "or", "xor"}):
+        raise _Unclear(f"$bit at {path} is no and, or, xor")
     for name, each in operand.items():
         found = {"and": found & each, "or": found | each, "xor": found ^ each}[name]
     _put(document, path, found)

@@ -50,7 +50,9 @@ def current_date(draft: Draft, operator: str, target: Target, value: Any) -> Any
     node, slot = target.slot.node, target.slot
     if node.anything or (alias == "date" and slot.kind == "datetime" and not slot.whole and _any_date(target)):
         return value
-    if alias not in node.scalars and not (slot.schema is None or node.anything):
+    if not isinstance(alias, str):
+        draft.doubt(f"$type at {target.path} is no name of a type")
+    elif alias not in node.scalars:
         fault = Fault(
             f"would become {bson_type.NAMES.get(alias, alias)}; declared as {bson_type.name(node.types)}.",
             "Name a field that is declared so.",
@@ -90,8 +92,6 @@ def may_empty(target: Target) -> bool:
     holder = target.holder
     if not holder.steps or holder.node.anything:
         return False
-    if holder.limit("min_length"):
-        return True
     container = target.container
     if container is not None and any(each.required for each in container.fields.values()):
         return False
