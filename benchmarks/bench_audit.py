@@ -336,9 +336,14 @@ class Bench:
         )
         yield (
             "A validator in Python on one field",
-            [("integrity", "decode", 3.0)],
+            [("integrity, its rule alone", "decode", 3.0), ("integrity", "decode", 3.0)],
             measured(
-                [Way("decode", self.decoded), Way("integrity", self.audited("SCH", models=(Judged,)))], self.rounds
+                [
+                    Way("decode", self.decoded),
+                    Way("integrity, its rule alone", self.audited("SCH005", models=(Judged,))),
+                    Way("integrity", self.audited("SCH", models=(Judged,))),
+                ],
+                self.rounds,
             ),
         )
 

@@ -17,7 +17,9 @@ from pymongo.database import Database
 
 import integrity
 from integrity.audit import Options, State, Workers, Workplace
+from integrity.audit.plan import planned
 from integrity.audit.since import parsed
+from integrity.audit.source import Source
 from integrity.declare.constraint import CopyOf, Ref, Unique
 from integrity.declare.model import Model
 from integrity.declare.policy import Policy
@@ -180,6 +182,22 @@ def test_a_name_that_is_no_utf8_is_found_where_any_name_is_let_in(check: Audit, 
     assert {each.message for each in found.violations if each.code == "SCH004"} == {
         "has a name that is no valid UTF-8."
     }
+
+
+@pytest.mark.parametrize(("select", "looked"), [((), True), (("SCH004",), True), (("SCH001",), False)])
+def test_names_are_looked_for_where_their_rule_is_asked_for(
+    check: Audit, database: Raw, select: tuple[str, ...], looked: bool
+) -> None:
+    """Of all that the server decides of a model that lets in any name, this takes the most."""
+    database.chests.insert_one(broken(b"##", b"\xff\xfe", _id=1, **{"##": 1}))
+    database.chests.insert_one({"_id": 2, "size": 1.5})
+    found = check([Trunk], Options(select=select))
+    assert [each.id for each in found.violations] == [
+        each for each, there in ((1, looked), (2, "SCH004" not in select)) if there
+    ]
+    (entry,) = Registry([Trunk])
+    plan = planned(entry, Source("chests"), Options(select=select), {"chests": "collection"})
+    assert ("patternProperties" in str(plan.fields)) is looked
 
 
 class Loose(Model, collection="loose"):

@@ -17,6 +17,7 @@ from integrity.audit.pushdown import Pushdown, compiled
 from integrity.audit.source import Index, Source
 from integrity.audit.unique import groups
 from integrity.declare.registry import Copy, Entry, Reference, UniqueKey
+from integrity.rules.schema import unknown_field
 from integrity.store.port import Document
 
 #: The codes that one document alone decides.
@@ -149,7 +150,7 @@ def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, 
     elif not all(map(_listable, copies)):
         reads = "a copy stands in an array that its reference is not in"
     elif options.wants_any(_FIELD_CODES):
-        found = compiled(entry)
+        found = compiled(entry, names=options.wants(unknown_field.RULE.code))
         if found.whole:
             reads = "a validator judges the document as a whole"
     if reads:

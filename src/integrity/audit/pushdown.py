@@ -50,13 +50,15 @@ class Pushdown:
         return dict.fromkeys(["_id", *kept], 1)
 
 
-def compiled(entry: Entry) -> Pushdown:
+def compiled(entry: Entry, *, names: bool = True) -> Pushdown:
     """Return what the server decides of the field rules of a model.
 
     Args:
         entry: The model's entry.
+        names: Whether names that cannot be read are looked for where any name is let in: of all that is decided there,
+            this is the dearest.
     """
-    compiler = _Compiler()
+    compiler = _Compiler(names=names)
     try:
         found = compiler.object(root(entry), entry.document)
     except Undecided:
@@ -74,8 +76,9 @@ def compiled(entry: Entry) -> Pushdown:
 
 
 class _Compiler:
-    def __init__(self) -> None:
+    def __init__(self, *, names: bool) -> None:
         self.undecided: list[Slot] = []
+        self._names = names
         self._above: list[Object] = []
 
     def object(self, slot: Slot, declared: Object) -> Tests:
@@ -112,7 +115,9 @@ class _Compiler:
             # takes three times as long.
             alone: Clause = {"properties": {each: {} for each in properties}, "additionalProperties": False}
             readable: Clause = {"patternProperties": {text.UTF8_NAME: {}}, "additionalProperties": False}
-            found.unknown = {"anyOf": [alone, readable]} | ({"properties": inner} if inner else {})
+            found.unknown = ({"anyOf": [alone, readable]} if self._names else {}) | (
+                {"properties": inner} if inner else {}
+            )
         elif all(each.required for each in declared.fields.values()):
             # Where nothing may be missing, whatever is too much is counted: that is cheaper than its name.
             found.unknown = {"maxProperties": len(declared.fields)} | ({"properties": inner} if inner else {})
