@@ -78,6 +78,8 @@ def test_a_bulk_whose_document_the_server_reads(db: integrity.Database, way: str
     name = "books" if "children" in way else "texts"
     assert [each["_id"] for each in db.unsafe_raw[name].find({}, {"_id": 1})] == ([1] if ordered else [1, 3])
     assert caught.value.details["nInserted"] == (1 if ordered else 2)
+    (found,) = caught.value.violations
+    assert "_id 2" not in found.redacted().message
 
 
 @pytest.mark.parametrize("way", BULKS)

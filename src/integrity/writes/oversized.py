@@ -52,8 +52,9 @@ def violation(entry: Entry, document: Mapping[str, Any] | None = None) -> Violat
         document: What was written, where that is known.
     """
     known = (document or {}).get("_id")
-    which = "" if known is None else f"with the _id {quote(known)} "
-    fault = Fault(f"{which}would be larger than the 16 MB that the server takes.", "Store less, or split it.")
+    shown = () if known is None else (quote(known),)
+    which = "".join(f"with the _id {each} " for each in shown)
+    fault = Fault(f"{which}would be larger than the 16 MB that the server takes.", "Store less, or split it.", shown)
     return constraint_not_met.RULE.violation(At(entry.collection, known, "", ""), fault)
 
 
