@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from integrity.audit import text
-from integrity.audit.scalar import ARRAY, Clause, Operator, Tests, Undecided, anything, forbidden, only, others, scalar
+from integrity.audit.expected import Undecided, only
+from integrity.audit.scalar import ARRAY, Clause, Operator, Tests, anything, forbidden, others, scalar
 from integrity.declare.registry import Entry
 from integrity.declare.shape import Object
 from integrity.declare.slot import Slot, root

@@ -7,21 +7,15 @@ Source: https://www.mongodb.com/docs/manual/reference/method/db.collection.find/
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from bson import Binary, Decimal128, Regex
-from pydantic_core import PydanticCustomError
+from bson import Regex
 
-from integrity.audit import text
-from integrity.declare import convert
-from integrity.declare.bson_type import INT_MAX, INT_MIN, INTEGERS
-from integrity.declare.constraint import Allow, Forbid
-from integrity.declare.shape import coerces
+from integrity.audit import expected, text
+from integrity.audit.expected import Undecided
 from integrity.declare.slot import Slot
 
 Operator = dict[str, Any]
@@ -35,19 +29,6 @@ _ALIASES = (
     "double", "string", "object", "array", "binData", "objectId", "bool", "date", "regex", "dbPointer", "javascript",
     "symbol", "javascriptWithScope", "int", "timestamp", "long", "decimal", "minKey", "maxKey",
 )  # fmt: skip
-
-#: Keys of a core schema that say nothing of what is valid.
-_SILENT = frozenset({"type", "metadata", "serialization", "ref", "strict", "fail_fast", "microseconds_precision"})
-_STRING_CONFIG = ("str_max_length", "str_min_length", "str_strip_whitespace", "str_to_lower", "str_to_upper")
-#: Above this, a double is not every integer, and pydantic compares doubles.
-_EXACT = 2**53
-_SCALARS = frozenset(
-    {"str", "int", "float", "decimal", "bool", "datetime", "uuid", "bytes", "literal", "enum", "is-instance"}
-)
-
-
-class Undecided(Exception):
-    """The server cannot decide a place."""
 
 
 @dataclass
@@ -75,44 +56,25 @@ class Tests:
         return [*self.values, *(self.optional if optional else self.required)]
 
 
-def only(schema: Any, known: set[str]) -> None:
-    """Refuse a schema that says more than what is known here."""
-    if any(value is not None for name, value in schema.items() if name not in _SILENT | known):
-        raise Undecided
-
-
 def scalar(slot: Slot) -> Tests:
-    """Return the tests of a place where one kind of scalar is valid."""
-    schema = slot.schema
-    while schema["type"] not in _SCALARS:
-        kind = schema["type"]
-        if kind in {"default", "nullable"} or coerces(schema):
-            schema = schema["schema"]
-        elif kind == "chain" and len(schema["steps"]) == 1:
-            schema = schema["steps"][0]
-        elif kind == "definition-ref" and schema["schema_ref"] in slot.definitions:
-            schema = slot.definitions[schema["schema_ref"]]
-        else:
-            raise Undecided
-    kind = schema["type"]
-    if kind in {"literal", "enum"}:
-        return _literals(slot)
-    if kind == "str":
-        return _string(slot, schema)
-    if kind in {"int", "float", "decimal"}:
-        return _number(slot, schema)
-    if kind == "datetime":
-        only(schema, set())
-        # Beyond these a date is stored well, and no datetime.
-        low, high = dt.datetime.min, dt.datetime.max.replace(microsecond=999000)  # noqa: DTZ901 - as PyMongo reads it
-        return _between({"date"}, {"$gte": low, "$lte": high})
-    only(schema, {"cls", "sub_type", "custom_error_type", "cls_repr"} if kind != "bytes" else set())
-    if slot.node.scalars == {"decimal"}:
-        return _number(slot, {"type": "decimal"})
-    if slot.node.scalars == {"uuid"}:
-        # Binary data is compared by length, subtype and bytes: this is all of subtype 4 with 16 bytes.
-        return _between({"binData"}, {"$gte": Binary(bytes(16), 4), "$lte": Binary(b"\xff" * 16, 4)})
-    return _typed(slot, slot.node.scalars)
+    """Return the tests of a place where one kind of scalar is valid.
+
+    Raises:
+        Undecided: The server cannot decide it.
+    """
+    match expected.scalar(slot):
+        case expected.Literals() as found:
+            return _literals(found)
+        case expected.Text() as found:
+            return _string(found)
+        case expected.Number() as found if found.bounds:
+            return _bounded(found)
+        case expected.Number() as found:
+            return _with_steps(_typed(slot, found.types), found)
+        case expected.Between() as found:
+            return _between({found.type}, {"$gte": found.low, "$lte": found.high})
+        case expected.Typed() as found:
+            return _typed(slot, found.types)
 
 
 def others(aliases: AbstractSet[str]) -> Operator:
@@ -133,20 +95,16 @@ def _between(aliases: AbstractSet[str], bounds: Operator) -> Tests:
     return Tests(required=[{"$not": bounds}, ARRAY], optional=[others(aliases), *outside])
 
 
-def _string(slot: Slot, schema: Any) -> Tests:
-    only(schema, {"min_length", "max_length", "pattern"})
-    if any((slot.config or {}).get(name) for name in _STRING_CONFIG) or not slot.policy.allow_control_characters:
-        raise Undecided
-    valid = text.valid(slot.policy, _allowed(slot))
+def _string(wanted: expected.Text) -> Tests:
+    valid = text.valid(wanted.policy, wanted.allowed)
     patterns = [valid or text.UTF8]
-    least, most = schema.get("min_length"), schema.get("max_length")
+    least, most = wanted.least, wanted.most
     if least or most is not None:
         if max(least or 0, most or 0) > 65_000:  # noqa: PLR2004 - PCRE's longest repetition
             raise Undecided
         patterns.append(text.length(least, most))
-    if (wanted := schema.get("pattern")) is not None:
-        translated = text.agreed(wanted) if isinstance(wanted, str) else None
-        if translated is None:
+    if wanted.pattern is not None:
+        if (translated := text.agreed(wanted.pattern)) is None:
             raise Undecided
         patterns.append(translated)
     return Tests(
@@ -156,77 +114,44 @@ def _string(slot: Slot, schema: Any) -> Tests:
     )
 
 
-def _number(slot: Slot, schema: Any) -> Tests:
-    kind = schema["type"]
-    only(schema, {"gt", "ge", "lt", "le", "multiple_of", "allow_inf_nan"})
-    bounds: Operator = {}
-    for name, operator in (("gt", "$gt"), ("ge", "$gte"), ("lt", "$lt"), ("le", "$lte")):
-        if (bound := schema.get(name)) is not None:
-            bounds[operator] = _bound(bound, kind)
-    own = {"int": {"int", "long"}, "float": {"double", "int", "long"}, "decimal": {"decimal"}}[kind]
-    if kind != "int" and slot.node.finite:
-        # NaN is not comparable with any number, so that it is outside of every range.
-        edge = (lambda sign: Decimal128(f"{sign}Infinity")) if kind == "decimal" else (lambda sign: float(f"{sign}inf"))
-        if "$gte" not in bounds:
-            bounds.setdefault("$gt", edge("-"))
-        if "$lte" not in bounds:
-            bounds.setdefault("$lt", edge(""))
-    steps: list[Operator] = []
-    if (step := schema.get("multiple_of")) is not None:
-        if kind != "int" or not isinstance(step, int) or not 0 < step <= INT_MAX:
-            raise Undecided
-        steps = [{"$not": {"$mod": [step, 0]}}]
-    if kind != "int" and (slot.config or {}).get("allow_inf_nan") is not None:
-        raise Undecided
-    if not bounds:
-        found = _typed(slot, own)
-    else:
-        # Numbers of all types compare with one another: a comparison proves a number, and no type.
-        wrong = [each for each in ("double", "int", "long", "decimal") if each not in own]
-        outside = [{_OPPOSITE[name]: bound} for name, bound in bounds.items()]
-        if kind != "int":
-            outside.append({"$eq": math.nan})
-        found = Tests(
+def _bounded(number: expected.Number) -> Tests:
+    bounds = dict(number.bounds)
+    # Numbers of all types compare with one another: a comparison proves a number, and no type.
+    wrong = [each for each in ("double", "int", "long", "decimal") if each not in number.types]
+    outside = [{_OPPOSITE[name]: bound} for name, bound in bounds.items()]
+    if number.kind != "int":
+        outside.append({"$eq": math.nan})
+    return _with_steps(
+        Tests(
             required=[{"$type": [*wrong, "array"]}, {"$not": bounds}],
-            optional=[others(own), *outside],
-        )
-    found.required += steps
-    found.optional += [{**each, "$ne": None} for each in steps]
+            optional=[others(number.types), *outside],
+        ),
+        number,
+    )
+
+
+def _with_steps(found: Tests, number: expected.Number) -> Tests:
+    if number.step is not None:
+        wrong: Operator = {"$not": {"$mod": [number.step, 0]}}
+        found.required.append(wrong)
+        found.optional.append({**wrong, "$ne": None})
     return found
 
 
-def _bound(bound: Any, kind: str) -> Any:
-    if kind == "decimal":
-        try:
-            return convert.to_decimal128(bound if isinstance(bound, Decimal) else Decimal(str(bound)))
-        except PydanticCustomError:
-            raise Undecided from None
-    if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
-        raise Undecided
-    if not INT_MIN <= bound <= INT_MAX or (kind == "float" and abs(bound) >= _EXACT):
-        raise Undecided
-    return bound
-
-
-def _literals(slot: Slot) -> Tests:
-    values = slot.node.literals
-    if not values or not all(type(each) in {str, int, bool} for each in values):
-        raise Undecided
-    if any(type(each) is int and not INT_MIN <= each <= INT_MAX for each in values):
-        raise Undecided
+def _literals(wanted: expected.Literals) -> Tests:
+    values = wanted.values
     # 1.0 equals 1.
-    types: Operator = {"$type": ["double", "decimal", "array"]} if slot.node.scalars & INTEGERS else ARRAY
+    types: Operator = {"$type": ["double", "decimal", "array"]} if wanted.integers else ARRAY
     return Tests(required=[{"$nin": [*values]}, types], optional=[{"$nin": [None, *values]}, types])
 
 
 def anything(slot: Slot) -> Tests:
-    """Any type is valid; what the policy refuses is not."""
-    schema = slot.schema
-    while schema["type"] in {"default", "nullable"} or (schema["type"] == "chain" and len(schema["steps"]) == 1):
-        schema = schema["schema"] if schema["type"] != "chain" else schema["steps"][0]
-    if schema["type"] != "any" or not slot.policy.allow_control_characters:
-        raise Undecided
-    policy = slot.policy
+    """Return the tests of a place where any type is valid.
+
+    Raises:
+        Undecided: The server cannot decide it.
+    """
+    policy = expected.anything(slot).policy
     refused: list[Any] = [*sorted(policy.placeholders), "", [], {}, math.nan, math.inf, -math.inf]
     found = Tests(values=[{"$in": refused}, {"$type": "string", "$not": {"$regex": text.UTF8}}])
     if not policy.allow_white_space:
@@ -235,16 +160,10 @@ def anything(slot: Slot) -> Tests:
 
 
 def forbidden(slot: Slot) -> list[Operator]:
-    """Return the tests of the values that the field forbids by name."""
-    values = [value for each in slot.node.markers if isinstance(each, Forbid) for value in each.values]
-    if not all(type(each) in {str, int, bool} for each in values):
-        raise Undecided
-    if any(type(each) is int and not INT_MIN <= each <= INT_MAX for each in values):
-        raise Undecided
-    return [{"$in": values}] if values else []
+    """Return the tests of the values that the field forbids by name.
 
-
-def _allowed(slot: Slot) -> frozenset[str]:
-    """The strings that the field allows by name."""
-    named = [value for each in slot.node.markers if isinstance(each, Allow) for value in each.values]
-    return frozenset(each for each in named if type(each) is str and "\x00" not in each)
+    Raises:
+        Undecided: The server cannot decide it.
+    """
+    values = expected.forbidden(slot)
+    return [{"$in": [*values]}] if values else []
