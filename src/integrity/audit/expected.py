@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -20,7 +20,7 @@ from integrity.declare import convert
 from integrity.declare.bson_type import INT_MAX, INT_MIN, INTEGERS
 from integrity.declare.constraint import Allow, Forbid
 from integrity.declare.policy import Policy
-from integrity.declare.shape import coerces
+from integrity.declare.shape import Object, coerces
 from integrity.declare.slot import Slot
 
 #: Keys of a core schema that say nothing of what is valid.
@@ -261,3 +261,33 @@ def _allowed(slot: Slot) -> frozenset[str]:
     """The strings that the field allows by name."""
     named = [value for each in slot.node.markers if isinstance(each, Allow) for value in each.values]
     return frozenset(each for each in named if type(each) is str and "\x00" not in each)
+
+
+def certain(slot: Slot, declared: Object, above: Sequence[Object]) -> None:
+    """Refuse an object whose fields do not decide it.
+
+    Args:
+        slot: Its place.
+        declared: The object.
+        above: What it stands in.
+
+    Raises:
+        Undecided: A function looks at it as a whole, it is a mapping or contains itself, or undeclared fields in it
+            have a type.
+    """
+    if slot.whole or declared in above or declared.mapping or slot.bare.schema is None:
+        raise Undecided
+    if not declared.closed and (slot.bare.schema.get("extras_schema") or {"type": "any"})["type"] != "any":
+        raise Undecided
+
+
+def shortest(slot: Slot) -> int:
+    """Return how many elements the array at a place has at least.
+
+    Raises:
+        Undecided: It is no list of elements that are all of one kind.
+    """
+    if slot.whole or slot.kind != "list" or slot.node.arrays[0].prefix:
+        raise Undecided
+    only(slot.bare.schema, {"items_schema", "min_length", "max_length"})
+    return max(slot.limit("min_length") or 0, 0 if slot.may_be_empty else 1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
+from integrity.audit.columns import columns
 from integrity.audit.severity import known
 from integrity.audit.since import Since
 from integrity.declare.registry import Entry, Registry
@@ -12,6 +14,9 @@ from integrity.errors import AuditError
 from integrity.rules import RULES
 
 _DRIFT = "DRF"
+
+#: Where the suspects are found.
+Where = Literal["auto", "server", "client"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Options:
         partition: About how many documents a task reads; None for whole collections.
         sample: The share of each collection's documents to look at, chosen by chance; None for all of them.
         since: Look only at documents that are new or changed since; None for all of them.
+        suspects: Where the suspects are found: by the server, of which only they are fetched; by the client, in
+            documents that are fetched as they are stored; ``"auto"``: where that is quicker.
 
     Raises:
         AuditError: No rule has such a code, none is left to look for, or the sample is no share.
@@ -43,6 +50,7 @@ class Options:
     warn: tuple[str, ...] = ()
     sample: float | None = None
     since: Since | None = None
+    suspects: Where = "auto"
 
     def __post_init__(self) -> None:
         for name in ("collections", "select", "ignore", "extend", "warn"):
@@ -53,6 +61,11 @@ class Options:
             raise AuditError("Every rule that is selected is ignored or off: nothing is left to look for.")
         if self.sample is not None and not 0 < self.sample < 1:
             raise AuditError(f"A sample is a share between 0 and 1, such as 0.01; it is {self.sample:g}.")
+        if self.suspects == "client" and not columns():
+            raise AuditError(
+                "To find the suspects in the client takes numpy, which is not installed: pip install "
+                "'mongo-integrity[audit]', or let the server find them."
+            )
         if self.sample is not None and self.since is not None:
             raise AuditError("A sample of what is new is too little to tell of; give a sample or a time, not both.")
 

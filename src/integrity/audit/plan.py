@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bson import Timestamp, json_util
@@ -81,16 +81,18 @@ class Known:
         after: What was written up to this time is to be seen, wherever is read; None where a later audit of what has
             changed does not begin there.
         declared: What tells the declarations from others, where another process is to have the same.
+        sifted: Whether the suspects are found in the client.
     """
 
     source: Source
     kinds: tuple[tuple[str, str], ...]
     after: Timestamp | None = None
     declared: str = ""
+    sifted: bool = False
 
     def plan(self, entry: Entry, options: Options) -> Plan:
         """Return the plan for the collection of `entry`."""
-        return planned(entry, self.source, options, dict(self.kinds))
+        return replace(planned(entry, self.source, options, dict(self.kinds)), sifted=self.sifted)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class Plan:
         source: The collection.
         reads: Why every document is read as a whole; empty where the server decides what can be decided.
         fields: What the server decides of the field rules; None where no field rule was asked for.
+        sifted: Whether the suspects are found in the client, in documents that are fetched as they are stored.
         references: The references whose values the server lists.
         copies: The copies whose values the server lists.
         uniques: The constraints whose values the server groups.
@@ -118,6 +121,7 @@ class Plan:
     uniques: tuple[UniqueKey, ...] = field(default=())
     follows: bool = True
     partial: bool = False
+    sifted: bool = False
 
 
 def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, str]) -> Plan:
@@ -229,6 +233,8 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"  every document is read and judged in Python: {plan.reads}"
     elif plan.fields is None:
         yield "  field rules: not asked for"
+    elif plan.sifted:
+        yield "  field rules: every document is fetched as it is stored, and the suspects are found here, by columns"
     else:
         yield "  field rules: the server reads every document and returns the suspects:"
         yield f"    {_shown(plan.fields.filter)}"

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from integrity.audit import text
-from integrity.audit.expected import Undecided, only
+from integrity.audit.expected import Undecided, certain, shortest
 from integrity.audit.scalar import ARRAY, Clause, Operator, Tests, anything, forbidden, others, scalar
 from integrity.declare.registry import Entry
 from integrity.declare.shape import Object
@@ -83,10 +83,7 @@ class _Compiler:
         self._above: list[Object] = []
 
     def object(self, slot: Slot, declared: Object) -> Tests:
-        if slot.whole or declared in self._above or declared.mapping or slot.bare.schema is None:
-            raise Undecided
-        if not declared.closed and (slot.bare.schema.get("extras_schema") or {"type": "any"})["type"] != "any":
-            raise Undecided
+        certain(slot, declared, self._above)
         self._above.append(declared)
         try:
             return self._fields(slot, declared)
@@ -153,11 +150,7 @@ class _Compiler:
         return found
 
     def array(self, slot: Slot) -> Tests:
-        declared, schema = slot.node.arrays[0], slot.bare.schema
-        if slot.whole or slot.kind != "list" or declared.prefix:
-            raise Undecided
-        only(schema, {"items_schema", "min_length", "max_length"})
-        least = max(slot.limit("min_length") or 0, 0 if slot.may_be_empty else 1)
+        least = shortest(slot)
         if least > _LONGEST_MINIMUM:
             raise Undecided
         # One predicate for "no array, or an empty one".
@@ -166,7 +159,7 @@ class _Compiler:
             required=[{"$not": some}], optional=[{"$not": some, "$ne": None}], longest=slot.limit("max_length")
         )
         found.values += [{"$size": each} for each in range(1, least)]
-        element = slot.element(declared)
+        element = slot.element(slot.node.arrays[0])
         begun = len(self.undecided)
         try:
             inner = self._element(element)

@@ -6,6 +6,7 @@ partitions report what a document alone decides, each reference, copy and constr
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -14,14 +15,16 @@ from pymongo.errors import PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 from integrity.audit import listed
-from integrity.audit.again import Again
+from integrity.audit.again import AGAIN, Again
 from integrity.audit.changed import changed, of_types
 from integrity.audit.chosen import chosen
+from integrity.audit.columns import columns
 from integrity.audit.facts import Facts, copied
 from integrity.audit.listed import KEYS, fitting
 from integrity.audit.options import Options
 from integrity.audit.partition import Partition
 from integrity.audit.plan import FIELDS, CopyLookup, KeyLookup, Plan
+from integrity.audit.pushdown import Pushdown
 from integrity.audit.since import SinceLast
 from integrity.audit.targets import Pair, Targets, null
 from integrity.audit.undecided import Undecided
@@ -38,6 +41,8 @@ _IDS = 10_000
 #: One document in so many is looked at although it is no suspect, and so many of them are a reply.
 _HEARTBEAT = 500
 _BEATS = 100
+#: Seconds after which is told what was found here till then.
+_SECONDS = 0.5
 _REFERENCE = ("REF001", "REF002")
 #: Values at one place that are judged at once.
 _TOGETHER = 100
@@ -82,31 +87,17 @@ class Scan:
             read: Called with the number of documents of every batch that was read as a whole.
         """
         if self._plan.partial:
-            async for found in chosen(self._store, self._sure, self._plan, self._options, read):
-                yield found
+            found = chosen(self._store, self._sure, self._plan, self._options, read)
         elif self._plan.reads:
-            async for found in self._everything(partition, read):
-                yield found
-        elif (fields := self._plan.fields) is not None:
-            told: set[Hashable] = set()
-            if fields.filter is not None:
-                filter_, size = fields.filter, _IDS
-                beating = self._watched and not partition.bounded
-                if beating:
-                    # Now and then a document that is no suspect: else a long clean scan would tell nothing.
-                    filter_, size = {"$or": [*filter_["$or"], {"$sampleRate": 1 / _HEARTBEAT}]}, _BEATS
-                suspects = self._find(filter_, {"_id": 1}, partition, size)
-                async for found in self._suspects(suspects, self._reader(partition), size):
-                    if beating:
-                        read((size - len(found)) * _HEARTBEAT)
-                    yield found
-                    if fields.undecided:
-                        told.update(key(each.id) for each in found)
-            if fields.undecided:
-                # What the server suspected too was told above, with all that is wrong with it.
-                counts = fields.filter is None and not partition.bounded
-                async for found in self._fetched(fields.projection, partition, told, read if counts else None):
-                    yield found
+            found = self._everything(partition, read)
+        elif self._plan.fields is None:
+            return
+        elif self._plan.sifted and columns():
+            found = self._sifted(partition, read)
+        else:
+            found = self._returned(self._plan.fields, partition, read)
+        async for violations in found:
+            yield violations
 
     async def reference(self, lookup: KeyLookup) -> Found:
         """Yield the violations of one reference."""
@@ -244,6 +235,48 @@ class Scan:
                 read(len(batch))
         finally:
             await _closed(batches)
+
+    async def _returned(self, fields: Pushdown, partition: Partition, read: Callable[[int], None]) -> Found:
+        """Yield what is wrong with the suspects that the server returns, and at the places that it does not decide."""
+        told: set[Hashable] = set()
+        if fields.filter is not None:
+            filter_, size = fields.filter, _IDS
+            beating = self._watched and not partition.bounded
+            if beating:
+                # Now and then a document that is no suspect: else a long clean scan would tell nothing.
+                filter_, size = {"$or": [*filter_["$or"], {"$sampleRate": 1 / _HEARTBEAT}]}, _BEATS
+            suspects = self._find(filter_, {"_id": 1}, partition, size)
+            async for found in self._suspects(suspects, self._reader(partition), size):
+                if beating:
+                    read((size - len(found)) * _HEARTBEAT)
+                yield found
+                if fields.undecided:
+                    told.update(key(each.id) for each in found)
+        if fields.undecided:
+            # What the server suspected too was told above, with all that is wrong with it.
+            counts = fields.filter is None and not partition.bounded
+            async for found in self._fetched(fields.projection, partition, told, read if counts else None):
+                yield found
+
+    async def _sifted(self, partition: Partition, read: Callable[[int], None]) -> Found:
+        from integrity.audit.sifter import Sifter  # noqa: PLC0415 - it needs numpy, which not everybody has
+
+        again = self._reader(partition)
+        ids: list[Any] = []
+        since = time.monotonic()
+        async for many, found in Sifter(self._store, self._plan, self._options, self._alone).ids(partition):
+            if not partition.bounded:
+                read(many)
+            ids += found
+            # A reply has few of them, if any: one by one, reading them again would take as long as all the rest.
+            if len(ids) < AGAIN and time.monotonic() < since + _SECONDS:
+                continue
+            yield []  # how far it is, where nothing is wrong too
+            async for violations in self._again(again, ids, self._alone, _by_itself):
+                yield violations
+            ids, since = [], time.monotonic()
+        async for violations in self._again(again, ids, self._alone, _by_itself):
+            yield violations
 
     async def _suspects(self, batches: Batches, again: Again, size: int = _IDS) -> Found:
         try:

@@ -17,7 +17,8 @@ from integrity.store.codecs import core_codec, model_codec, raw_codec, reader_co
 from integrity.store.deadline import in_any_case
 from integrity.store.forgiving import READS, again, forgive, forgives, writes
 from integrity.store.lean import LeanStore
-from integrity.store.port import Batches, Document, Filter, T, U, Waiter, plain
+from integrity.store.pages import uncut
+from integrity.store.port import Batches, Document, Filter, Pages, T, U, Waiter, plain
 
 #: Runs an operation with a permit of the gate.
 Through = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -51,6 +52,26 @@ class AsyncBatches:
             await self._through(self._cursor.close)
         except PoolTimeout:
             self._cursor = None  # the driver closes on the server, in the background, what nobody refers to
+
+
+class AsyncPages:
+    """The replies of an asynchronous cursor of raw batches."""
+
+    def __init__(self, cursor: Any, through: Through) -> None:
+        self._batches = AsyncBatches(cursor, through)
+        self._cursor: Any = cursor
+        self._through = through
+
+    async def next(self) -> bytes:
+        """Return the next reply; nothing at the end."""
+        try:
+            return await self._through(self._cursor.next)  # type: ignore[no-any-return]  # the driver's
+        except StopAsyncIteration:
+            return b""
+
+    async def close(self) -> None:
+        """Close the cursor on the server."""
+        await self._batches.close()
 
 
 class AsyncWaiter:
@@ -130,6 +151,9 @@ class AsyncStore(LeanStore):
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
         cursor = self._of(collection).find(filter, **options)
         return AsyncBatches(forgive(cursor) if self._forgives else cursor, self._through)
+
+    def pages(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Pages:
+        return AsyncPages(uncut(self._of(collection).find_raw_batches(filter, **options)), self._through)
 
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
         try:

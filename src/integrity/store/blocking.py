@@ -21,7 +21,8 @@ from integrity.store.codecs import core_codec, model_codec, raw_codec, reader_co
 from integrity.store.deadline import in_any_case
 from integrity.store.forgiving import READS, again, forgive, forgives, writes
 from integrity.store.lean import LeanStore
-from integrity.store.port import Batches, Document, Filter, T, U, Waiter
+from integrity.store.pages import uncut
+from integrity.store.port import Batches, Document, Filter, Pages, T, U, Waiter
 from integrity.store.run import run
 
 #: Seconds in which a thread begins to send.
@@ -53,6 +54,23 @@ class BlockingBatches:
                 self._cursor.close()
         except PoolTimeout:
             self._cursor = None  # the driver closes on the server, in the background, what nobody refers to
+
+
+class BlockingPages:
+    """The replies of a PyMongo cursor of raw batches."""
+
+    def __init__(self, cursor: Any, bound: ContextVar[Any], gate: Gate | OpenGate = NO_GATE) -> None:
+        self._batches = BlockingBatches(cursor, bound, gate)
+        self._cursor, self._bound, self._gate = cursor, bound, gate
+
+    async def next(self) -> bytes:
+        """Return the next reply; nothing at the end."""
+        with self._gate.permit(), outside(self._bound):
+            return next(self._cursor, b"")
+
+    async def close(self) -> None:
+        """Close the cursor on the server."""
+        await self._batches.close()
 
 
 class BlockingWaiter:
@@ -158,6 +176,9 @@ class BlockingStore(LeanStore):
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
         cursor = self._of(collection).find(filter, **options)
         return BlockingBatches(forgive(cursor) if self._forgives else cursor, self.bound, self._gate)
+
+    def pages(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Pages:
+        return BlockingPages(uncut(self._of(collection).find_raw_batches(filter, **options)), self.bound, self._gate)
 
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:
         with self._gate.permit(), outside(self.bound):

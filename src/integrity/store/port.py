@@ -50,6 +50,18 @@ class Batches(Protocol):
         ...
 
 
+class Pages(Protocol):
+    """The replies of a cursor, each the bytes of many documents one after the other."""
+
+    async def next(self) -> bytes:
+        """Return the next reply; nothing at the end."""
+        ...
+
+    async def close(self) -> None:
+        """Close the cursor on the server."""
+        ...
+
+
 class Waiter(Protocol):
     """Something that one caller waits for, and another one opens."""
 
@@ -155,6 +167,10 @@ class Store(ABC):
     @abstractmethod
     def find(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Batches:
         """Return the documents that match."""
+
+    def pages(self, collection: str, filter: Filter | None = None, /, **options: Any) -> Pages:
+        """Return the documents that match as the bytes that are stored, a reply at a time."""
+        raise NotImplementedError(f"{type(self).__name__} has no documents as bytes.")
 
     @abstractmethod
     async def aggregate(self, collection: str, pipeline: Sequence[Filter], /, **options: Any) -> Batches:

@@ -1,0 +1,88 @@
+"""What finds a fault in a column of strings.
+
+Most strings are settled by their first character and by being ASCII. What is left is asked of the place's own
+validator, many at once: it alone knows what a character is, and what a pattern matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from integrity.audit import expected
+from integrity.audit.sieve.page import LENGTH, Column, Mask
+from integrity.audit.sieve.value import Test, equal
+from integrity.declare.policy import Policy
+
+_VISIBLE = range(0x21, 0x7F)
+
+
+def strings(
+    policy: Policy,
+    judged: Callable[[Column], Mask],
+    *,
+    allowed: frozenset[str] = frozenset(),
+    least: int | None = None,
+    most: int | None = None,
+    pattern: bool = False,
+) -> Test:
+    """Return the test of strings.
+
+    Args:
+        policy: What no string may be.
+        judged: The place's own validator, for what is not settled.
+        allowed: The strings that may stand there although the policy refuses them.
+        least: How many characters they have at least.
+        most: How many they have at most.
+        pattern: Whether they match a pattern, which the validator alone knows.
+    """
+    if pattern:
+        return judged
+    placeholders = sorted(each.encode() for each in policy.placeholders - allowed)
+    firsts = {each[0] for each in placeholders}
+    # A visible character comes first, and no placeholder begins like that.
+    plain = np.zeros(256, np.bool_)
+    plain[[each for each in _VISIBLE if each not in firsts]] = True
+    # A placeholder begins like that, which may be something else as a whole.
+    doubtful = np.zeros(256, np.bool_)
+    doubtful[[each for each in _VISIBLE if each in firsts]] = True
+
+    empty = policy.allow_empty_strings or "" in allowed
+    limited = bool(least) or most is not None
+
+    def test(column: Column) -> Mask:
+        page, begin, sizes = column.page, column.at + LENGTH, column.lengths - 1
+        words = page.words[begin]
+        heads = words.astype(np.uint8)
+        settled = plain[heads] & page.ascii(begin, sizes, words)
+        # Of ASCII, a character is a byte.
+        found: Mask = (sizes < (least or 0)) | (sizes > (np.inf if most is None else most)) if limited else ~settled
+        if settled.all():
+            return found
+        found &= settled
+        if (index := np.flatnonzero(~settled & doubtful[heads])).size:
+            refused = equal(column.part(index, column.kind), placeholders)
+            found[index] = refused
+            settled[index] = refused
+        if not empty:
+            none = sizes == 0
+            found |= none
+            settled |= none
+        if (left := np.flatnonzero(~settled)).size:
+            found[left] = judged(column.part(left, column.kind))
+        return found
+
+    return test
+
+
+def declared(wanted: expected.Text, judged: Callable[[Column], Mask]) -> Test:
+    """Return the test of strings as they are declared."""
+    return strings(
+        wanted.policy,
+        judged,
+        allowed=wanted.allowed,
+        least=wanted.least,
+        most=wanted.most,
+        pattern=wanted.pattern is not None,
+    )
