@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-EXTRAS := embedded,motor,dask,otel,testing,bench,dev
+EXTRAS := embedded,audit,motor,dask,otel,testing,bench,dev
 
 # The first of these that is there and new enough; `make PYTHON=/path/to/python` decides otherwise.
 PYTHON ?= $(shell for each in python3.11 python3; do \
@@ -45,7 +45,7 @@ test: setup ## the tests, on real servers
 lowest: ## the tests with the oldest releases that pyproject.toml allows
 	@test -x .venv-lowest/bin/uv || { "$(PYTHON)" -m venv .venv-lowest && .venv-lowest/bin/python -m pip install --quiet uv; }
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
-	  --editable '.[embedded,motor,dask,otel,testing,dev]'
+	  --editable '.[embedded,audit,motor,dask,otel,testing,dev]'
 	.venv-lowest/bin/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS) $(TESTS)
 
 check: setup ## formatting, lint, types, import contracts

@@ -55,7 +55,7 @@ async def by_client(store: Store, plan: Plan, options: Options) -> bool:
 
 async def _quicker(store: Store, plan: Plan, options: Options, many: int) -> bool:
     """Whether so many documents are looked through sooner here."""
-    from integrity.audit.sifter import Sifter  # noqa: PLC0415 - it needs numpy, which not everybody has
+    from integrity.audit.sieve.sifter import Sifter  # noqa: PLC0415 - it needs numpy, which not everybody has
 
     sifter = Sifter(store, plan, options, Facts(store, plan.entry, references=(), copies=()))
     undecided = [] if plan.fields is None else [Undecided(slot) for slot in plan.fields.undecided]

@@ -259,7 +259,7 @@ class Scan:
                 yield found
 
     async def _sifted(self, partition: Partition, read: Callable[[int], None]) -> Found:
-        from integrity.audit.sifter import Sifter  # noqa: PLC0415 - it needs numpy, which not everybody has
+        from integrity.audit.sieve.sifter import Sifter  # noqa: PLC0415 - it needs numpy, which not everybody has
 
         again = self._reader(partition)
         ids: list[Any] = []
