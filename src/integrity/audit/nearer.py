@@ -10,47 +10,34 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-import pymongo.errors
+from pymongo.errors import InvalidOperation
 
-from integrity.audit.columns import columns
+from integrity.audit.columns import trial
 from integrity.audit.facts import Facts
-from integrity.audit.options import Options
+from integrity.audit.options import Options, Where
 from integrity.audit.partition import Partition
 from integrity.audit.plan import Plan
 from integrity.audit.undecided import Undecided
 from integrity.store.port import Store
 
-#: Of fewer documents, it does not matter.
-LEAST = 20_000
-#: Documents that are tried, and the most bytes of them; where there are fewer than so many in these, they are large,
-#: and it is the server's to read them.
-_TRIED, _BYTES, _FEWEST = 4000, 4_000_000, 200
 #: The first time, the server may read from its disk.
 _TIMES = 2
 
 
-async def by_client(store: Store, plan: Plan, options: Options) -> bool:
-    """Return whether the suspects are to be found in the client.
+async def nearer(store: Store, plan: Plan, options: Options) -> Where:
+    """Return where the suspects are to be found.
 
     Args:
         store: The database.
-        plan: The collection's plan, by which the server finds them.
+        plan: The collection's plan.
         options: What the audit was asked for.
     """
-    if plan.fields is None or plan.partial:
-        return False
-    if options.suspects != "auto":
-        return options.suspects == "client"
-    source = plan.source
-    if not columns() or source.documents < LEAST or not source.average:
-        return False
-    many = min(_TRIED, _BYTES // source.average)
-    if many < _FEWEST:
-        return False
+    if plan.suspects != "auto":
+        return plan.suspects
     try:
-        return await _quicker(store, plan, options, many)
-    except (NotImplementedError, pymongo.errors.InvalidOperation):  # no such cursor: a client that encrypts, say
-        return False
+        return "client" if await _quicker(store, plan, options, trial(plan.source)) else "server"
+    except (NotImplementedError, InvalidOperation):  # there is no such cursor: of a client that encrypts, say
+        return "server"
 
 
 async def _quicker(store: Store, plan: Plan, options: Options, many: int) -> bool:
