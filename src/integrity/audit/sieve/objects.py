@@ -60,6 +60,7 @@ class Objects:
         self._required = [each.name for each in fields if each.required]
         self._undeclared = undeclared
         self._orders: list[tuple[_Step, ...]] = []
+        self._any_order = self._steps([])
 
     def test(self, column: Column) -> Mask:
         """Return which objects of a column are at fault."""
@@ -81,7 +82,7 @@ class Objects:
                 found[left[fits]] = faulty[fits]
                 left = left[~fits]
                 tried += 1
-            elif learned < _LEARNED:
+            elif learned < _LEARNED and len(self._orders) < _ORDERS:
                 learned += 1
                 number = self._learn(page, int(at[left[0]]))
                 if number is None:
@@ -89,6 +90,8 @@ class Objects:
                 else:
                     tried = number
             else:
+                fits, faulty = self._jumbled(page, at[left])
+                found[left[fits]] = faulty[fits]
                 break
         return found
 
@@ -104,7 +107,7 @@ class Objects:
             if merged is not None and len(merged) <= _LONGEST:
                 self._orders[number] = self._steps(merged)
                 return number
-        if len(self._orders) == _ORDERS or len(names) > _LONGEST:
+        if len(names) > _LONGEST:
             return None
         self._orders.append(self._steps(names))
         return len(self._orders) - 1
@@ -134,13 +137,7 @@ class Objects:
                     continue
                 heads = heads[index]
             here = place if index is None else place[index]
-            column = Column(page, heads.astype(np.uint8), here + step.skip)
-            past = column.at + column.sizes
-            # A value of which nobody knows where it ends: past the object's end, nothing fits any more.
-            lost = column.sizes < 0
-            if lost.any():
-                past[lost] = (ends if index is None else ends[index])[lost]
-            wrong = _faults(step.field, column)
+            past, wrong = _taken(page, step, heads, here, ends if index is None else ends[index])
             if index is None:
                 place = past
                 faulty |= wrong
@@ -148,6 +145,57 @@ class Objects:
                 place[index] = past
                 faulty[index] |= wrong
         return place == ends - 1, faulty
+
+    def _jumbled(self, page: Page, at: Offsets) -> tuple[Mask, Mask]:
+        """Return the same of objects in no order: what is added to a document later stands at its end."""
+        fits, faulty = np.zeros(len(at), np.bool_), np.zeros(len(at), np.bool_)
+        left = np.arange(len(at))
+        for _ in range(_LEARNED):
+            done, wrong = self._again_and_again(page, at[left])
+            fits[left[done]], faulty[left[done]] = True, wrong[done]
+            left = left[~done]
+            if not left.size:
+                break
+            known = [each.field.name for each in self._any_order]
+            names = [*known, *(each for each in _names(page, int(at[left[0]])) if each not in known)]
+            if len(names) > _LONGEST or len(set(names)) == len(known):
+                left = left[1:]  # it fits nothing, and stays at fault
+            else:
+                self._any_order = self._steps(list(dict.fromkeys(names)))
+        return fits, faulty
+
+    def _again_and_again(self, page: Page, at: Offsets) -> tuple[Mask, Mask]:
+        """Return which objects have known fields alone, each once, and which of those are at fault."""
+        ends = at + page.lengths(at)
+        place = at + LENGTH
+        faulty = np.zeros(len(at), np.bool_)
+        seen = np.zeros((len(self._any_order), len(at)), np.bool_)
+        going = np.arange(len(at))
+        while going.size:
+            before = place[going]
+            for number, step in enumerate(self._any_order):
+                heads = page.words[place[going]]
+                hit = step.hit(page, place[going], heads) & ~seen[number, going]
+                if (index := going[hit]).size:
+                    seen[number, index] = True
+                    place[index], wrong = _taken(page, step, heads[hit], place[index], ends[index])
+                    faulty[index] |= wrong
+            going = going[place[going] > before]
+        for number, step in enumerate(self._any_order):
+            if step.field.required:
+                faulty |= ~seen[number]
+        return place == ends - 1, faulty
+
+
+def _taken(page: Page, step: _Step, heads: NDArray[np.uint64], here: Offsets, ends: Offsets) -> tuple[Offsets, Mask]:
+    """Return where the elements of a field end, and which of them are at fault."""
+    column = Column(page, heads.astype(np.uint8), here + step.skip)
+    past = column.at + column.sizes
+    # A value of which nobody knows where it ends: past the object's end, nothing fits any more.
+    lost = column.sizes < 0
+    if lost.any():
+        past[lost] = ends[lost]
+    return past, _faults(step.field, column)
 
 
 def _faults(named: Named, column: Column) -> Mask:
@@ -176,8 +224,8 @@ class _Step:
         """Return at which places an element with this name begins."""
         mask, wanted = self._first
         found: Mask = heads & mask == wanted
-        if not self.field.name:
-            found &= heads & MASKS[1] != END  # what ends an object is a zero too
+        # Behind what ends an object may stand what reads like a name: the length of the next document.
+        found &= heads & MASKS[1] != END
         for at, mask, wanted in self._others:
             if not found.any():
                 break
