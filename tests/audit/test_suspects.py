@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from pymongo.database import Database
 from pymongo.errors import InvalidOperation
 
-from integrity.audit import Options, audit, columns, describe, nearer, plans
+from integrity.audit import Options, Pace, audit, columns, describe, nearer, plans
 from integrity.audit.plan import Known
 from integrity.audit.source import Source
 from integrity.declare.registry import Registry
@@ -93,6 +93,26 @@ def fetches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(BlockingStore, "pages", pages)
     return found
+
+
+def test_nothing_is_tried_under_a_rate_or_while_the_pause_file_is_there(
+    shop: Raw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(columns, "_LEAST", 1)
+    fetched, pause = fetches(monkeypatch), tmp_path / "pause"
+
+    class Sleeping(BlockingStore):
+        async def sleep(self, seconds: float) -> None:
+            del seconds
+            assert not fetched
+            pause.unlink(missing_ok=True)
+
+    audited(Sleeping(shop), [Item], pace=Pace(rate=1e9))
+    assert not fetched
+    pause.touch()
+    audited(Sleeping(shop), [Item], pace=Pace(pause=pause))
+    assert not pause.exists()
+    assert fetched
 
 
 def test_it_is_tried_for_real(shop: Raw, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from pymongo.errors import InvalidOperation
 from integrity.audit.columns import trial
 from integrity.audit.facts import Facts
 from integrity.audit.options import Options, Where
+from integrity.audit.pace import Pace
 from integrity.audit.partition import Partition
 from integrity.audit.plan import Plan
 from integrity.audit.undecided import Undecided
@@ -24,16 +25,23 @@ from integrity.store.port import Store
 _TIMES = 2
 
 
-async def nearer(store: Store, plan: Plan, options: Options) -> Where:
+async def nearer(store: Store, plan: Plan, options: Options, pace: Pace) -> Where:
     """Return where the suspects are to be found.
 
     Args:
         store: The database.
         plan: The collection's plan.
         options: What the audit was asked for.
+        pace: How fast it may go.
+
+    Raises:
+        OutOfTime: It has taken as long as it may.
     """
     if plan.suspects != "auto":
         return plan.suspects
+    if pace.rate is not None:
+        return "server"  # whoever says how fast it may go at most is not to be tried how fast it can
+    await pace.stand(store)
     try:
         return "client" if await _quicker(store, plan, options, trial(plan.source)) else "server"
     except (NotImplementedError, InvalidOperation):  # there is no such cursor: of a client that encrypts, say
