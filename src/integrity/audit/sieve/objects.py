@@ -58,6 +58,7 @@ class Objects:
     def __init__(self, fields: Sequence[Named], undeclared: Callable[[bytes], bool]) -> None:
         self._fields: Mapping[bytes, Named] = {each.name: each for each in fields}
         self._required = [each.name for each in fields if each.required]
+        self._declared = {each.name: place for place, each in enumerate(fields)}
         self._undeclared = undeclared
         self._orders: list[tuple[_Step, ...]] = []
         self._any_order = self._steps([])
@@ -101,7 +102,7 @@ class Objects:
         if len(set(names)) < len(names):
             return None
         for number, order in enumerate(self._orders):
-            merged = _merged([each.field.name for each in order], names)
+            merged = _merged([each.field.name for each in order], names, self._declared)
             if merged is not None and len(merged) == len(order):
                 return None  # it has that order, and does not fit: of a value in it nobody knows where it ends
             if merged is not None and len(merged) <= _LONGEST:
@@ -114,8 +115,8 @@ class Objects:
 
     def _steps(self, names: Sequence[bytes]) -> tuple[_Step, ...]:
         # A required field that no document has had so far is missed in those that fit.
-        names = [*names, *(each for each in self._required if each not in names)]
-        return tuple(_Step(self._field(each)) for each in names)
+        missed = [each for each in self._required if each not in names]
+        return tuple(_Step(self._field(each)) for each in _merged(names, missed, self._declared) or names)
 
     def _field(self, name: bytes) -> Named:
         return self._fields.get(name) or Named(name, valid=self._undeclared(name))
@@ -137,7 +138,7 @@ class Objects:
                     continue
                 heads = heads[index]
             here = place if index is None else place[index]
-            past, wrong = _taken(page, step, heads, here, ends if index is None else ends[index])
+            past, wrong = _taken(page, step, heads, here)
             if index is None:
                 place = past
                 faulty |= wrong
@@ -178,7 +179,7 @@ class Objects:
                 hit = step.hit(page, place[going], heads) & ~seen[number, going]
                 if (index := going[hit]).size:
                     seen[number, index] = True
-                    place[index], wrong = _taken(page, step, heads[hit], place[index], ends[index])
+                    place[index], wrong = _taken(page, step, heads[hit], place[index])
                     faulty[index] |= wrong
             going = going[place[going] > before]
         for number, step in enumerate(self._any_order):
@@ -187,14 +188,12 @@ class Objects:
         return place == ends - 1, faulty
 
 
-def _taken(page: Page, step: _Step, heads: NDArray[np.uint64], here: Offsets, ends: Offsets) -> tuple[Offsets, Mask]:
+def _taken(page: Page, step: _Step, heads: NDArray[np.uint64], here: Offsets) -> tuple[Offsets, Mask]:
     """Return where the elements of a field end, and which of them are at fault."""
     column = Column(page, heads.astype(np.uint8), here + step.skip)
     past = column.at + column.sizes
-    # A value of which nobody knows where it ends: past the object's end, nothing fits any more.
-    lost = column.sizes < 0
-    if lost.any():
-        past[lost] = ends[lost]
+    # A value of which nobody knows where it ends: past the page's end, nothing fits any more.
+    past[column.sizes < 0] = page.last
     return past, _faults(step.field, column)
 
 
@@ -250,21 +249,31 @@ def _names(page: Page, at: int) -> Iterator[bytes]:
         place = end + 1 + size
 
 
-def _merged(order: Sequence[bytes], names: Sequence[bytes]) -> list[bytes] | None:
-    """Return an order that both fit, or None: the names that both have stand in the same order."""
+def _merged(order: Sequence[bytes], names: Sequence[bytes], declared: Mapping[bytes, int]) -> list[bytes] | None:
+    """Return an order that both fit, or None: the names that both have stand in the same order.
+
+    Args:
+        order: Names in their order.
+        names: Names in their order.
+        declared: The places of names that the two do not order: most programs store fields as they are declared.
+    """
     known = set(order)
     common = [each for each in names if each in known]
     places = {each: place for place, each in enumerate(order)}
     if any(places[one] > places[other] for one, other in pairwise(common)):
         return None
     merged = list(order)
+    shared, last = set(common), len(declared)
     before = 0
     for each in names:
         if each in known:
             before = merged.index(each) + 1
-        else:
-            merged.insert(before, each)
+            continue
+        place = declared.get(each, last)
+        while before < len(merged) and merged[before] not in shared and declared.get(merged[before], last) < place:
             before += 1
+        merged.insert(before, each)
+        before += 1
     return merged
 
 
