@@ -17,7 +17,7 @@ from integrity.audit.baseline import UNTOLD, Baseline, Scope
 from integrity.audit.facts import Unjudged
 from integrity.audit.identity import declarations, identity
 from integrity.audit.marks import standing
-from integrity.audit.nearer import by_client
+from integrity.audit.nearer import by_client, compared
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
 from integrity.audit.pieces import Means, Pieces
@@ -286,9 +286,9 @@ class _Run:
             here = after(self._store, self._after)
             await here.find_one(source.name, {}, {"_id": 1}, max_time_ms=changes.LAG_MS)
         plan = known.plan(entry, self._options)
-        if await by_client(self._store, plan, self._options):
-            known = replace(known, sifted=True)
-            plan = known.plan(entry, self._options)
+        sifted = await by_client(self._store, plan, self._options)
+        known = replace(known, sifted=sifted, compared=await compared(self._store, plan))
+        plan = known.plan(entry, self._options)
         pieces = Pieces(self._store, self._options, known, plan, self.means, watched=self._progress is not None)
         parts = await pieces.parts()
         self._tell(result)
