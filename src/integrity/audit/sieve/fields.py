@@ -99,6 +99,7 @@ class Fields:
             if not left.size:
                 break
         odd[left] = True
+        odd |= page.bytes[ends] != END
         return odd
 
     def _order(self, page: Page, at: int) -> list[bytes]:
