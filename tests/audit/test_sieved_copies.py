@@ -84,10 +84,11 @@ def document(**fields: Any) -> bytes:
 
 
 def told(parents: list[bytes], children: list[bytes], model: type[Model] = Child) -> list[bool]:
-    """Of which children something is told, as they and their parents would be fetched."""
+    """Of which children something is told, as they and their parents would be fetched: each a reply of its own."""
     copy = next(each for each in Registry([Owner, model]) if each.model is model).copies[0]
     looked = Compared(None, copy)  # type: ignore[arg-type]  # nothing is fetched
-    assert run(looked._held(b"".join(parents)))
+    for each in parents:
+        assert run(looked._held(each))
     looked._owners.close()
     page = Page(b"".join(children))
     assert len(page.starts) == len(children)
@@ -104,7 +105,7 @@ def test_of_what_has_the_owners_bytes_it_is_told_that_it_is_faithful_and_of_noth
     """Of each pair of an owner's value and a copy; what is told is what Python says of it."""
     pairs = list(itertools.product(VALUES, VALUES))
     found = told(
-        [document(_id=number, name=original) for number, (original, _) in enumerate(pairs)],
+        [b"".join(document(_id=number, name=original) for number, (original, _) in enumerate(pairs))],
         [document(_id=0, to=number, name=value) for number, (_, value) in enumerate(pairs)],
     )
     for (original, value), faithful in zip(pairs, found, strict=True):
@@ -231,10 +232,21 @@ def test_owners_with_a_field_twice_or_with_anything_else_are_not_held() -> None:
 
 
 def test_what_a_document_is_followed_by_is_no_part_of_it() -> None:
-    """The next one's length, read on, would be a field's name."""
-    parents = [document(_id=2, name=None)]
-    for length in range(60):
-        assert told(parents, [raw(("_id", "x" * length), ("to", 2)), raw(("_id", 1), ("to", 3))])[:1] == [True]
+    """The length of the next one, were it read on, would be the name of the reference: it is "to", and zeros."""
+    length = int.from_bytes(b"to", "little")
+    following = document(_id=1, to=2, name="x" * (length - len(document(_id=1, to=2, name=""))))
+    assert following.startswith(b"to\0\0")
+    assert told([], [document(_id=1), following]) == [True, False]
+    assert told([], [document(_id=1, name="a"), following, document(_id=2), following]) == [True, False, True, False]
+
+
+def test_owners_come_in_several_replies() -> None:
+    parents = [document(_id=at, name="x" * at) for at in range(9)]
+    pairs = list(itertools.product(range(9), range(9)))
+    children = [document(_id=0, to=to, name="x" * many) for to, many in pairs]
+    for size in (1, 2, 4, 9):
+        replies = [b"".join(parents[at : at + size]) for at in range(0, 9, size)]
+        assert told(replies, children) == [to == many for to, many in pairs]
 
 
 SEATS: list[tuple[Any, bool]] = [
@@ -319,13 +331,15 @@ WAYS = (Options(suspects="client"), Options(suspects="server"), Options(pushdown
 COPIES: dict[str, Any] = {"select": ("OWN",)}
 
 
-def same(store: Fetching, models: list[type[Model]], *, fetched: bool = True) -> Found:
+def same(
+    store: Fetching, models: list[type[Model]], *, fetched: bool = True, select: tuple[str, ...] = ("OWN",)
+) -> Found:
     """Audit in all three ways: the findings are the same, each there once, and the client has looked for them."""
     store.fetched, store.grouped = [], []
-    first, *others = [audited(store, models, replace(each, **COPIES)) for each in WAYS]
+    first, *others = [audited(store, models, replace(each, select=select)) for each in WAYS]
     names = {str(each.__integrity__.collection) for each in models} - {"owners", "people"}
     # The owners and the children; and the server's groups in the second audit alone.
-    assert [each for each in store.fetched if each in names] == (sorted(names) if fetched else [])
+    assert {each for each in store.fetched if each in names} == (names if fetched else set())
     assert (first.failure, first.complete) == (None, True)
     for other in others:
         assert (other.failure, other.complete) == (None, True)
@@ -473,6 +487,37 @@ def test_without_numpy_the_server_lists_the_pairs(
     assert same(store, [Owner, Child], fetched=False).codes == {"OWN001": 200}
 
 
+def test_copies_that_are_equal_and_of_two_types_are_asked_for_each(
+    database: Database[dict[str, Any]], store: Fetching
+) -> None:
+    """Both have other bytes than the owner: 5 is the same number as a long, and 5.0 is not."""
+    database.owners.insert_one({"_id": 1, "name": Int64(5)})
+    for values in ([5, 5.0], [5.0, 5]):
+        database.children.delete_many({})
+        database.children.insert_many({"_id": at, "to": 1, "name": each} for at, each in enumerate(values))
+        assert same(store, [Owner, Child]).places == [("OWN001", [type(each) for each in values].index(float), "name")]
+
+
+class Double(Model, collection="doubles"):
+    id: int
+    to: Annotated[Any, Ref(Owner)] = None
+    name: Annotated[Scalar, CopyOf(Owner, "name", via="to")] = None
+    code: Annotated[Scalar, CopyOf(Owner, "code", via="to")] = None
+
+
+def test_each_copy_reports_what_is_its_own_and_nothing_else(
+    database: Database[dict[str, Any]], store: Fetching
+) -> None:
+    """What else is wrong with a document that is read again is reported by others, once."""
+    database.owners.insert_one({"_id": 1, "name": "a", "code": "c"})
+    database.doubles.insert_many([
+        {"_id": 0, "to": 1, "name": "b", "code": "d"}, {"_id": 1, "to": 1, "name": "", "code": "d", "other": 1},
+        {"_id": 2, "to": 1, "name": "a", "code": "c"}, {"_id": 3, "to": 9, "name": "b"},
+    ])  # fmt: skip
+    found = same(store, [Owner, Double], select=())
+    assert found.codes == {"OWN001": 3, "EMP001": 1, "SCH004": 1, "REF001": 1}
+
+
 @pytest.mark.parametrize("sooner", [True, False])
 def test_what_is_quicker_is_taken_where_nothing_is_asked_for(
     crowd: Database[dict[str, Any]], store: Fetching, monkeypatch: pytest.MonkeyPatch, sooner: bool
@@ -532,6 +577,8 @@ def test_the_plan_says_where_stale_copies_are_looked_for(
     monkeypatch.setattr(plan, "LEAST", 1)
     assert shown().endswith(f"{server}    or, where owners is small and that is quicker, {columns}")
     assert shown(suspects="server").endswith(server)
+    monkeypatch.setattr(plan, "columns", lambda: False)
+    assert shown().endswith(server)
     assert store.fetched == []
 
 
@@ -555,6 +602,8 @@ def test_copies_in_arrays_and_of_owners_without_their_ids_are_left_to_the_server
     found = same(store, [Owner, Marked], fetched=False)
     assert found.places == [("OWN001", 0, "seats.1.name"), ("OWN001", 1, "name")]
     assert store.fetched == []
+    (made,) = run(plans(store, Registry([Owner, Marked]), Options(collections=("marked",), suspects="client")))
+    assert [each.where for each in made.copies] == ["server", "server"]
 
 
 class Called(Model):

@@ -11,7 +11,6 @@ from integrity.audit.targets import Pair, Targets, null
 from integrity.declare.equality import key
 from integrity.declare.registry import Copy
 from integrity.store.forgiving import decoded
-from integrity.store.lookup import queryable
 from integrity.store.port import Document
 
 Token = tuple[Hashable, Hashable, type]
@@ -36,28 +35,21 @@ class Stale:
         Args:
             fetched: Of each document its ``_id``, the reference and the copy, as they are stored.
         """
-        found: list[Any] = []
         asked: dict[Token, Pair] = {}
         left: list[tuple[Any, Token]] = []
         for raw in fetched:
             document = decoded(raw)
             for via, value in self._pairs(document):
-                if not queryable(via) or isinstance(value, dict | list):
-                    # Not told by its key alone, or not asked for by it: whatever it is, it is read again.
-                    found.append(document["_id"])
-                else:
-                    at = _token(via, value)
-                    asked[at] = (via, value)
-                    left.append((document["_id"], at))
-        if asked:
-            # Where so many are asked for, to have all of them takes less long.
-            if self._asked <= KEYS < self._asked + len(asked):
-                await self._targets.read()
-            self._asked += len(asked)
-            listed = [{"_id": {"v": via, "c": value}} for via, value in asked.values()]
-            stale = {_token(via, value) for via, value in await self._targets.stale(listed)}
-            found += [each for each, at in left if at in stale]
-        return found
+                at = _token(via, value)
+                asked[at] = (via, value)
+                left.append((document["_id"], at))
+        # Where so many are asked for, to have all of them takes less long.
+        if self._asked <= KEYS < self._asked + len(asked):
+            await self._targets.read()
+        self._asked += len(asked)
+        listed = [{"_id": {"v": via, "c": value}} for via, value in asked.values()]
+        stale = {_token(via, value) for via, value in await self._targets.stale(listed)}
+        return [each for each, at in left if at in stale]
 
     def _pairs(self, document: Document) -> list[Pair]:
         """Return the reference and the copy, where there is something that it would be a copy of."""

@@ -83,18 +83,18 @@ class Fields:
                 types, places = found[name]
                 here = place[left]
                 heads = page.words[here]
-                # What ends an object is not looked beyond, and a name that is met again is left where it is.
-                hit = self._names[name].hit(page, here, heads) & (here < ends[left]) & (types[left] == ABSENT)
+                # A name that is met again is left where it is.
+                hit = self._names[name].hit(page, here, heads) & (types[left] == ABSENT)
                 rows = left[hit]
                 if not rows.size:
                     continue
                 column = Column(page, heads[hit].astype(np.uint8), here[hit] + self._names[name].skip)
-                past = column.at + column.sizes
-                # Of a value nobody knows where it ends, or it ends beyond its object: it is left where it is.
-                known = (column.sizes >= 0) & (past <= ends[rows]) & (column.types != ABSENT)
+                # So is a value of which nobody knows where it ends, and what ends an object, whatever follows that:
+                # no place is ever gone back to, and those that come to the object's end have been within it.
+                known = column.sizes >= 0
                 if not known.all():
-                    rows, past, column = rows[known], past[known], column.part(np.flatnonzero(known))
-                types[rows], places[rows], place[rows] = column.types, column.at, past
+                    rows, column = rows[known], column.part(np.flatnonzero(known))
+                types[rows], places[rows], place[rows] = column.types, column.at, column.at + column.sizes
             left = left[place[left] != ends[left]]
             if not left.size:
                 break
