@@ -4,10 +4,11 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
-from bson import Int64
+from bson import Decimal128, Int64, Regex
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
@@ -16,6 +17,7 @@ from pymongo.database import Database
 from integrity.audit import Options
 from integrity.audit.pushdown import compiled
 from integrity.declare.constraint import CopyOf, Ref, Unique
+from integrity.declare.equality import key
 from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.store.blocking import BlockingStore
@@ -201,10 +203,70 @@ def test_references_copies_and_duplicates(
     database.children.insert_many([dict(each) for each in children])
     store = BlockingStore(database)
     pushed = audited(store, [Parent, Child], Options(collections=("children",), partition=size))
+    fetched = audited(store, [Parent, Child], Options(collections=("children",), suspects="client"))
     read = audited(store, [Parent, Child], Options(collections=("children",), pushdown=False))
-    assert (pushed.failure, read.failure) == (None, None)
+    assert (pushed.failure, fetched.failure, read.failure) == (None, None, None)
     assert places(read) == Brute(parents, children).expected()
     assert sorted(map(repr, pushed.violations)) == sorted(map(repr, read.violations))
+    assert sorted(map(repr, fetched.violations)) == sorted(map(repr, read.violations))
+
+
+class Post(Model):
+    to: Annotated[Any, Ref(Parent)] = None
+    name: Annotated[str | int | float | bool | bytes | None, CopyOf(Parent, "name", via="to")] = None
+
+
+class Mixed(Model, collection="mixed"):
+    id: Any
+    to: Annotated[Any, Ref(Parent)] = None
+    name: Annotated[str | int | float | bool | bytes | None, CopyOf(Parent, "name", via="to")] = None
+    post: Post | None = None
+
+
+#: Equal to MongoDB and not the same, the same but for their type, and of structures that no copy has.
+ODD = st.sampled_from([
+    None, "Ann", "Bob", "", "1", 1, Int64(1), 1.0, 0, 0.0, -0.0, False, True, math.nan, b"1", generated.DAY, {"k": 1},
+    {"k": 1.0}, [1], [], ["Ann"], Regex("1"), Decimal128("1"), Decimal128("1.0"), 2**53 + 1, 2.0**53,
+])  # fmt: skip
+LINKS = ODD | KEYS
+POSTS = st.fixed_dictionaries({}, optional={"to": LINKS, "name": ODD}) | st.sampled_from([None, [], 1, [{"to": 1}]])
+MIXED = st.permutations(["to", "name", "post"]).flatmap(
+    lambda names: st.fixed_dictionaries(
+        {"_id": LINKS.filter(lambda each: not isinstance(each, list | Regex))},
+        optional={name: {"to": LINKS, "name": ODD, "post": POSTS}[name] for name in names},
+    )
+)
+
+
+@settings(SETTINGS, max_examples=40)
+@given(
+    parents=st.lists(st.tuples(LINKS, ODD | st.just(generated.MISSING)), max_size=8),
+    children=st.lists(MIXED, min_size=1, max_size=12, unique_by=lambda each: key(each["_id"])),
+)
+def test_copies_of_mixed_types(
+    database: Database[dict[str, Any]], parents: list[tuple[Any, Any]], children: list[dict[str, Any]]
+) -> None:
+    """Looked for by the server, by the client and by Python: fields in any order, keys and copies of any type."""
+    for name in ("parents", "mixed"):
+        if name not in database.list_collection_names():
+            database.create_collection(name)
+        database[name].delete_many({})
+    held = {key(id_): (id_, name) for id_, name in parents if not isinstance(id_, list | Regex)}
+    if held:
+        database.parents.insert_many(
+            {"_id": id_} if name is generated.MISSING else {"_id": id_, "name": name} for id_, name in held.values()
+        )
+    database.mixed.insert_many([dict(each) for each in children])
+    store = BlockingStore(database)
+    for select in (("OWN",), ()):
+        ways = (Options(suspects="client"), Options(suspects="server"), Options(pushdown=False))
+        fetched, *others = [
+            audited(store, [Parent, Mixed], replace(each, collections=("mixed",), select=select)) for each in ways
+        ]
+        assert fetched.failure is None
+        for each in others:
+            assert each.failure is None
+            assert sorted(map(repr, each.violations)) == sorted(map(repr, fetched.violations))
 
 
 class Town(Model, collection="towns"):
@@ -249,6 +311,8 @@ def test_single_references_to_a_small_collection(
     store, models = BlockingStore(database), [Town, Stop, Trip]
     for select in ((), ("REF",), ("REF", "OWN")):
         pushed = audited(store, models, Options(collections=("trips",), select=select))
+        fetched = audited(store, models, Options(collections=("trips",), select=select, suspects="client"))
+        assert places(fetched) == places(pushed)
         read = audited(store, models, Options(collections=("trips",), select=select, pushdown=False))
         assert (pushed.failure, read.failure) == (None, None)
         assert places(pushed) == places(read)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 
 from bson import Timestamp
 from bson.errors import BSONError, InvalidDocument
@@ -286,7 +285,7 @@ class _Run:
             here = after(self._store, self._after)
             await here.find_one(source.name, {}, {"_id": 1}, max_time_ms=changes.LAG_MS)
         plan = known.plan(entry, self._options)
-        known = replace(known, suspects=await nearer(self._store, plan, self._options, self.means.pace))
+        known = await nearer(self._store, known, plan, self._options, self.means.pace)
         plan = known.plan(entry, self._options)
         pieces = Pieces(self._store, self._options, known, plan, self.means, watched=self._progress is not None)
         parts = await pieces.parts()

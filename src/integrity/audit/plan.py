@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import Timestamp, json_util
 
-from integrity.audit.columns import trial
+from integrity.audit.columns import columns, trial
 from integrity.audit.options import Options, Where
 from integrity.audit.pushdown import Pushdown, compiled
 from integrity.audit.source import Index, Source
@@ -65,11 +65,14 @@ class CopyLookup:
         copy: The copy.
         pipeline: Yields each pair of the reference's value and the copy's once.
         counted: Whether the owners are told by their ids, and are as many as their collection has documents.
+        where: Who looks for the pairs that differ from their owners, where the owners are few: the server, which lists
+            each pair once; the client, which fetches every pair as it is stored; ``"auto"``: that is not decided yet.
     """
 
     copy: Copy
     pipeline: tuple[Document, ...]
     counted: bool = False
+    where: Where = "server"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Known:
             changed does not begin there.
         declared: What tells the declarations from others, where another process is to have the same.
         suspects: Where the suspects are found, as it turned out; ``"auto"`` where that was not tried.
+        compared: The numbers of the copies whose pairs the client fetches and compares; None where that is not decided.
     """
 
     source: Source
@@ -90,10 +94,17 @@ class Known:
     after: Timestamp | None = None
     declared: str = ""
     suspects: Where = "auto"
+    compared: frozenset[int] | None = None
 
     def plan(self, entry: Entry, options: Options) -> Plan:
         """Return the plan for the collection of `entry`."""
         plan = planned(entry, self.source, options, dict(self.kinds))
+        if (compared := self.compared) is not None:
+            copies = enumerate(plan.copies)
+            plan = replace(
+                plan,
+                copies=tuple(replace(each, where="client" if at in compared else "server") for at, each in copies),
+            )
         return plan if self.suspects == "auto" else replace(plan, suspects=self.suspects)
 
 
@@ -167,7 +178,7 @@ def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, 
         source,
         fields=found,
         references=tuple(_keys(each, source, kinds) for each in references),
-        copies=tuple(CopyLookup(each, _pairs(each), _counted(each.via, kinds)) for each in copies),
+        copies=tuple(_copied(each, source, options, kinds) for each in copies),
         uniques=uniques,
         follows=follows,
         suspects=_where(source, options) if found is not None else "server",
@@ -187,6 +198,26 @@ def _keys(reference: Reference, source: Source, kinds: Mapping[str, str]) -> Key
     node = reference.place.node
     single = not (unwound or node.anything or node.arrays or node.objects)
     return KeyLookup(reference, pipeline, index, _counted(reference, kinds), single)
+
+
+def _copied(copy: Copy, source: Source, options: Options, kinds: Mapping[str, str]) -> CopyLookup:
+    counted = _counted(copy.via, kinds)
+    where = options.suspects
+    # Without numpy "client" is refused before: nobody asks for what he cannot have.
+    if not (counted and columns() and _fetched(copy)) or (where == "auto" and not trial(source)):
+        where = "server"
+    return CopyLookup(copy, _pairs(copy), counted, where)
+
+
+def _fetched(copy: Copy) -> bool:
+    """Whether a projection has a copy's pair, and its owner's field, as single values at their places."""
+    paths = {("_id",), copy.via.place.steps, copy.place.steps}
+    if any(not name or "." in name or name[0] == "$" or name in {"[]", "*"} for path in paths for name in path):
+        return False
+    owner = {("_id",), tuple(copy.field.split("."))}
+    return not any(
+        path != other and path[: len(other)] == other for some in (paths, owner) for path in some for other in some
+    )
 
 
 def _counted(reference: Reference, kinds: Mapping[str, str]) -> bool:
@@ -258,10 +289,14 @@ def _lines(plan: Plan) -> Iterator[str]:
         if each.counted and each.single and not each.index:
             yield f"    or, where {each.reference.target.collection} is small, the documents with none of its ids"
     for copied in plan.copies:
-        yield (
-            f"  copy {copied.copy.path}: its values with those of {copied.copy.via.path}, each pair once; then "
-            f"{copied.copy.via.target.collection}.{copied.copy.field} by $in"
-        )
+        owners, pair = copied.copy.via.target.collection, f"its values with those of {copied.copy.via.path}"
+        if copied.where == "client":
+            yield f"  copy {copied.copy.path}: {pair}, of every document as they are stored, compared here by columns"
+            yield f"    with {owners}.{copied.copy.field}; or, where {owners} is large, each pair once, with it by $in"
+        else:
+            yield f"  copy {copied.copy.path}: {pair}, each pair once; then {owners}.{copied.copy.field} by $in"
+        if copied.where == "auto":
+            yield f"    or, where {owners} is small and that is quicker, of every document, compared here by columns"
     for unique in plan.uniques:
         yield f"  unique {unique.path}: {_shown(list(groups(unique)))}"
 

@@ -6,10 +6,11 @@ partitions report what a document alone decides, each reference, copy and constr
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import PyMongoError
 from pymongo.read_preferences import ReadPreference
@@ -26,6 +27,7 @@ from integrity.audit.partition import Partition
 from integrity.audit.plan import FIELDS, CopyLookup, KeyLookup, Plan
 from integrity.audit.pushdown import Pushdown
 from integrity.audit.since import SinceLast
+from integrity.audit.stale import Stale
 from integrity.audit.targets import Pair, Targets, null
 from integrity.audit.undecided import Undecided
 from integrity.audit.unique import Duplicates
@@ -36,6 +38,9 @@ from integrity.store.lookup import queryable
 from integrity.store.port import Batches, Document, Store
 from integrity.violation import Violation
 
+if TYPE_CHECKING:
+    from integrity.audit.sieve.compared import Compared
+
 #: Ids that travel in one reply: a suspect is an id.
 _IDS = 10_000
 #: One document in so many is looked at although it is no suspect, and so many of them are a reply.
@@ -43,6 +48,8 @@ _HEARTBEAT = 500
 _BEATS = 100
 #: Seconds after which is told what was found here till then.
 _SECONDS = 0.5
+#: Bytes of what was fetched that are decided at once.
+_FETCHED = 4_000_000
 _REFERENCE = ("REF001", "REF002")
 #: Values at one place that are judged at once.
 _TOGETHER = 100
@@ -148,22 +155,13 @@ class Scan:
         copy = lookup.copy
         facts = Facts(self._sure, self._entry, references=[copy.via], copies=[copy])
         apart = await self._changed(copy.via)
-        stale: list[Pair] = []
         targets = Targets(self._store, copy.via, copy.field, counted=lookup.counted)
-        batches = await self._listed(targets, lookup.pipeline)
-        try:
-            some = await batches.next(KEYS)
-            while some:
-                # The server makes the next part while this one is compared.
-                some, more = await self._store.overlapped(batches.next(KEYS), targets.stale(some))
-                stale += [pair for pair in more if key(pair[0]) not in apart] if apart else more
-                if len(stale) >= KEYS:
-                    async for found in self._copies(copy, stale, facts):
-                        yield found
-                    stale = []
-        finally:
-            await _closed(batches)
-        async for found in self._copies(copy, stale, facts):
+        pairs = await self._fetchable(lookup, targets)
+        if pairs is not None:
+            stale = self._compared(copy, pairs, targets, facts, apart)
+        else:
+            stale = self._grouped(lookup, targets, facts, apart)
+        async for found in stale:
             yield found
         if apart:
 
@@ -179,6 +177,64 @@ class Scan:
 
             async for found in self._matching(of_types([copy.via.place]), facts, ours):
                 yield found
+
+    async def _grouped(self, lookup: CopyLookup, targets: Targets, facts: Facts, apart: Collection[Hashable]) -> Found:
+        """Yield the violations of one copy, but of the keys in `apart`: the server lists the pairs, each once."""
+        copy = lookup.copy
+        stale: list[Pair] = []
+        batches = await self._listed(targets, lookup.pipeline)
+        try:
+            some = await batches.next(KEYS)
+            while some:
+                # The server makes the next part while this one is compared.
+                some, more = await self._store.overlapped(batches.next(KEYS), targets.stale(some))
+                stale += [pair for pair in more if key(pair[0]) not in apart] if apart else more
+                if len(stale) >= KEYS:
+                    async for found in self._copies(copy, stale, facts):
+                        yield found
+                    stale = []
+        finally:
+            await _closed(batches)
+        async for found in self._copies(copy, stale, facts):
+            yield found
+
+    async def _fetchable(self, lookup: CopyLookup, targets: Targets) -> Compared | None:
+        """Return what finds the pairs that may be stale here; None where the server is to list them."""
+        if lookup.where != "client" or not columns():
+            return None
+        forced = self._options.suspects == "client"
+        # To read an owner takes as long as to read a pair.
+        if not await targets.few(sys.maxsize if forced else 2 * self._plan.source.documents):
+            return None
+        from integrity.audit.sieve.compared import Compared  # noqa: PLC0415 - it needs numpy, which not everybody has
+
+        pairs = Compared(self._store, lookup.copy)
+        return pairs if await pairs.read() and (forced or await pairs.tells()) else None
+
+    async def _compared(
+        self, copy: Copy, pairs: Compared, targets: Targets, facts: Facts, apart: Collection[Hashable]
+    ) -> Found:
+        """Yield the violations of one copy, but of the keys in `apart`: every pair is fetched and looked at here.
+
+        Each document is met once, and it is known which it is: it is read again by its id.
+        """
+
+        def ours(violation: Violation, _: Document) -> bool:
+            return violation.code == "OWN001" and violation.field == copy.path
+
+        again, stale = self._reader(), Stale(copy, targets, apart)
+        left: list[bytes] = []
+        size, since = 0, time.monotonic()
+        async for _, some in pairs.undecided():
+            left += some
+            size += sum(map(len, some))
+            if len(left) < AGAIN and size < _FETCHED and time.monotonic() < since + _SECONDS:
+                continue
+            async for found in self._again(again, await stale.ids(left), facts, ours):
+                yield found
+            left, size, since = [], 0, time.monotonic()
+        async for found in self._again(again, await stale.ids(left), facts, ours):
+            yield found
 
     async def _changed(self, reference: Reference) -> dict[Hashable, Any]:
         """Return the reference's values that are not listed, or not read, as they are stored; by their keys."""
