@@ -204,6 +204,7 @@ def _wrong_arrays() -> Iterator[Value]:
     for each in _old():
         yield array([each])
         yield array([text("abc"), each])
+        yield array([each, text("")])
 
 
 #: What may stand anywhere.
