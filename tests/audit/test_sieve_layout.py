@@ -368,6 +368,11 @@ def test_what_is_no_bson_is_for_the_one_who_decodes_it() -> None:
         assert sifted.missed(page, reply=draw.random() < 0.5) == []
 
 
+def test_a_page_without_the_end_of_a_name_is_one_of_suspects() -> None:
+    """It is no BSON, which the one who decodes it says."""
+    assert Sifted(Order).suspects([order()[:-1] + b"\1"]) == [True]
+
+
 def test_a_page_tells_where_its_documents_begin() -> None:
     found = [filled([b"a"]), document([]), filled([b"a", b"b"])]
     plain, reply = Page(b"".join(found)), Page(stored.numbered(found))
