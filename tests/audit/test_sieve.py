@@ -113,6 +113,7 @@ TRUE = True
 DECLARED: dict[str, Any] = {
     "int": int, "int-bounds": Annotated[int, Field(ge=-1, lt=5)], "int-from": Annotated[int, Field(gt=2**53)],
     "int-to": Annotated[int, Field(le=2**62)], "int-least": Annotated[int, Field(ge=-(2**63))],
+    "int-float": Annotated[int, Field(le=2.0**60)],
     "int-most": Annotated[int, Field(lt=2**63 - 1)], "int-threes": Annotated[int, Field(multiple_of=3)],
     "int-twos": Annotated[int, Field(multiple_of=2, ge=-10)], "int-forbid": Annotated[int, Forbid(5, TRUE)],
     "int-forbid-large": Annotated[int, Forbid(1, 2**53 + 1)],
