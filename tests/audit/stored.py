@@ -122,7 +122,7 @@ def _numbers() -> Iterator[Value]:
         yield LONG, struct.pack("<q", each)
         yield DOUBLE, struct.pack("<d", each)
         yield DATE, struct.pack("<q", each)
-    for each in (2**32, 2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 2, 2**63 - 1, -(2**63)):
+    for each in (2**32, 2**60, 2**60 + 1, 2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 2, 2**63 - 1, -(2**63)):
         yield LONG, struct.pack("<q", each)
         yield DOUBLE, struct.pack("<d", each)
     for number in (-0.0, 0.5, 1.5, -0.5, -0.6, 1e300, math.inf, -math.inf, math.nan, 5e-324, 2.9999999999999996):
@@ -200,10 +200,12 @@ def _wrong_arrays() -> Iterator[Value]:
     for names in ([b"1"], [b"0", b"0"], [b""], [b"0", b"2"], [b"00"], [b"0", b"a"], [b"a"], [b"1", b"0"]):
         yield ARRAY, document((INT, each, ONE) for each in names)
         yield ARRAY, document((*text("abc")[:1], each, text("abc")[1]) for each in names)
+    yield ARRAY, document([(INT, b"0", ONE), (NULL, b"", b"")])
     yield from ((ARRAY, each) for each in _objects() if elements(each))
     for each in _old():
         yield array([each])
         yield array([text("abc"), each])
+        yield array([each, text("")])
 
 
 #: What may stand anywhere.

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import numpy as np
 import pytest
 from pydantic import Field, create_model
 
@@ -62,6 +63,7 @@ def test_a_name_is_told_from_another_by_each_of_its_bytes(size: int) -> None:
         for each in found:
             assert sifted.suspects([filled([name.encode()]), each]) == [False, True]
         assert sifted.suspects([filled([]), filled([name.encode()])]) == [required, False]
+        assert sifted.suspects([filled([name.encode()]), filled([])]) == [False, required]
         assert sifted.suspects([filled([name.encode()]), document([KEY, (BOOL, name.encode(), b"\1")])]) == [
             False,
             True,
@@ -247,6 +249,17 @@ def test_objects_with_very_many_fields(many: int) -> None:
     assert sifted.suspects([filled(names[1:]), filled(others[1:])]) == [True, True]
 
 
+def test_documents_that_are_stored_in_another_order_than_declared() -> None:
+    """They have an order too: what it says comes before what is declared."""
+    names = [f"n{at}" for at in range(12)]
+    sifted = Sifted(numbers(names, required=False))
+    turned = [each.encode() for each in reversed(names)]
+    page = [filled(turned[-size:]) for size in range(1, 13)]
+    for each in page:
+        assert sifted.suspects([each]) == [False]
+    assert not any(sifted.suspects([*page, filled(turned[::2]), filled(turned[1::3])]))
+
+
 def test_an_undeclared_value_that_no_length_is_stored_of() -> None:
     """Such a document is a suspect, and what stands around it is not."""
     sifted = Sifted(numbers(["a"], extra="allow", required=False))
@@ -261,6 +274,9 @@ def test_an_undeclared_value_that_no_length_is_stored_of() -> None:
             found = sifted.suspects([odd[0], *clean, odd[1], *clean], reply=reply)
             assert found[1:4] == found[5:] == [False] * 3
             assert not told or not any(found)
+    # What is learned of such a document does not keep those behind it from being learned of.
+    regex = document([KEY, (stored.REGEX, b"q", b"x\0\0"), (INT, b"a", ONE)])
+    assert Sifted(numbers(["a"], extra="allow")).suspects([regex, *clean[::2]]) == [True, False, False]
     wrong = document([KEY, (stored.REGEX, b"q", b"x\0\0"), (*text("x")[:1], b"a", X)])
     assert sifted.suspects([clean[0], wrong, clean[0]]) == [False, True, False]
 
@@ -391,10 +407,17 @@ def test_what_is_no_bson_is_for_the_one_who_decodes_it() -> None:
         assert sifted.missed(page, reply=draw.random() < 0.5) == []
 
 
+def test_a_page_without_the_end_of_a_name_is_one_of_suspects() -> None:
+    """It is no BSON, which the one who decodes it says."""
+    assert Sifted(Order).suspects([order()[:-1] + b"\1"]) == [True]
+
+
 def test_a_page_tells_where_its_documents_begin() -> None:
     found = [filled([b"a"]), document([]), filled([b"a", b"b"])]
     plain, reply = Page(b"".join(found)), Page(stored.numbered(found))
     ends = list(itertools.accumulate(map(len, found)))
     assert plain.starts.tolist() == [0, *ends[:-1]]
     assert reply.starts.tolist() == [3, ends[0] + 6, ends[1] + 9]
+    large = [document([KEY, (STRING, b"a", text("x" * size)[1])]) for size in (70_000, 1, 17_000_000, 1)]
+    assert (np.diff(Page(b"".join(large)).starts) == [len(each) for each in large[:-1]]).all()
     assert Page(b"").starts.tolist() == Page(stored.numbered([])).starts.tolist() == []

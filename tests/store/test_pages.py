@@ -211,6 +211,7 @@ def test_a_reply_is_read_but_for_its_array(name: str) -> None:
         {"ok": 1.0, "cursor": {"firstBatch": [{"_id": 1}], "id": 5, "ns": "a.b"}},
         {"cursor": {"firstBatch": {"_id": 1}, "id": 5, "ns": "a.b"}, "ok": 1.0},
         {"cursor": 5, "ok": 1.0},
+        {"others": {"firstBatch": [{"_id": 1}], "id": 5, "ns": "a.b"}, "ok": 1.0},
         {},
     ],
 )

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integrity.audit.sieve.page import END, LENGTH, MASKS, Column, Mask, Offsets, Page
-from integrity.audit.sieve.value import empty
 
 #: Orders that are told apart, and the longest of them: beyond these it is dearer than to let the server look.
 _ORDERS, _LONGEST = 8, 400
@@ -283,16 +282,14 @@ class Arrays:
     Args:
         least: How many elements it has at least.
         most: How many at most; None for any number.
-        item: What finds a fault in an element; None: any value is valid.
+        item: What finds a fault in an element.
     """
 
-    def __init__(self, least: int, most: int | None, item: Faults | None) -> None:
+    def __init__(self, least: int, most: int | None, item: Faults) -> None:
         self._least, self._most, self._item = least, most, item
 
     def test(self, column: Column) -> Mask:
         """Return which arrays of a column are at fault."""
-        if self._item is None and self._least <= 1 and self._most is None:
-            return empty(column) if self._least else np.zeros(len(column), np.bool_)
         page, place = column.page, column.at + LENGTH
         ends = column.at + column.lengths
         found = np.zeros(len(column), np.bool_)
@@ -324,7 +321,7 @@ class Arrays:
             place[going] = each.at + each.sizes
             going = going[~lost]
             number += 1
-        if self._item is not None and elements:
+        if elements:
             owners = np.concatenate([index for index, _ in elements])
             types = np.concatenate([each.types for _, each in elements])
             at = np.concatenate([each.at for _, each in elements])

@@ -218,13 +218,8 @@ def among(values: Iterable[object]) -> dict[int, Test]:
 
 
 def barring(tests: Mapping[int, Test], values: Iterable[object]) -> dict[int, Test]:
-    """Return the tests with these values at fault besides: strings, integers and booleans."""
+    """Return the tests with these values at fault besides: strings, integers and booleans, and no other type's."""
     own = among(values)
-    if INT in own:
-        numbers = [each for each in values if type(each) is int]
-        # Whether 5.0 is 5 is for Python to say, and of what is no number of this machine, everything.
-        own[DOUBLE] = lambda column: ~np.isin(doubles(column), np.array(numbers, np.float64))
-        own[DECIMAL] = lambda column: np.zeros(len(column), np.bool_)
     return {kind: _either(test, own[kind]) if kind in own else test for kind, test in tests.items()}
 
 
