@@ -17,12 +17,13 @@ from integrity.audit.baseline import UNTOLD, Baseline, Scope
 from integrity.audit.facts import Unjudged
 from integrity.audit.identity import declarations, identity
 from integrity.audit.marks import standing
-from integrity.audit.nearer import by_client, compared
+from integrity.audit.nearer import by_client
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
 from integrity.audit.pieces import Means, Pieces
 from integrity.audit.plan import FOLLOWING, Known, Plan, planned
 from integrity.audit.result import AuditResult, CollectionResult, Compared, Progress
+from integrity.audit.sooner import compared
 from integrity.audit.source import Source, describe
 from integrity.audit.source import identity as stands
 from integrity.audit.state import State

@@ -7,7 +7,7 @@ costs what the network does. Neither is known before it is tried, so both are, w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import pymongo.errors
@@ -16,17 +16,19 @@ from integrity.audit.columns import columns
 from integrity.audit.facts import Facts
 from integrity.audit.options import Options
 from integrity.audit.partition import Partition
-from integrity.audit.plan import LEAST, CopyLookup, Plan
+from integrity.audit.plan import Plan
 from integrity.audit.undecided import Undecided
 from integrity.store.port import Store
 
+#: Of fewer documents, it does not matter.
+LEAST = 20_000
 #: Documents that are tried, and the most bytes of them; where there are fewer than so many in these, they are large,
 #: and it is the server's to read them.
 _TRIED, _BYTES, _FEWEST = 4000, 4_000_000, 200
 #: The first time, the server may read from its disk.
-_TIMES = 2
+TIMES = 2
 #: What is raised where replies cannot be had as they come: by a client that encrypts, say.
-_NO_CURSOR = (NotImplementedError, pymongo.errors.InvalidOperation)
+NO_CURSOR = (NotImplementedError, pymongo.errors.InvalidOperation)
 
 
 async def by_client(store: Store, plan: Plan, options: Options) -> bool:
@@ -41,36 +43,15 @@ async def by_client(store: Store, plan: Plan, options: Options) -> bool:
         return False
     if options.suspects != "auto":
         return options.suspects == "client"
-    if not columns() or plan.source.documents < LEAST or not (many := _tried(plan)):
+    if not columns() or plan.source.documents < LEAST or not (many := tried(plan)):
         return False
     try:
         return await _quicker(store, plan, options, many)
-    except _NO_CURSOR:
+    except NO_CURSOR:
         return False
 
 
-async def compared(store: Store, plan: Plan) -> frozenset[int]:
-    """Return the numbers of the copies whose pairs are to be fetched and compared in the client.
-
-    Args:
-        store: The database.
-        plan: The collection's plan.
-    """
-    return frozenset([number for number, each in enumerate(plan.copies) if await _fetched(store, plan, each)])
-
-
-async def _fetched(store: Store, plan: Plan, lookup: CopyLookup) -> bool:
-    if lookup.where != "auto":
-        return lookup.where == "client"
-    if not (many := _tried(plan)):
-        return False
-    try:
-        return await _sooner(store, plan, lookup, many)
-    except _NO_CURSOR:
-        return False
-
-
-def _tried(plan: Plan) -> int:
+def tried(plan: Plan) -> int:
     """Return how many documents are tried; none where they are too large."""
     many = min(_TRIED, _BYTES // (plan.source.average or _BYTES))
     return many if many >= _FEWEST else 0
@@ -101,45 +82,15 @@ async def _quicker(store: Store, plan: Plan, options: Options, many: int) -> boo
         async for _ in sifter.ids(Partition(), limit=many):
             pass
 
-    return await _first(client, server)
+    theirs, ours = [], []
+    for _ in range(TIMES):
+        theirs.append(await seconds(server()))
+        ours.append(await seconds(client()))
+    return min(ours) < min(theirs)
 
 
-async def _sooner(store: Store, plan: Plan, lookup: CopyLookup, many: int) -> bool:
-    """Whether so many pairs are fetched, and looked through, before the server has grouped them.
-
-    The groups are counted there: how many there are of all documents, a few thousand do not tell. So the server is
-    spared the groups' way here, and Python what it does with them; and the client is spared to find the owners, which
-    takes it as long as to set aside what it finds none for, as it does without them.
-    """
-    from integrity.audit.sieve.compared import Compared  # noqa: PLC0415 - it needs numpy, which not everybody has
-
-    pairs = Compared(store, lookup.copy)
-
-    async def server() -> None:
-        stages: list[dict[str, Any]] = [{"$limit": many}, *lookup.pipeline, {"$count": "pairs"}]
-        batches = await store.aggregate(plan.source.name, stages, **plan.source.exact)
-        while await batches.next():
-            pass
-
-    async def client() -> None:
-        async for _ in pairs.undecided(limit=many):
-            pass
-
-    return await _first(client, server)
-
-
-async def _first(
-    ours: Callable[[], Coroutine[Any, Any, None]], theirs: Callable[[], Coroutine[Any, Any, None]]
-) -> bool:
-    """Whether the first of two is done sooner."""
-    own, others = [], []
-    for _ in range(_TIMES):
-        others.append(await _seconds(theirs()))
-        own.append(await _seconds(ours()))
-    return min(own) < min(others)
-
-
-async def _seconds(work: Coroutine[Any, Any, None]) -> float:
+async def seconds(work: Coroutine[Any, Any, None]) -> float:
+    """Return how long something takes."""
     begun = time.perf_counter()
     await work
     return time.perf_counter() - begun
