@@ -18,7 +18,8 @@ from bson.errors import InvalidBSON
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from integrity.audit import Options, Workers, Workplace, columns, describe, nearer, plan, plans, scan, stale, workers
+from integrity.audit import Options, Workers, Workplace, columns, describe, plan, plans, scan, stale, workers
+from integrity.audit import sooner as sooner_
 from integrity.audit.sieve import compared, owners
 from integrity.audit.sieve.compared import Compared
 from integrity.audit.sieve.page import Page
@@ -524,10 +525,10 @@ def test_what_is_quicker_is_taken_where_nothing_is_asked_for(
 ) -> None:
     tried: list[str] = []
 
-    async def first(ours: Any, theirs: Any) -> bool:
-        await ours()
-        await theirs()
+    def quicker(ours: float, theirs: float) -> bool:
+        assert 0 < ours < 60 > theirs > 0
         tried.extend([*store.fetched, *store.grouped])
+        store.fetched, store.grouped = [], []
         return sooner
 
     crowd.children.delete_many({"_id": {"$mod": [3, 1]}})
@@ -535,13 +536,14 @@ def test_what_is_quicker_is_taken_where_nothing_is_asked_for(
     kept = crowd.children.delete_many({"_id": {"$gt": 100, "$mod": [3, 2]}})
     assert kept.deleted_count
     monkeypatch.setattr(columns, "_LEAST", 1)
-    monkeypatch.setattr(nearer, "_first", first)
+    monkeypatch.setattr(plan, "LEAST", 1)
+    monkeypatch.setattr(sooner_, "sooner", quicker)
     found = audited(store, [Owner, Child], Options(**COPIES))
     assert found.codes == {"OWN001": 33}
-    assert tried == ["children", "children"]
-    # What is tried; the owners; the first of the children, to see that something is told of them; all of them.
-    assert store.fetched == ["children", *(["owners", "children", "children"] if sooner else [])]
-    assert store.grouped == ["children", *([] if sooner else ["children"])]
+    assert tried == ["children"] * 6  # each way twice, and the groups once more: with their own way, and without
+    # The owners; the first of the children, to see that something is told of them; all of them.
+    assert store.fetched == (["owners", "children", "children"] if sooner else [])
+    assert store.grouped == ([] if sooner else ["children"])
 
 
 def test_where_most_is_undecided_the_server_lists_the_pairs_after_all(
@@ -549,11 +551,13 @@ def test_where_most_is_undecided_the_server_lists_the_pairs_after_all(
 ) -> None:
     """Two thirds of the references are of another type here; nothing was reported before that was seen."""
 
-    async def first(*_: Any) -> bool:
+    def quicker(*_: float) -> bool:
+        store.fetched, store.grouped = [], []
         return True
 
     monkeypatch.setattr(columns, "_LEAST", 1)
-    monkeypatch.setattr(nearer, "_first", first)
+    monkeypatch.setattr(plan, "LEAST", 1)
+    monkeypatch.setattr(sooner_, "sooner", quicker)
     found = audited(store, [Owner, Child], Options(**COPIES))
     assert found.codes == {"OWN001": 200}
     assert (store.fetched, store.grouped) == (["owners", "children"], ["children"])
@@ -575,6 +579,7 @@ def test_the_plan_says_where_stale_copies_are_looked_for(
         "    with owners.name; or, where owners is large, each pair once, with it by $in\n"
     )
     monkeypatch.setattr(columns, "_LEAST", 1)
+    monkeypatch.setattr(plan, "LEAST", 1)
     assert shown().endswith(f"{server}    or, where owners is small and that is quicker, {here}")
     assert shown(suspects="server").endswith(server)
     monkeypatch.setattr(plan, "columns", lambda: False)

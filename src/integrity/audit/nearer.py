@@ -6,7 +6,6 @@ costs what the network does. Neither is known before it is tried, so both are, w
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -19,12 +18,10 @@ from integrity.audit.facts import Facts
 from integrity.audit.options import Options, Where
 from integrity.audit.pace import Pace
 from integrity.audit.partition import Partition
-from integrity.audit.plan import CopyLookup, Known, Plan
+from integrity.audit.plan import Known, Plan
+from integrity.audit.sooner import TIMES, compared, seconds
 from integrity.audit.undecided import Undecided
 from integrity.store.port import Store
-
-#: The first time, the server may read from its disk.
-_TIMES = 2
 
 
 async def nearer(store: Store, known: Known, plan: Plan, options: Options, pace: Pace) -> Known:
@@ -54,9 +51,9 @@ async def nearer(store: Store, known: Known, plan: Plan, options: Options, pace:
             return "server"
 
     suspects = await where(plan.suspects, lambda: _quicker(store, plan, options, many))
-    copies = [await where(each.where, partial(_sooner, store, plan, each, many)) for each in plan.copies]
-    compared = frozenset(at for at, each in enumerate(copies) if each == "client")
-    return replace(known, suspects=suspects, compared=compared)
+    copies = [await where(each.where, partial(compared, store, plan, each, many)) for each in plan.copies]
+    here = frozenset(at for at, each in enumerate(copies) if each == "client")
+    return replace(known, suspects=suspects, compared=here)
 
 
 async def _quicker(store: Store, plan: Plan, options: Options, many: int) -> bool:
@@ -84,45 +81,8 @@ async def _quicker(store: Store, plan: Plan, options: Options, many: int) -> boo
         async for _ in sifter.ids(Partition(), limit=many):
             pass
 
-    return await _first(client, server)
-
-
-async def _sooner(store: Store, plan: Plan, lookup: CopyLookup, many: int) -> bool:
-    """Whether so many pairs are fetched, and looked through, before the server has grouped them.
-
-    The groups are counted there: how many there are of all documents, a few thousand do not tell. So the server is
-    spared the groups' way here, and Python what it does with them; and the client is spared to find the owners, which
-    takes it as long as to set aside what it finds none for, as it does without them.
-    """
-    from integrity.audit.sieve.compared import Compared  # noqa: PLC0415 - it needs numpy, which not everybody has
-
-    pairs = Compared(store, lookup.copy)
-
-    async def server() -> None:
-        stages: list[dict[str, Any]] = [{"$limit": many}, *lookup.pipeline, {"$count": "pairs"}]
-        batches = await store.aggregate(plan.source.name, stages, **plan.source.exact)
-        while await batches.next():
-            pass
-
-    async def client() -> None:
-        async for _ in pairs.undecided(limit=many):
-            pass
-
-    return await _first(client, server)
-
-
-async def _first(
-    ours: Callable[[], Coroutine[Any, Any, None]], theirs: Callable[[], Coroutine[Any, Any, None]]
-) -> bool:
-    """Whether the first of two is done sooner."""
-    own, others = [], []
-    for _ in range(_TIMES):
-        others.append(await _seconds(theirs()))
-        own.append(await _seconds(ours()))
-    return min(own) < min(others)
-
-
-async def _seconds(work: Coroutine[Any, Any, None]) -> float:
-    begun = time.perf_counter()
-    await work
-    return time.perf_counter() - begun
+    theirs, ours = [], []
+    for _ in range(TIMES):
+        theirs.append(await seconds(server()))
+        ours.append(await seconds(client()))
+    return min(ours) < min(theirs)

@@ -29,6 +29,9 @@ _REFERENCE_CODES = ("REF001", "REF002")
 
 _NUMBERS = frozenset({"int", "long", "double", "decimal"})
 
+#: Of fewer documents, it takes as long to find out where copies are compared sooner as that saves.
+LEAST = 100_000
+
 #: The codes that need what references refer to; a duplicate is one only where nothing of these comes first.
 FOLLOWING = (*_REFERENCE_CODES, "OWN001", "UNQ001")
 
@@ -204,7 +207,9 @@ def _copied(copy: Copy, source: Source, options: Options, kinds: Mapping[str, st
     counted = _counted(copy.via, kinds)
     where = options.suspects
     # Without numpy "client" is refused before: nobody asks for what he cannot have.
-    if not (counted and columns() and _fetched(copy)) or (where == "auto" and not trial(source)):
+    if not (counted and columns() and _fetched(copy)) or (
+        where == "auto" and not (trial(source) and source.documents >= LEAST)
+    ):
         where = "server"
     return CopyLookup(copy, _pairs(copy), counted, where)
 

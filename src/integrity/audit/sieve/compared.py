@@ -72,26 +72,35 @@ class Compared:
         Args:
             **options: More of PyMongo's options of a ``find``.
         """
-        projection = {".".join(each): 1 for each in self._paths}
-        pages = self._store.pages(self._copy.entry.collection, {}, projection=projection, batch_size=_REPLY, **options)
+        pages = self.pages(**options)
         try:
             raw = await pages.next()
             while raw:
                 # The server makes the next reply while this one is looked through.
-                more, found = await self._store.overlapped(pages.next(), self._looked_through(Page(raw)))
+                more, found = await self._store.overlapped(pages.next(), self.looked_through(raw))
                 yield found
                 raw = more
         finally:
             await _closed(pages)
 
+    def pages(self, **options: Any) -> Pages:
+        """Return the documents with their references and copies, as they are stored.
+
+        Args:
+            **options: More of PyMongo's options of a ``find``.
+        """
+        projection = {".".join(each): 1 for each in self._paths}
+        return self._store.pages(self._copy.entry.collection, {}, projection=projection, batch_size=_REPLY, **options)
+
+    async def looked_through(self, raw: bytes) -> tuple[int, list[bytes]]:
+        """Return how many documents a reply has, and those of which nothing is told here."""
+        page = Page(raw)
+        left = page.starts[~self.told(page)]
+        ends = left + page.lengths(left)
+        return len(page.starts), [raw[start:end] for start, end in zip(left.tolist(), ends.tolist(), strict=True)]
+
     async def _held(self, raw: bytes) -> bool:
         return self._owners.add(raw)
-
-    async def _looked_through(self, page: Page) -> tuple[int, list[bytes]]:
-        starts = page.starts
-        left = starts[~self.told(page)]
-        ends = left + page.lengths(left)
-        return len(starts), [page.raw[start:end] for start, end in zip(left.tolist(), ends.tolist(), strict=True)]
 
     def told(self, page: Page) -> Mask:
         """Return which documents of a page have a copy that is surely faithful, or nothing to copy from."""
