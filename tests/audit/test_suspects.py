@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from pymongo.database import Database
 from pymongo.errors import InvalidOperation
 
-from integrity.audit import Options, Pace, audit, columns, describe, nearer, plans
+from integrity.audit import Options, Pace, audit, columns, describe, plans, sooner
 from integrity.audit.plan import Known
 from integrity.audit.source import Source
 from integrity.declare.registry import Registry
@@ -66,7 +66,7 @@ def test_it_is_tried_with_some_thousand_documents_where_there_are_many(
 def test_the_quicker_one_is_taken(shop: Raw, quicker: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is tried twice: one that took its time once may have waited for a disk."""
     monkeypatch.setattr(columns, "_LEAST", 1)
-    fetched, seconds = fetches(monkeypatch), nearer.seconds
+    fetched, seconds = fetches(monkeypatch), sooner.seconds
     # The server's way and this one, and once more.
     times = [9.0, 9.0, 2.0, 1.0] if quicker else [9.0, 9.0, 1.0, 2.0]
 
@@ -74,7 +74,7 @@ def test_the_quicker_one_is_taken(shop: Raw, quicker: bool, monkeypatch: pytest.
         await seconds(work)
         return times.pop(0)
 
-    monkeypatch.setattr(nearer, "seconds", timed)
+    monkeypatch.setattr("integrity.audit.nearer.seconds", timed)
     found = audited(BlockingStore(shop), [Item])
     assert not times
     # Two trials of one reply each; and then everything, or nothing.
