@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import math
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -544,6 +545,39 @@ def test_what_is_quicker_is_taken_where_nothing_is_asked_for(
     # The owners; the first of the children, to see that something is told of them; all of them.
     assert store.fetched == (["owners", "children", "children"] if sooner else [])
     assert store.grouped == ([] if sooner else ["children"])
+
+
+class Slow(Fetching):
+    """A store over which one of the two ways takes long."""
+
+    slow: str
+
+    def pages(self, collection: str, filter: Any = None, /, **options: Any) -> Any:
+        time.sleep(0.2 if self.slow == "pages" else 0)
+        return super().pages(collection, filter, **options)
+
+    async def aggregate(self, collection: str, pipeline: Any, /, **options: Any) -> Any:
+        await self.sleep(0.2 if self.slow == "groups" else 0)
+        return await super().aggregate(collection, pipeline, **options)
+
+    def _like(self, other: Any) -> Any:
+        other.slow = self.slow
+        return super()._like(other)
+
+
+@pytest.mark.parametrize(("slow", "expected"), [("pages", {0: "server"}), ("groups", {0: "client"})])
+def test_the_slow_way_is_not_taken(
+    crowd: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, slow: str, expected: dict[int, str]
+) -> None:
+    monkeypatch.setattr(plan, "LEAST", 1)
+    store = Slow(crowd)
+    store.fetched, store.grouped, store.slow = [], [], slow
+    (made,) = run(plans(store, Registry([Owner, Child]), Options(collections=("children",), **COPIES)))
+    assert [each.where for each in made.copies] == ["auto"]
+    taken = run(sooner_.compared(store, made))
+    known = plan.Known(made.source, (("owners", "collection"), ("children", "collection")), compared=taken)
+    again = known.plan(made.entry, Options(**COPIES))
+    assert {number: each.where for number, each in enumerate(again.copies)} == expected
 
 
 def test_where_most_is_undecided_the_server_lists_the_pairs_after_all(
