@@ -208,9 +208,11 @@ class Bench:
         self.pool: ProcessPoolExecutor | None = None
         self.faulty: dict[str, int] = {}
 
-    def audited(self, *codes: str, models: Any = (Customer, Order), pushdown: bool = True) -> Callable[[], int]:
+    def audited(
+        self, *codes: str, models: Any = (Customer, Order), suspects: Literal["auto", "server"] = "auto"
+    ) -> Callable[[], int]:
         def work() -> int:
-            options = Options(collections=("orders",), select=codes, pushdown=pushdown)
+            options = Options(collections=("orders",), select=codes, suspects=suspects)
             with run(audit(BlockingStore(self.database), Registry(list(models)), options)) as result:
                 if not result.complete:
                     raise SystemExit(str(result.failure))
@@ -243,7 +245,7 @@ class Bench:
 
         return work
 
-    def shared(self, jobs: int, *codes: str) -> Callable[[], int]:
+    def shared(self, jobs: int, *codes: str, suspects: Literal["auto", "server"] = "auto") -> Callable[[], int]:
         """The same by processes, which are there before it begins, as they are after an audit's first second."""
         if self.pool is None:
             self.pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
@@ -252,7 +254,7 @@ class Bench:
         workers = Workers(self.pool, place, ahead=2 * jobs)
 
         def work() -> int:
-            options = Options(collections=("orders",), select=codes)
+            options = Options(collections=("orders",), select=codes, suspects=suspects)
             of = Registry([Customer, Order])
             with run(audit(BlockingStore(self.database), of, options, workers=workers)) as result:
                 if not result.complete:
@@ -280,6 +282,11 @@ class Bench:
                     Way("decode + pydantic, the same rules", self.validated(SameOrder)),
                     Way("integrity", self.audited("SCH", "EMP", "FRB")),
                     Way("integrity --jobs 2", self.shared(2, "SCH", "EMP", "FRB")),
+                    Way("integrity --suspects server", self.audited("SCH", "EMP", "FRB", suspects="server")),
+                    Way(
+                        "integrity --jobs 2 --suspects server",
+                        self.shared(2, "SCH", "EMP", "FRB", suspects="server"),
+                    ),
                 ],
                 self.rounds,
             ),
@@ -342,6 +349,7 @@ class Bench:
                     Way("decode", self.decoded),
                     Way("integrity, its rule alone", self.audited("SCH005", models=(Judged,))),
                     Way("integrity", self.audited("SCH", models=(Judged,))),
+                    Way("integrity --suspects server", self.audited("SCH", models=(Judged,), suspects="server")),
                 ],
                 self.rounds,
             ),

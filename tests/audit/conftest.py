@@ -66,7 +66,7 @@ def database(client: MongoClient[dict[str, Any]], database_name: str) -> Databas
 
 @pytest.fixture
 def check(database: Database[dict[str, Any]]) -> Audit:
-    """Audit the test's database: ``check([Model, ...], Options(...))``, by the server's filters and without them."""
+    """Audit the test's database: ``check([Model, ...], Options(...))``, by the server's filters, without, and here."""
 
     def audit_it(models: list[type[Model]], options: Options | None = None, **how: Any) -> Found:
         for model in models:
@@ -75,12 +75,14 @@ def check(database: Database[dict[str, Any]]) -> Audit:
                 database.create_collection(name)
         store = BlockingStore(database)
         found = audited(store, models, options, **how)
-        plain = audited(store, models, replace(options or Options(), pushdown=False))
-        assert repr(plain.places) == repr(found.places)  # NaN may be an id
-        assert (plain.complete, plain.counts, plain.paths, plain.scanned) == (
-            found.complete, found.counts, found.paths, found.scanned
-        )  # fmt: skip
-        assert sorted(map(repr, plain.violations)) == sorted(map(repr, found.violations))
+        options = options or Options()
+        for other in (replace(options, pushdown=False), replace(options, suspects="client")):
+            plain = audited(store, models, other)
+            assert repr(plain.places) == repr(found.places)  # NaN may be an id
+            assert (plain.complete, plain.counts, plain.paths, plain.scanned) == (
+                found.complete, found.counts, found.paths, found.scanned
+            )  # fmt: skip
+            assert sorted(map(repr, plain.violations)) == sorted(map(repr, found.violations))
         return found
 
     return audit_it

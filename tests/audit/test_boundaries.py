@@ -231,7 +231,8 @@ def test_a_writer_at_work_causes_no_false_finding(
     assert [(each.complete, each.places) for each in results] == [(True, [])] * 5
 
 
-def test_memory_stays_flat(uri: str, database_name: str, client: MongoClient[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("suspects", ["server", "client"])
+def test_memory_stays_flat(uri: str, database_name: str, client: MongoClient[dict[str, Any]], suspects: str) -> None:
     """100,000 documents, each with a fault: a long result costs disk, not memory. benchmarks/ has the million."""
     for start in range(0, 100_000, 20_000):
         client[database_name].items.insert_many(
@@ -242,7 +243,7 @@ def test_memory_stays_flat(uri: str, database_name: str, client: MongoClient[dic
         from pathlib import Path
         from typing import Annotated, Any
         from pymongo import MongoClient
-        from integrity.audit import audit
+        from integrity.audit import Options, audit
         from integrity.declare.constraint import Unique
         from integrity.declare.model import Model
         from integrity.declare.registry import Registry
@@ -260,14 +261,15 @@ def test_memory_stays_flat(uri: str, database_name: str, client: MongoClient[dic
 
         before = most()
         with MongoClient(sys.argv[1]) as client:
-            with run(audit(BlockingStore(client[sys.argv[2]]), Registry([Item]))) as result:
+            options = Options(suspects=sys.argv[3])
+            with run(audit(BlockingStore(client[sys.argv[2]]), Registry([Item]), options)) as result:
                 read = sum(1 for _ in result.violations)
                 found = result.collections[0].counts["SCH001"]
         after = most()
         print(json.dumps([found, read, (after - before) // 1024, after // 1024]))
     """)
     done = subprocess.run(
-        [sys.executable, "-c", program, uri, database_name], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, uri, database_name, suspects], capture_output=True, text=True, check=True
     )
     found, read, grown, most = json.loads(done.stdout)
     assert (found, read) == (100_000, 100_000)

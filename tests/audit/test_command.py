@@ -39,7 +39,20 @@ def counts(out: str) -> dict[str, dict[str, int]]:
 EXPECTED = {"items": {"SCH001": 10}, "boxes": {"REF001": 5, "OWN001": 95}}
 
 
-@pytest.mark.parametrize("how", [[], ["--no-pushdown"], ["--jobs", "2"], ["--max-rate", "100000"]], ids=str)
+@pytest.mark.parametrize(
+    "how",
+    [
+        [],
+        ["--no-pushdown"],
+        ["--suspects", "server"],
+        ["--suspects", "client"],
+        ["--jobs", "2"],
+        ["--jobs", "2", "--suspects", "client"],
+        ["--max-rate", "100000"],
+        ["--max-rate", "100000", "--suspects", "client"],
+    ],
+    ids=str,
+)
 def test_the_findings_are_the_same_however_they_are_found(command: Command, how: list[str]) -> None:
     status, out, _ = command("-f", "json", *how)
     assert (status, counts(out)) == (1, EXPECTED)

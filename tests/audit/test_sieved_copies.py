@@ -19,8 +19,8 @@ from bson.errors import InvalidBSON
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from integrity.audit import Options, Workers, Workplace, describe, plan, plans, scan, stale, workers
-from integrity.audit import sooner as sooner_
+from integrity.audit import Options, Workers, Workplace, columns, describe, nearer, plan, plans, scan, stale, workers
+from integrity.audit.pace import Pace
 from integrity.audit.sieve import compared, owners
 from integrity.audit.sieve.compared import Compared
 from integrity.audit.sieve.page import Page
@@ -537,7 +537,8 @@ def test_what_is_quicker_is_taken_where_nothing_is_asked_for(
     kept = crowd.children.delete_many({"_id": {"$gt": 100, "$mod": [3, 2]}})
     assert kept.deleted_count
     monkeypatch.setattr(plan, "LEAST", 1)
-    monkeypatch.setattr(sooner_, "sooner", quicker)
+    monkeypatch.setattr(columns, "_LEAST", 1)
+    monkeypatch.setattr(nearer, "_less", quicker)
     found = audited(store, [Owner, Child], Options(**COPIES))
     assert found.codes == {"OWN001": 33}
     assert tried == ["children"] * 6  # each way twice, and the groups once more: with their own way, and without
@@ -569,13 +570,14 @@ def test_the_slow_way_is_not_taken(
     crowd: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, slow: str, expected: dict[int, str]
 ) -> None:
     monkeypatch.setattr(plan, "LEAST", 1)
+    monkeypatch.setattr(columns, "_LEAST", 1)
     store = Slow(crowd)
     store.fetched, store.grouped, store.slow = [], [], slow
     (made,) = run(plans(store, Registry([Owner, Child]), Options(collections=("children",), **COPIES)))
     assert [each.where for each in made.copies] == ["auto"]
-    taken = run(sooner_.compared(store, made))
-    known = plan.Known(made.source, (("owners", "collection"), ("children", "collection")), compared=taken)
-    again = known.plan(made.entry, Options(**COPIES))
+    known = plan.Known(made.source, (("owners", "collection"), ("children", "collection")))
+    taken = run(nearer.nearer(store, known, made, Options(**COPIES), Pace()))
+    again = taken.plan(made.entry, Options(**COPIES))
     assert {number: each.where for number, each in enumerate(again.copies)} == expected
 
 
@@ -589,7 +591,8 @@ def test_where_most_is_undecided_the_server_lists_the_pairs_after_all(
         return True
 
     monkeypatch.setattr(plan, "LEAST", 1)
-    monkeypatch.setattr(sooner_, "sooner", quicker)
+    monkeypatch.setattr(columns, "_LEAST", 1)
+    monkeypatch.setattr(nearer, "_less", quicker)
     found = audited(store, [Owner, Child], Options(**COPIES))
     assert found.codes == {"OWN001": 200}
     assert (store.fetched, store.grouped) == (["owners", "children"], ["children"])
@@ -603,7 +606,7 @@ def test_the_plan_says_where_stale_copies_are_looked_for(
         return describe(made)
 
     server = "copy name: its values with those of to, each pair once; then owners.name by $in\n"
-    columns = "of every document, compared here by columns\n"
+    here = "of every document, compared here by columns\n"
     assert shown().endswith(server)  # of so few it does not matter
     assert shown(suspects="server").endswith(server)
     assert shown(suspects="client").endswith(
@@ -611,7 +614,8 @@ def test_the_plan_says_where_stale_copies_are_looked_for(
         "    with owners.name; or, where owners is large, each pair once, with it by $in\n"
     )
     monkeypatch.setattr(plan, "LEAST", 1)
-    assert shown().endswith(f"{server}    or, where owners is small and that is quicker, {columns}")
+    monkeypatch.setattr(columns, "_LEAST", 1)
+    assert shown().endswith(f"{server}    or, where owners is small and that is quicker, {here}")
     assert shown(suspects="server").endswith(server)
     monkeypatch.setattr(plan, "columns", lambda: False)
     assert shown().endswith(server)

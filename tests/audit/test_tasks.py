@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,10 @@ def test_processes_find_the_same(shop: Database[dict[str, Any]], uri: str) -> No
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         workers = Workers(pool, Workplace(registry, SHOP, uri, shop.name))
         assert uri not in repr(workers)
-        for pushdown in (True, False):
-            options = Options(partition=300, pushdown=pushdown)
+        for options in (Options(), Options(pushdown=False), Options(suspects="client")):
             same(
                 audited(BlockingStore(shop), [Item, Box]),
-                audited(BlockingStore(shop), [Item, Box], options, workers=workers),
+                audited(BlockingStore(shop), [Item, Box], replace(options, partition=300), workers=workers),
             )
 
 
@@ -116,7 +116,7 @@ def test_dask_workers_find_the_same(shop: Database[dict[str, Any]], uri: str) ->
         Client(cluster) as client,  # type: ignore[no-untyped-call]  # as above
     ):
         workers = Workers(client.get_executor(pure=False), Workplace(registry, SHOP, uri, shop.name))
-        options = Options(partition=300)
+        options = Options(partition=300, suspects="client")
         same(
             audited(BlockingStore(shop), [Item, Box]),
             audited(BlockingStore(shop), [Item, Box], options, workers=workers),
@@ -139,14 +139,15 @@ def test_a_state_is_private_and_forgotten_when_the_audit_is_complete(
         assert len(state.runs()) == 2
 
 
+@pytest.mark.parametrize("suspects", ["server", "client"])
 def test_a_killed_audit_goes_on_and_finds_the_same(
-    shop: Database[dict[str, Any]], uri: str, tmp_path: Path, client: MongoClient[dict[str, Any]]
+    shop: Database[dict[str, Any]], uri: str, tmp_path: Path, suspects: str
 ) -> None:
     """SIGKILL at some moments; the last run's report is that of an audit that nobody disturbed."""
     path, report = tmp_path / "state", tmp_path / "report.json"
     command = [
         sys.executable, "-m", "integrity", "audit", SHOP, "--database", shop.name, "--state", str(path),
-        "--max-rate", "1500", "-f", "json", "-o", str(report),
+        "--suspects", suspects, "--max-rate", "1500", "-f", "json", "-o", str(report),
     ]  # fmt: skip
     environment = {**os.environ, "MONGODB_URI": uri}
     kills = 0
@@ -443,5 +444,7 @@ def test_a_plan_says_what_is_read_and_how(shop: Database[dict[str, Any]]) -> Non
     shop.command({"create": "seen", "viewOn": "items", "pipeline": []})
     seen = type("Seen", (Item,), {"__module__": __name__}, collection="seen")
     assert describe(run(plans(BlockingStore(shop), Registry([seen])))[0]).startswith("seen: a view\n")
+    here, _ = run(plans(BlockingStore(shop), registry(SHOP), Options(suspects="client")))
+    assert "every document is fetched as it is stored, and the suspects are found here" in describe(here)
     (plain, _) = run(plans(BlockingStore(shop), registry(SHOP), Options(pushdown=False)))
     assert "every document is read and judged in Python" in describe(plain)

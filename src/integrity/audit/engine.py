@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 
 from bson import Timestamp
 from bson.errors import BSONError, InvalidDocument
@@ -17,13 +16,12 @@ from integrity.audit.baseline import UNTOLD, Baseline, Scope
 from integrity.audit.facts import Unjudged
 from integrity.audit.identity import declarations, identity
 from integrity.audit.marks import standing
-from integrity.audit.nearer import by_client
+from integrity.audit.nearer import nearer
 from integrity.audit.options import Options
 from integrity.audit.pace import OutOfTime, Pace
 from integrity.audit.pieces import Means, Pieces
 from integrity.audit.plan import FOLLOWING, Known, Plan, planned
 from integrity.audit.result import AuditResult, CollectionResult, Compared, Progress
-from integrity.audit.sooner import compared
 from integrity.audit.source import Source, describe
 from integrity.audit.source import identity as stands
 from integrity.audit.state import State
@@ -287,8 +285,7 @@ class _Run:
             here = after(self._store, self._after)
             await here.find_one(source.name, {}, {"_id": 1}, max_time_ms=changes.LAG_MS)
         plan = known.plan(entry, self._options)
-        sifted = await by_client(self._store, plan, self._options)
-        known = replace(known, sifted=sifted, compared=await compared(self._store, plan))
+        known = await nearer(self._store, known, plan, self._options, self.means.pace)
         plan = known.plan(entry, self._options)
         pieces = Pieces(self._store, self._options, known, plan, self.means, watched=self._progress is not None)
         parts = await pieces.parts()

@@ -69,10 +69,21 @@ class Pace:
                 self._owed = 0.0
         if self.load is not None:
             await self._yield(store, self.load, read, now - (self._last if self._last is not None else self._begun))
+        await self.stand(store)
+        self._last = time.monotonic()
+
+    async def stand(self, store: Store) -> None:
+        """Wait while the pause file is there.
+
+        Args:
+            store: Waits.
+
+        Raises:
+            OutOfTime: It has taken as long as it may.
+        """
         while self.pause is not None and self.pause.exists():
             self._check()
             await store.sleep(_LOOK)
-        self._last = time.monotonic()
         self._check()
 
     async def _yield(self, store: Store, load: Load, read: int, took: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import Timestamp, json_util
 
-from integrity.audit.columns import columns
+from integrity.audit.columns import columns, trial
 from integrity.audit.options import Options, Where
 from integrity.audit.pushdown import Pushdown, compiled
 from integrity.audit.source import Index, Source
@@ -88,7 +88,7 @@ class Known:
         after: What was written up to this time is to be seen, wherever is read; None where a later audit of what has
             changed does not begin there.
         declared: What tells the declarations from others, where another process is to have the same.
-        sifted: Whether the suspects are found in the client.
+        suspects: Where the suspects are found, as it turned out; ``"auto"`` where that was not tried.
         compared: The numbers of the copies whose pairs the client fetches and compares; None where that is not decided.
     """
 
@@ -96,18 +96,19 @@ class Known:
     kinds: tuple[tuple[str, str], ...]
     after: Timestamp | None = None
     declared: str = ""
-    sifted: bool = False
+    suspects: Where = "auto"
     compared: frozenset[int] | None = None
 
     def plan(self, entry: Entry, options: Options) -> Plan:
         """Return the plan for the collection of `entry`."""
-        found = planned(entry, self.source, options, dict(self.kinds))
-        copies = found.copies
+        plan = planned(entry, self.source, options, dict(self.kinds))
         if (compared := self.compared) is not None:
-            copies = tuple(
-                replace(each, where="client" if number in compared else "server") for number, each in enumerate(copies)
+            copies = enumerate(plan.copies)
+            plan = replace(
+                plan,
+                copies=tuple(replace(each, where="client" if at in compared else "server") for at, each in copies),
             )
-        return replace(found, sifted=self.sifted, copies=copies)
+        return plan if self.suspects == "auto" else replace(plan, suspects=self.suspects)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ class Plan:
         source: The collection.
         reads: Why every document is read as a whole; empty where the server decides what can be decided.
         fields: What the server decides of the field rules; None where no field rule was asked for.
-        sifted: Whether the suspects are found in the client, in documents that are fetched as they are stored.
+        suspects: Where the suspects are found: by the server, of which only they are fetched; by the client, in
+            documents that are fetched as they are stored; ``"auto"``: that is tried first.
         references: The references whose values the server lists.
         copies: The copies whose values the server lists.
         uniques: The constraints whose values the server groups.
@@ -136,7 +138,7 @@ class Plan:
     uniques: tuple[UniqueKey, ...] = field(default=())
     follows: bool = True
     partial: bool = False
-    sifted: bool = False
+    suspects: Where = "server"
 
 
 def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, str]) -> Plan:
@@ -182,7 +184,12 @@ def planned(entry: Entry, source: Source, options: Options, kinds: Mapping[str, 
         copies=tuple(_copied(each, source, options, kinds) for each in copies),
         uniques=uniques,
         follows=follows,
+        suspects=_where(source, options) if found is not None else "server",
     )
+
+
+def _where(source: Source, options: Options) -> Where:
+    return options.suspects if options.suspects != "auto" or trial(source) else "server"
 
 
 def _keys(reference: Reference, source: Source, kinds: Mapping[str, str]) -> KeyLookup:
@@ -200,7 +207,8 @@ def _copied(copy: Copy, source: Source, options: Options, kinds: Mapping[str, st
     counted = _counted(copy.via, kinds)
     where = options.suspects
     # Without numpy "client" is refused before: nobody asks for what he cannot have.
-    if not (counted and columns() and _fetched(copy)) or (where == "auto" and source.documents < LEAST):
+    few = not trial(source) or source.documents < LEAST
+    if not (counted and columns() and _fetched(copy)) or (where == "auto" and few):
         where = "server"
     return CopyLookup(copy, _pairs(copy), counted, where)
 
@@ -268,7 +276,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"  every document is read and judged in Python: {plan.reads}"
     elif plan.fields is None:
         yield "  field rules: not asked for"
-    elif plan.sifted:
+    elif plan.suspects == "client":
         yield "  field rules: every document is fetched as it is stored, and the suspects are found here, by columns"
     else:
         yield "  field rules: the server reads every document and returns the suspects:"
@@ -276,6 +284,8 @@ def _lines(plan: Plan) -> Iterator[str]:
         if plan.fields.undecided:
             names = ", ".join(each.path for each in plan.fields.undecided)
             yield f"  only Python can decide, and only these are fetched of every document: {names}"
+        if plan.suspects == "auto":
+            yield "  or, where documents come quicker than that answer, each as it is stored: they are found here"
     for each in plan.references:
         how = f"the index {each.index.name}" if each.index else "the documents"
         yield f"  reference {each.reference.path}: its values, each once, from {how}; then"

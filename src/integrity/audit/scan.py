@@ -99,7 +99,7 @@ class Scan:
             found = self._everything(partition, read)
         elif self._plan.fields is None:
             return
-        elif self._plan.sifted and columns():
+        elif self._plan.suspects == "client" and columns():
             found = self._sifted(partition, read)
         else:
             found = self._returned(self._plan.fields, partition, read)

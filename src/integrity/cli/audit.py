@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -85,6 +85,13 @@ FORMATS = ("text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitl
 @click.option("--plan", is_flag=True, help="Print what would be read and how, and read nothing.")
 @click.option("--no-pushdown", is_flag=True, help="Read every document; do not let the server find the suspects.")
 @click.option(
+    "--suspects",
+    type=click.Choice(["auto", "server", "client"]),
+    default="auto",
+    show_default=True,
+    help="Where the suspects are found: by the server, here in documents that are fetched, or where it is quicker.",
+)
+@click.option(
     "--jobs", "-j", metavar="N", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes that read."
 )
 @click.option("--executor", metavar="dask://HOST:PORT", help="Read by the workers of a Dask cluster.")
@@ -132,6 +139,7 @@ def audit(
     redact: bool,
     plan: bool,
     no_pushdown: bool,
+    suspects: Literal["auto", "server", "client"],
     jobs: int,
     executor: str | None,
     state: Path | None,
@@ -171,6 +179,7 @@ def audit(
             extend=_codes(extend_select),
             warn=codes_of("warn", levels),
             pushdown=not no_pushdown,
+            suspects=suspects,
             sample=sample,
             since=None if since in {None, _LAST} else parsed(str(since), timestamp),
         )

@@ -13,7 +13,20 @@ from integrity.audit.expected import Undecided
 from integrity.audit.sieve import text
 from integrity.audit.sieve.judged import Judged
 from integrity.audit.sieve.objects import Arrays, Faults, Named, Objects
-from integrity.audit.sieve.page import ARRAY, DECIMAL, DOUBLE, NULL, OBJECT, STRING, Column, Mask, Page
+from integrity.audit.sieve.page import (
+    ARRAY,
+    CODE,
+    DECIMAL,
+    DOUBLE,
+    NULL,
+    OBJECT,
+    SCOPED_CODE,
+    STRING,
+    SYMBOL,
+    Column,
+    Mask,
+    Page,
+)
 from integrity.audit.sieve.value import Test, Value, barring, empty, every, infinite, infinite_decimal, scalars
 from integrity.declare.registry import Entry
 from integrity.declare.shape import Object
@@ -34,7 +47,7 @@ class Sieve:
         """Return which documents of a page are suspects."""
         try:
             return self._document.faults(page, page.starts)
-        except IndexError:  # no valid BSON, which it then says when it is decoded
+        except (IndexError, ValueError):  # no valid BSON, which it then says when it is decoded
             return np.ones(len(page.starts), np.bool_)
 
 
@@ -88,6 +101,8 @@ class _Compiler:
             strings: Test = text.strings(policy, judged)
             anything: dict[int, Test] = {
                 STRING: strings, ARRAY: empty, OBJECT: empty, DOUBLE: infinite, DECIMAL: infinite_decimal,
+                # Strings to Python as well, of which the policy is asked, or whether they can be read; and rare.
+                SYMBOL: judged, CODE: judged, SCOPED_CODE: judged,
             }  # fmt: skip
             return every(barring({**dict.fromkeys(range(256)), **anything}, forbidden))
         if len(node.arrays) + len(node.objects) + bool(node.scalars) != 1:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integrity.audit.sieve.page import END, LENGTH, MASKS, Column, Mask, Offsets, Page
-from integrity.audit.sieve.value import empty
 
 #: Orders that are told apart, and the longest of them: beyond these it is dearer than to let the server look.
 _ORDERS, _LONGEST = 8, 400
@@ -58,8 +57,10 @@ class Objects:
     def __init__(self, fields: Sequence[Named], undeclared: Callable[[bytes], bool]) -> None:
         self._fields: Mapping[bytes, Named] = {each.name: each for each in fields}
         self._required = [each.name for each in fields if each.required]
+        self._declared = {each.name: place for place, each in enumerate(fields)}
         self._undeclared = undeclared
         self._orders: list[tuple[_Step, ...]] = []
+        self._any_order = self._steps([])
 
     def test(self, column: Column) -> Mask:
         """Return which objects of a column are at fault."""
@@ -81,7 +82,7 @@ class Objects:
                 found[left[fits]] = faulty[fits]
                 left = left[~fits]
                 tried += 1
-            elif learned < _LEARNED:
+            elif learned < _LEARNED and len(self._orders) < _ORDERS:
                 learned += 1
                 number = self._learn(page, int(at[left[0]]))
                 if number is None:
@@ -89,6 +90,8 @@ class Objects:
                 else:
                     tried = number
             else:
+                fits, faulty = self._jumbled(page, at[left])
+                found[left[fits]] = faulty[fits]
                 break
         return found
 
@@ -98,21 +101,21 @@ class Objects:
         if len(set(names)) < len(names):
             return None
         for number, order in enumerate(self._orders):
-            merged = _merged([each.field.name for each in order], names)
+            merged = _merged([each.field.name for each in order], names, self._declared)
             if merged is not None and len(merged) == len(order):
                 return None  # it has that order, and does not fit: of a value in it nobody knows where it ends
             if merged is not None and len(merged) <= _LONGEST:
                 self._orders[number] = self._steps(merged)
                 return number
-        if len(self._orders) == _ORDERS or len(names) > _LONGEST:
+        if len(names) > _LONGEST:
             return None
         self._orders.append(self._steps(names))
         return len(self._orders) - 1
 
     def _steps(self, names: Sequence[bytes]) -> tuple[_Step, ...]:
         # A required field that no document has had so far is missed in those that fit.
-        names = [*names, *(each for each in self._required if each not in names)]
-        return tuple(_Step(self._field(each)) for each in names)
+        missed = [each for each in self._required if each not in names]
+        return tuple(_Step(self._field(each)) for each in _merged(names, missed, self._declared) or names)
 
     def _field(self, name: bytes) -> Named:
         return self._fields.get(name) or Named(name, valid=self._undeclared(name))
@@ -134,13 +137,7 @@ class Objects:
                     continue
                 heads = heads[index]
             here = place if index is None else place[index]
-            column = Column(page, heads.astype(np.uint8), here + step.skip)
-            past = column.at + column.sizes
-            # A value of which nobody knows where it ends: past the object's end, nothing fits any more.
-            lost = column.sizes < 0
-            if lost.any():
-                past[lost] = (ends if index is None else ends[index])[lost]
-            wrong = _faults(step.field, column)
+            past, wrong = _taken(page, step, heads, here)
             if index is None:
                 place = past
                 faulty |= wrong
@@ -148,6 +145,55 @@ class Objects:
                 place[index] = past
                 faulty[index] |= wrong
         return place == ends - 1, faulty
+
+    def _jumbled(self, page: Page, at: Offsets) -> tuple[Mask, Mask]:
+        """Return the same of objects in no order: what is added to a document later stands at its end."""
+        fits, faulty = np.zeros(len(at), np.bool_), np.zeros(len(at), np.bool_)
+        left = np.arange(len(at))
+        for _ in range(_LEARNED):
+            done, wrong = self._again_and_again(page, at[left])
+            fits[left[done]], faulty[left[done]] = True, wrong[done]
+            left = left[~done]
+            if not left.size:
+                break
+            known = [each.field.name for each in self._any_order]
+            names = [*known, *(each for each in _names(page, int(at[left[0]])) if each not in known)]
+            if len(names) > _LONGEST or len(set(names)) == len(known):
+                left = left[1:]  # it fits nothing, and stays at fault
+            else:
+                self._any_order = self._steps(list(dict.fromkeys(names)))
+        return fits, faulty
+
+    def _again_and_again(self, page: Page, at: Offsets) -> tuple[Mask, Mask]:
+        """Return which objects have known fields alone, each once, and which of those are at fault."""
+        ends = at + page.lengths(at)
+        place = at + LENGTH
+        faulty = np.zeros(len(at), np.bool_)
+        seen = np.zeros((len(self._any_order), len(at)), np.bool_)
+        going = np.arange(len(at))
+        while going.size:
+            before = place[going]
+            for number, step in enumerate(self._any_order):
+                heads = page.words[place[going]]
+                hit = step.hit(page, place[going], heads) & ~seen[number, going]
+                if (index := going[hit]).size:
+                    seen[number, index] = True
+                    place[index], wrong = _taken(page, step, heads[hit], place[index])
+                    faulty[index] |= wrong
+            going = going[place[going] > before]
+        for number, step in enumerate(self._any_order):
+            if step.field.required:
+                faulty |= ~seen[number]
+        return place == ends - 1, faulty
+
+
+def _taken(page: Page, step: _Step, heads: NDArray[np.uint64], here: Offsets) -> tuple[Offsets, Mask]:
+    """Return where the elements of a field end, and which of them are at fault."""
+    column = Column(page, heads.astype(np.uint8), here + step.skip)
+    past = column.at + column.sizes
+    # A value of which nobody knows where it ends: past the page's end, nothing fits any more.
+    past[column.sizes < 0] = page.last
+    return past, _faults(step.field, column)
 
 
 def _faults(named: Named, column: Column) -> Mask:
@@ -176,8 +222,8 @@ class _Step:
         """Return at which places an element with this name begins."""
         mask, wanted = self._first
         found: Mask = heads & mask == wanted
-        if not self.field.name:
-            found &= heads & MASKS[1] != END  # what ends an object is a zero too
+        # Behind what ends an object may stand what reads like a name: the length of the next document.
+        found &= heads & MASKS[1] != END
         for at, mask, wanted in self._others:
             if not found.any():
                 break
@@ -202,21 +248,31 @@ def _names(page: Page, at: int) -> Iterator[bytes]:
         place = end + 1 + size
 
 
-def _merged(order: Sequence[bytes], names: Sequence[bytes]) -> list[bytes] | None:
-    """Return an order that both fit, or None: the names that both have stand in the same order."""
+def _merged(order: Sequence[bytes], names: Sequence[bytes], declared: Mapping[bytes, int]) -> list[bytes] | None:
+    """Return an order that both fit, or None: the names that both have stand in the same order.
+
+    Args:
+        order: Names in their order.
+        names: Names in their order.
+        declared: The places of names that the two do not order: most programs store fields as they are declared.
+    """
     known = set(order)
     common = [each for each in names if each in known]
     places = {each: place for place, each in enumerate(order)}
     if any(places[one] > places[other] for one, other in pairwise(common)):
         return None
     merged = list(order)
+    shared, last = set(common), len(declared)
     before = 0
     for each in names:
         if each in known:
             before = merged.index(each) + 1
-        else:
-            merged.insert(before, each)
+            continue
+        place = declared.get(each, last)
+        while before < len(merged) and merged[before] not in shared and declared.get(merged[before], last) < place:
             before += 1
+        merged.insert(before, each)
+        before += 1
     return merged
 
 
@@ -226,16 +282,14 @@ class Arrays:
     Args:
         least: How many elements it has at least.
         most: How many at most; None for any number.
-        item: What finds a fault in an element; None: any value is valid.
+        item: What finds a fault in an element.
     """
 
-    def __init__(self, least: int, most: int | None, item: Faults | None) -> None:
+    def __init__(self, least: int, most: int | None, item: Faults) -> None:
         self._least, self._most, self._item = least, most, item
 
     def test(self, column: Column) -> Mask:
         """Return which arrays of a column are at fault."""
-        if self._item is None and self._least <= 1 and self._most is None:
-            return empty(column) if self._least else np.zeros(len(column), np.bool_)
         page, place = column.page, column.at + LENGTH
         ends = column.at + column.lengths
         found = np.zeros(len(column), np.bool_)
@@ -267,7 +321,7 @@ class Arrays:
             place[going] = each.at + each.sizes
             going = going[~lost]
             number += 1
-        if self._item is not None and elements:
+        if elements:
             owners = np.concatenate([index for index, _ in elements])
             types = np.concatenate([each.types for _, each in elements])
             at = np.concatenate([each.at for _, each in elements])

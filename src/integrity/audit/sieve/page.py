@@ -22,6 +22,7 @@ Bytes = NDArray[np.uint8]
 
 STRING, OBJECT, ARRAY, BINARY, NULL = 0x02, 0x03, 0x04, 0x05, 0x0A
 DOUBLE, BOOLEAN, DATE, INT, LONG, DECIMAL = 0x01, 0x08, 0x09, 0x10, 0x12, 0x13
+CODE, SYMBOL, SCOPED_CODE = 0x0D, 0x0E, 0x0F
 #: The type of what ends a document.
 END = 0x00
 
@@ -37,7 +38,7 @@ _FIXED = {
     0xFF: 0,
 }  # fmt: skip
 #: What stands before, or besides, the bytes that the length counts.
-_COUNTED = {STRING: 4, OBJECT: 0, ARRAY: 0, BINARY: 5, 0x0D: 4, 0x0E: 4, 0x0F: 0}
+_COUNTED = {STRING: 4, OBJECT: 0, ARRAY: 0, BINARY: 5, CODE: 4, SYMBOL: 4, SCOPED_CODE: 0}
 _SIZES = np.full(256, _UNSAID, np.int64)
 _BESIDE = np.full(256, _UNSAID, np.int64)
 for _type, _bytes in _FIXED.items():

@@ -55,21 +55,19 @@ def strings(
         page, begin, sizes = column.page, column.at + LENGTH, column.lengths - 1
         words = page.words[begin]
         heads = words.astype(np.uint8)
-        settled = plain[heads] & page.ascii(begin, sizes, words)
-        # Of ASCII, a character is a byte.
-        found: Mask = (sizes < (least or 0)) | (sizes > (np.inf if most is None else most)) if limited else ~settled
-        if settled.all():
-            return found
-        found &= settled
-        if (index := np.flatnonzero(~settled & doubtful[heads])).size:
-            refused = equal(column.part(index, column.kind), placeholders)
-            found[index] = refused
-            settled[index] = refused
-        if not empty:
-            none = sizes == 0
-            found |= none
-            settled |= none
-        if (left := np.flatnonzero(~settled)).size:
+        settled = plain[heads]
+        found = np.zeros(len(column), np.bool_)
+        if not settled.all():
+            if (index := np.flatnonzero(doubtful[heads])).size:
+                found[index] = equal(column.part(index, column.kind), placeholders)
+                settled[index] = ~found[index]
+            if not empty:
+                found |= sizes == 0
+        settled &= page.ascii(begin, sizes, words)
+        if limited:
+            # Of ASCII, a character is a byte.
+            found |= settled & ((sizes < (least or 0)) | (sizes > (np.inf if most is None else most)))
+        if not settled.all() and (left := np.flatnonzero(~(settled | found))).size:
             found[left] = judged(column.part(left, column.kind))
         return found
 

@@ -17,6 +17,7 @@ from integrity.audit.sieve.page import (
     ARRAY,
     BINARY,
     BOOLEAN,
+    CODE,
     DATE,
     DECIMAL,
     DOUBLE,
@@ -25,7 +26,9 @@ from integrity.audit.sieve.page import (
     LONG,
     NULL,
     OBJECT,
+    SCOPED_CODE,
     STRING,
+    SYMBOL,
     Column,
     Mask,
 )
@@ -35,8 +38,8 @@ Test = Callable[[Column], Mask] | None
 
 TYPES: Mapping[str, int] = {
     "double": DOUBLE, "string": STRING, "object": OBJECT, "array": ARRAY, "binData": BINARY, "objectId": 0x07,
-    "bool": BOOLEAN, "date": DATE, "null": NULL, "regex": 0x0B, "dbPointer": 0x0C, "javascript": 0x0D, "symbol": 0x0E,
-    "javascriptWithScope": 0x0F, "int": INT, "timestamp": 0x11, "long": LONG, "decimal": DECIMAL, "minKey": 0xFF,
+    "bool": BOOLEAN, "date": DATE, "null": NULL, "regex": 0x0B, "dbPointer": 0x0C, "javascript": CODE, "symbol": SYMBOL,
+    "javascriptWithScope": SCOPED_CODE, "int": INT, "timestamp": 0x11, "long": LONG, "decimal": DECIMAL, "minKey": 0xFF,
     "maxKey": 0x7F,
 }  # fmt: skip
 
@@ -94,6 +97,8 @@ def scalars(wanted: expected.Scalar, text: Callable[[expected.Text], Test], judg
     match wanted:
         case expected.Typed():
             found: dict[int, Test] = {TYPES[each]: None for each in wanted.types if each != "uuid"}
+            if CODE in found:
+                found[CODE] = foreign
             return found if BINARY in found or "uuid" not in wanted.types else {**found, BINARY: _no_uuid}
         case expected.Between(type="date"):
             return {DATE: _outside(_milliseconds(wanted.low), _milliseconds(wanted.high))}
@@ -142,6 +147,12 @@ def _outside(low: int, high: int) -> Test:
 def _no_uuid(column: Column) -> Mask:
     found: Mask = (column.lengths != _UUID_BYTES) | (column.page.bytes[column.at + LENGTH] != _UUID_SUBTYPE)
     return found
+
+
+def foreign(column: Column) -> Mask:
+    """Find the texts with more than ASCII in them, which may be no UTF-8."""
+    begin = column.at + LENGTH
+    return ~column.page.ascii(begin, column.lengths - 1, column.page.words[begin])
 
 
 def infinite(column: Column) -> Mask:
@@ -207,13 +218,8 @@ def among(values: Iterable[object]) -> dict[int, Test]:
 
 
 def barring(tests: Mapping[int, Test], values: Iterable[object]) -> dict[int, Test]:
-    """Return the tests with these values at fault besides: strings, integers and booleans."""
+    """Return the tests with these values at fault besides: strings, integers and booleans, and no other type's."""
     own = among(values)
-    if INT in own:
-        numbers = [each for each in values if type(each) is int]
-        # Whether 5.0 is 5 is for Python to say, and of what is no number of this machine, everything.
-        own[DOUBLE] = lambda column: ~np.isin(doubles(column), np.array(numbers, np.float64))
-        own[DECIMAL] = lambda column: np.zeros(len(column), np.bool_)
     return {kind: _either(test, own[kind]) if kind in own else test for kind, test in tests.items()}
 
 
