@@ -1,5 +1,7 @@
 """Where the suspects are found: by the server, or here, and what decides it. The findings are the same."""
 
+import math
+import struct
 import subprocess
 import sys
 import threading
@@ -7,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.database import Database
 from pymongo.errors import InvalidOperation
@@ -14,6 +17,7 @@ from pymongo.errors import InvalidOperation
 from integrity.audit import Options, Pace, audit, columns, describe, plans, sooner
 from integrity.audit.plan import Known
 from integrity.audit.source import Source
+from integrity.declare.model import Model
 from integrity.declare.registry import Registry
 from integrity.errors import AuditError
 from integrity.store.asynchronous import AsyncStore
@@ -257,3 +261,58 @@ def test_references_copies_and_constraints_are_judged_beside_it(shop: Raw) -> No
     assert found.codes["REF001"] == 1
     assert found.codes["OWN001"] == 1
     assert sorted(map(repr, found.violations)) == sorted(map(repr, audited(store, [Item, Box]).violations))
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_the_next_reply_is_under_way_where_it_takes_long(
+    shop: Raw, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    monkeypatch.setattr("integrity.audit.sieve.sifter._MOST", 100)
+    monkeypatch.setattr("integrity.audit.sieve.sifter._SLOW", 0.0 if slow else math.inf)
+    fetched, beside = [], []
+    own = BlockingStore.overlapped
+
+    async def overlapped(self: BlockingStore, sending: Any, work: Any) -> Any:
+        beside.append(work.__qualname__)
+        return await own(self, sending, work)
+
+    monkeypatch.setattr(BlockingStore, "overlapped", overlapped)
+    fetched += audited(BlockingStore(shop), [Item], Options(suspects="client", select=("SCH",))).violations
+    assert len(fetched) == 10
+    # All but the first: of that, it is seen how long it takes.
+    assert beside == (["Sifter._at_fault"] * (MANY // 100 - 1) if slow else [])
+
+
+def test_code_and_symbols_in_any_field_are_found_by_both(database: Raw, uri: str) -> None:
+    """A symbol that stands for nothing, and code that is no UTF-8, are strings to Python."""
+    raw = [
+        _stored(0, 0x0E, b"N/A"),
+        _stored(1, 0x0E, b"plain"),
+        _stored(2, 0x0D, b"\xff"),
+        _stored(3, 0x0D, b"return 1"),
+        _stored(4, 0x02, b"plain"),
+    ]
+
+    class Loose(Model, collection="loose"):
+        id: int
+        value: Any
+
+    with MongoClient[RawBSONDocument](uri, document_class=RawBSONDocument) as client:
+        client[database.name].loose.insert_many([RawBSONDocument(each) for each in raw])
+    store = BlockingStore(database)
+    every = [audited(store, [Loose], each) for each in (Options(pushdown=False), *map(_by, ("server", "client")))]
+    assert {repr(sorted(map(repr, each.violations))) for each in every} == {
+        repr(sorted(map(repr, every[0].violations)))
+    }
+    assert {each.id for each in every[0].violations} == {0, 2}
+
+
+def _by(where: Any) -> Options:
+    return Options(suspects=where)
+
+
+def _stored(number: int, kind: int, text: bytes) -> bytes:
+    """A document with a text of a type that the driver does not write."""
+    text = struct.pack("<i", len(text) + 1) + text + b"\0"
+    body = b"\x10_id\0" + struct.pack("<i", number) + bytes((kind,)) + b"value\0" + text + b"\0"
+    return struct.pack("<i", len(body) + 4) + body

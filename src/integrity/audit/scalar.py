@@ -153,7 +153,9 @@ def anything(slot: Slot) -> Tests:
     """
     policy = expected.anything(slot).policy
     refused: list[Any] = [*sorted(policy.placeholders), "", [], {}, math.nan, math.inf, -math.inf]
-    found = Tests(values=[{"$in": refused}, {"$type": "string", "$not": {"$regex": text.UTF8}}])
+    # Symbols and code are strings to Python as well, which no pattern looks into; and rare.
+    others_: Operator = {"$type": ["javascript", "javascriptWithScope", "symbol"]}
+    found = Tests(values=[{"$in": refused}, {"$type": "string", "$not": {"$regex": text.UTF8}}, others_])
     if not policy.allow_white_space:
         found.values.append({"$regex": text.empty_or_invisible()})
     return found

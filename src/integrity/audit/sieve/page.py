@@ -46,6 +46,8 @@ for _type, _bytes in _FIXED.items():
 for _type, _bytes in _COUNTED.items():
     _BESIDE[_type] = _bytes
 
+#: Words of a string that are looked at one by one.
+_SHORT = 8
 _HIGH = np.uint64(0x8080808080808080)
 #: The first so many bytes of a word.
 MASKS = np.array([(1 << (8 * each)) - 1 for each in range(_WORD)] + [2**64 - 1], np.uint64)
@@ -88,10 +90,10 @@ class Page:
         return np.array(found, np.int64)
 
     @cached_property
-    def _high(self) -> NDArray[np.int64]:
+    def _high(self) -> NDArray[np.int32]:
         """How many of the words before each are not of ASCII alone."""
         whole = self.bytes[: len(self.bytes) // _WORD * _WORD].view("<u8")
-        found = np.zeros(len(whole) + 1, np.int64)
+        found = np.zeros(len(whole) + 1, np.int32)
         np.cumsum(whole & _HIGH != 0, out=found[1:])
         return found
 
@@ -109,11 +111,24 @@ class Page:
         """
         found: Mask = first & MASKS[np.minimum(sizes, _WORD)] & _HIGH == 0
         if (long := np.flatnonzero(sizes > _WORD)).size:
-            begin, end = at[long], at[long] + sizes[long]
-            # The last word by itself, and what lies between, in words of the page.
-            last = self.words[end - _WORD] & _HIGH == 0
-            between = self._high[np.maximum(end // _WORD, -(-begin // _WORD))] == self._high[-(-begin // _WORD)]
-            found[long] &= last & between
+            found[long] &= self._ascii_behind(at[long] + _WORD, at[long] + sizes[long])
+        return found
+
+    def _ascii_behind(self, place: Offsets, end: Offsets) -> Mask:
+        """Return which pieces are ASCII, of which the first word is not looked at."""
+        last = end - _WORD
+        found: Mask = self.words[last] & _HIGH == 0
+        left = np.flatnonzero(place < last)
+        for _ in range(_SHORT):
+            if not left.size:
+                return found
+            found[left] &= self.words[place[left]] & _HIGH == 0
+            place[left] += _WORD
+            left = left[place[left] < last[left]]
+        # Of long ones, what lies between in words of the page.
+        begin = -(-place[left] // _WORD)
+        found[left] &= self.words[place[left]] & _HIGH == 0
+        found[left] &= self._high[np.maximum(end[left] // _WORD, begin)] == self._high[begin]
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,9 @@ from integrity.store.port import Store
 
 #: Bytes of a reply, which then stay in a processor's cache, and the most documents of one.
 _BYTES, _MOST = 1_200_000, 4000
+#: Where a reply takes so many times as long as to look through one, it is under way meanwhile. Where it does not, a
+#: thread that takes turns with this one takes longer than it saves.
+_SLOW = 2
 
 
 class Sifter:
@@ -49,13 +53,19 @@ class Sifter:
         pages = self._store.pages(
             self._source.name, partition.filter({}), batch_size=size, **partition.options, **options
         )
+        slow = False
         try:
             raw = await pages.next()
             while raw:
-                # The server makes the next reply while this one is looked through.
-                more, found = await self._store.overlapped(pages.next(), self._at_fault(Page(raw)))
+                if slow:
+                    raw, found = await self._store.overlapped(pages.next(), self._at_fault(Page(raw)))
+                else:
+                    begun = time.perf_counter()
+                    found = await self._at_fault(Page(raw))
+                    looked = time.perf_counter()
+                    raw = await pages.next()
+                    slow = time.perf_counter() - looked > _SLOW * (looked - begun)
                 yield found
-                raw = more
         finally:
             with suppress(PyMongoError):
                 await pages.close()
