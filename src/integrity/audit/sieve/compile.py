@@ -27,7 +27,7 @@ from integrity.audit.sieve.page import (
     Mask,
     Page,
 )
-from integrity.audit.sieve.value import Test, Value, barring, empty, every, infinite, infinite_decimal, scalars
+from integrity.audit.sieve.value import Test, Value, barring, empty, infinite, infinite_decimal, scalars
 from integrity.declare.registry import Entry
 from integrity.declare.shape import Object
 from integrity.declare.slot import Slot, root
@@ -104,7 +104,7 @@ class _Compiler:
                 # Strings to Python as well, of which the policy is asked, or whether they can be read; and rare.
                 SYMBOL: judged, CODE: judged, SCOPED_CODE: judged,
             }  # fmt: skip
-            return every(barring({**dict.fromkeys(range(256)), **anything}, forbidden))
+            return Value(barring({**dict.fromkeys(range(256)), **anything}, forbidden))
         if len(node.arrays) + len(node.objects) + bool(node.scalars) != 1:
             raise Undecided
         if node.arrays:

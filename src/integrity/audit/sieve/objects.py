@@ -1,7 +1,8 @@
 """Objects, field by field: where each field of many documents stands is found in the order that they are stored in.
 
 An order is learned from a document that no other order fits: documents of one program have the same fields in the
-same order, but for those that may be missing. What fits no order is at fault here, and Python looks at it.
+same order, but for those that may be missing. Where there are more orders than that, each field is looked for in turn,
+until none is left. What has a field twice, or one that has not been seen, is at fault here, and Python looks at it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from integrity.audit.sieve.page import END, LENGTH, MASKS, Column, Mask, Offsets, Page
 
-#: Orders that are told apart, and the longest of them: beyond these it is dearer than to let the server look.
+#: Orders that are told apart, and the longest of them.
 _ORDERS, _LONGEST = 8, 400
 _WORD = 8
 #: Documents that are learned from in one page.

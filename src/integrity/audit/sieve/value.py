@@ -77,15 +77,6 @@ class Value:
         return found
 
 
-def every(but: Mapping[int, Test]) -> Value:
-    """Return what finds a fault where every type is valid.
-
-    Args:
-        but: What finds one in a value of these types.
-    """
-    return Value({**dict.fromkeys(range(256)), **but})
-
-
 def scalars(wanted: expected.Scalar, text: Callable[[expected.Text], Test], judged: Test) -> dict[int, Test]:
     """Return the tests of a kind of scalar.
 
@@ -210,7 +201,7 @@ def among(values: Iterable[object]) -> dict[int, Test]:
     found: dict[int, Test] = {}
     if strings := [each.encode() for each in values if isinstance(each, str)]:
         found[STRING] = lambda column: ~equal(column, strings)
-    if numbers := np.array([each for each in values if type(each) is int], np.int64).tolist():
+    if numbers := [each for each in values if type(each) is int]:
         found |= dict.fromkeys((INT, LONG), lambda column: ~np.isin(_numbers(column), numbers))
     if truths := [each for each in values if isinstance(each, bool)]:
         found[BOOLEAN] = lambda column: ~np.isin(column.page.bytes[column.at], truths)
