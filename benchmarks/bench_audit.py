@@ -406,8 +406,8 @@ Made by `python benchmarks/bench_audit.py --documents {many} --write docs/refere
 documents of ten fields and three sub-documents, one in a thousand with a fault; medians of {rounds} interleaved rounds
 on {cores} cores; the embedded MongoDB 6.0. "Fastest" is the fastest of the other ways in the table. "Decode + pydantic"
 is what one writes at first: lax about types, blind to unknown fields and placeholders; "the same rules" is pydantic
-that refuses just what integrity reports. With `--suspects server`, the server finds the suspects, as it does where numpy
-is not installed and where documents come more slowly than here; without, both ways are tried first.
+that refuses just what integrity reports. With `--suspects server`, the server finds the suspects, as it does where
+numpy is not installed and where documents come more slowly than here; without, both ways are tried first.
 """
 
 
