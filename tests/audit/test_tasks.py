@@ -221,7 +221,10 @@ class Stopping(Pace):
 def test_pieces_of_any_size_are_gone_on_with_and_find_the_same(
     shop: Database[dict[str, Any]], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    """Stopped after each number of pieces, run here and elsewhere by turns, at speeds that change between."""
+    """Stopped after each number of pieces, run here and elsewhere by turns, at speeds that change between.
+
+    So does where the suspects are found: that changes nothing of what is done.
+    """
     monkeypatch.setattr("integrity.audit.pieces.smallest", lambda *_: 50)
     models: list[type[Model]] = [Item, Box]
     store = BlockingStore(shop)
@@ -235,7 +238,8 @@ def test_pieces_of_any_size_are_gone_on_with_and_find_the_same(
                     pace = Stopping()
                     pace.left = stop
                     workers = elsewhere if turn % 2 else None
-                    assert not audited(store, models, state=state, pace=pace, workers=workers).complete
+                    options = Options(suspects="client" if turn % 3 else "server")
+                    assert not audited(store, models, options, state=state, pace=pace, workers=workers).complete
                 same(audited(store, models, state=state), whole)
 
 

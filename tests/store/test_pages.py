@@ -1,6 +1,8 @@
 """Replies are given as they come from the server: every document byte for byte as it is stored, and each once."""
 
+import gc
 import struct
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -226,3 +228,17 @@ def test_the_driver_still_has_what_is_relied_on() -> None:
     """Where it has not, the driver's own stream is taken, which is slower."""
     assert hasattr(RawBatchCursor, "_unpack_response")
     assert hasattr(AsyncRawBatchCursor, "_unpack_response")
+
+
+def test_a_cursor_that_nobody_refers_to_is_gone(database: Database[dict[str, Any]]) -> None:
+    """Then the driver closes it on the server; in a circle of references it would wait for the collector."""
+    database.many.insert_many([{"_id": each} for each in range(10)])
+    gc.disable()
+    try:
+        cursor: Any = pages.uncut(database.many.find_raw_batches(batch_size=2))
+        assert next(cursor)
+        gone = weakref.ref(cursor)
+        del cursor
+        assert gone() is None
+    finally:
+        gc.enable()

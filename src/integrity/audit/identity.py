@@ -42,7 +42,8 @@ def identity(registry: Registry, database: str, options: Options) -> str:
         database: The database's name.
         options: The scope.
     """
-    scope = {name: value for name, value in asdict(options).items() if name not in {"partition", "warn"}}
+    how = {"partition", "warn", "suspects"}
+    scope = {name: value for name, value in asdict(options).items() if name not in how}
     return _hashed([database, scope, _declared(registry, _Teller())])
 
 

@@ -31,17 +31,12 @@ _APART: set[asyncio.Future[Any]] = set()
 _NEEDED: WeakKeyDictionary[Any, asyncio.Future[Any]] = WeakKeyDictionary()
 
 
-class AsyncBatches:
-    """The batches of an asynchronous cursor."""
+class _Reading:
+    """An asynchronous cursor that is read."""
 
     def __init__(self, cursor: Any, through: Through) -> None:
         self._cursor: Any = cursor
         self._through = through
-
-    async def next(self, size: int = 1000) -> list[Document]:
-        """Return up to `size` more documents; an empty list at the end."""
-        cursor = self._cursor
-        return await self._through(lambda: cursor.to_list(size))  # type: ignore[no-any-return]  # the driver's
 
     async def close(self) -> None:
         """Close the cursor on the server."""
@@ -54,13 +49,17 @@ class AsyncBatches:
             self._cursor = None  # the driver closes on the server, in the background, what nobody refers to
 
 
-class AsyncPages:
-    """The replies of an asynchronous cursor of raw batches."""
+class AsyncBatches(_Reading):
+    """The batches of an asynchronous cursor."""
 
-    def __init__(self, cursor: Any, through: Through) -> None:
-        self._batches = AsyncBatches(cursor, through)
-        self._cursor: Any = cursor
-        self._through = through
+    async def next(self, size: int = 1000) -> list[Document]:
+        """Return up to `size` more documents; an empty list at the end."""
+        cursor = self._cursor
+        return await self._through(lambda: cursor.to_list(size))  # type: ignore[no-any-return]  # the driver's
+
+
+class AsyncPages(_Reading):
+    """The replies of an asynchronous cursor of raw batches."""
 
     async def next(self) -> bytes:
         """Return the next reply; nothing at the end."""
@@ -68,10 +67,6 @@ class AsyncPages:
             return await self._through(self._cursor.next)  # type: ignore[no-any-return]  # the driver's
         except StopAsyncIteration:
             return b""
-
-    async def close(self) -> None:
-        """Close the cursor on the server."""
-        await self._batches.close()
 
 
 class AsyncWaiter:

@@ -29,20 +29,13 @@ from integrity.store.run import run
 _HEAD_START = 0.0002
 
 
-class BlockingBatches:
-    """The batches of a PyMongo cursor."""
+class _Reading:
+    """A PyMongo cursor that is read."""
 
     def __init__(self, cursor: Any, bound: ContextVar[Any], gate: Gate | OpenGate = NO_GATE) -> None:
         self._cursor: Any = cursor
         self.bound = bound
         self._gate = gate
-
-    async def next(self, size: int = 1000) -> list[Document]:
-        """Return up to `size` more documents; an empty list at the end."""
-        if not hasattr(self._cursor, "to_list"):  # mongomock's
-            return list(islice(self._cursor, size))
-        with self._gate.permit(), outside(self.bound):
-            return self._cursor.to_list(size)  # type: ignore[no-any-return]  # the driver's
 
     async def close(self) -> None:
         """Close the cursor on the server."""
@@ -56,21 +49,24 @@ class BlockingBatches:
             self._cursor = None  # the driver closes on the server, in the background, what nobody refers to
 
 
-class BlockingPages:
-    """The replies of a PyMongo cursor of raw batches."""
+class BlockingBatches(_Reading):
+    """The batches of a PyMongo cursor."""
 
-    def __init__(self, cursor: Any, bound: ContextVar[Any], gate: Gate | OpenGate = NO_GATE) -> None:
-        self._batches = BlockingBatches(cursor, bound, gate)
-        self._cursor, self._bound, self._gate = cursor, bound, gate
+    async def next(self, size: int = 1000) -> list[Document]:
+        """Return up to `size` more documents; an empty list at the end."""
+        if not hasattr(self._cursor, "to_list"):  # mongomock's
+            return list(islice(self._cursor, size))
+        with self._gate.permit(), outside(self.bound):
+            return self._cursor.to_list(size)  # type: ignore[no-any-return]  # the driver's
+
+
+class BlockingPages(_Reading):
+    """The replies of a PyMongo cursor of raw batches."""
 
     async def next(self) -> bytes:
         """Return the next reply; nothing at the end."""
-        with self._gate.permit(), outside(self._bound):
+        with self._gate.permit(), outside(self.bound):
             return next(self._cursor, b"")
-
-    async def close(self) -> None:
-        """Close the cursor on the server."""
-        await self._batches.close()
 
 
 class BlockingWaiter:

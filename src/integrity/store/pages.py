@@ -10,6 +10,7 @@ Source: https://www.mongodb.com/docs/manual/reference/command/find/ (output: ``c
 from __future__ import annotations
 
 import struct
+import weakref
 from typing import Any
 
 import bson
@@ -31,11 +32,13 @@ def uncut(cursor: Any) -> Any:
     """Let a cursor of raw batches return each reply's array as `Elements`, and return it."""
     own = getattr(cursor, "delegate", cursor)  # Motor's
     if hasattr(own, "_unpack_response"):
-        usual = own._unpack_response  # noqa: SLF001 - see above
+        usual = type(own)._unpack_response  # noqa: SLF001 - see above
+        # Not the cursor itself: the driver closes on the server what nobody refers to.
+        this = weakref.ref(own)
 
         def unpacked(response: Any, *args: Any, **options: Any) -> Any:
             found = _unpacked(response)
-            return usual(response, *args, **options) if found is None else found
+            return usual(this(), response, *args, **options) if found is None else found
 
         own._unpack_response = unpacked  # noqa: SLF001 - see above
     return cursor
