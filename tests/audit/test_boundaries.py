@@ -224,7 +224,10 @@ def test_a_writer_at_work_causes_no_false_finding(
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        results = [audited(BlockingStore(database), [Item, Box]) for _ in range(5)]
+        results = [
+            audited(BlockingStore(database), [Item, Box], Options(suspects=where))
+            for where in ("server", "client", "server", "client", "client")
+        ]
     finally:
         stop.set()
         writer.join()

@@ -246,7 +246,8 @@ def test_progress_is_told_while_documents_are_fetched(shop: Raw, monkeypatch: py
     def progress(each: Any) -> None:
         told.append(each.done)
 
-    audited(BlockingStore(shop), [Item], Options(suspects="client", select=("SCH",)), progress=progress)
+    found = audited(BlockingStore(shop), [Item], Options(suspects="client", select=("SCH",)), progress=progress)
+    assert len(found.violations) == 10
     assert told == sorted(told)
     assert len(set(told)) > MANY // 200
     assert told[-1] == MANY
