@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import PyMongoError
@@ -40,6 +41,7 @@ from integrity.violation import Violation
 
 if TYPE_CHECKING:
     from integrity.audit.sieve.compared import Compared
+    from integrity.audit.sieve.sifter import Sifter
 
 #: Ids that travel in one reply: a suspect is an id.
 _IDS = 10_000
@@ -314,13 +316,18 @@ class Scan:
             async for found in self._fetched(fields.projection, partition, told, read if counts else None):
                 yield found
 
-    async def _sifted(self, partition: Partition, read: Callable[[int], None]) -> Found:
+    @cached_property
+    def _sifter(self) -> Sifter:
+        """What finds the suspects here: once for all partitions, since it learns how documents are laid out."""
         from integrity.audit.sieve.sifter import Sifter  # noqa: PLC0415 - it needs numpy, which not everybody has
 
+        return Sifter(self._store, self._plan, self._options, self._alone)
+
+    async def _sifted(self, partition: Partition, read: Callable[[int], None]) -> Found:
         again = self._reader(partition)
         ids: list[Any] = []
         since = time.monotonic()
-        async for many, found in Sifter(self._store, self._plan, self._options, self._alone).ids(partition):
+        async for many, found in self._sifter.ids(partition):
             if not partition.bounded:
                 read(many)
             ids += found

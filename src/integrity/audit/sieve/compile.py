@@ -97,8 +97,7 @@ class _Compiler:
         forbidden = expected.forbidden(slot)
         judged = Judged(slot).faults
         if node.anything:
-            policy = expected.anything(slot).policy
-            strings: Test = text.strings(policy, judged)
+            strings = text.strings(expected.Text(expected.anything(slot).policy), judged)
             anything: dict[int, Test] = {
                 STRING: strings, ARRAY: empty, OBJECT: empty, DOUBLE: infinite, DECIMAL: infinite_decimal,
                 # Strings to Python as well, of which the policy is asked, or whether they can be read; and rare.
@@ -112,7 +111,7 @@ class _Compiler:
         elif node.objects:
             tests = {OBJECT: self._inside(slot, node.objects[0])}
         else:
-            tests = scalars(expected.scalar(slot), lambda wanted: text.declared(wanted, judged), judged)
+            tests = scalars(expected.scalar(slot), lambda wanted: text.strings(wanted, judged), judged)
         if node.nullable:
             tests[NULL] = None
         return Value(barring(tests, forbidden))

@@ -13,32 +13,20 @@ import numpy as np
 from integrity.audit import expected
 from integrity.audit.sieve.page import LENGTH, Column, Mask
 from integrity.audit.sieve.value import Test, equal
-from integrity.declare.policy import Policy
 
 _VISIBLE = range(0x21, 0x7F)
 
 
-def strings(
-    policy: Policy,
-    judged: Callable[[Column], Mask],
-    *,
-    allowed: frozenset[str] = frozenset(),
-    least: int | None = None,
-    most: int | None = None,
-    pattern: bool = False,
-) -> Test:
+def strings(wanted: expected.Text, judged: Callable[[Column], Mask]) -> Test:
     """Return the test of strings.
 
     Args:
-        policy: What no string may be.
-        judged: The place's own validator, for what is not settled.
-        allowed: The strings that may stand there although the policy refuses them.
-        least: How many characters they have at least.
-        most: How many they have at most.
-        pattern: Whether they match a pattern, which the validator alone knows.
+        wanted: What is expected of them.
+        judged: The place's own validator, for what is not settled; a pattern it alone knows.
     """
-    if pattern:
+    if wanted.pattern is not None:
         return judged
+    policy, allowed, least, most = wanted.policy, wanted.allowed, wanted.least, wanted.most
     placeholders = sorted(each.encode() for each in policy.placeholders - allowed)
     firsts = {each[0] for each in placeholders}
     # A visible character comes first, and no placeholder begins like that.
@@ -72,15 +60,3 @@ def strings(
         return found
 
     return test
-
-
-def declared(wanted: expected.Text, judged: Callable[[Column], Mask]) -> Test:
-    """Return the test of strings as they are declared."""
-    return strings(
-        wanted.policy,
-        judged,
-        allowed=wanted.allowed,
-        least=wanted.least,
-        most=wanted.most,
-        pattern=wanted.pattern is not None,
-    )
